@@ -1,0 +1,18 @@
+"""mailframe: a mail server that you can program.
+
+The house, bottom to top (``tests/test_layers.py`` holds it)::
+
+    0  core         frozen values of the field: Address, Envelope, Reply, DeliveryReport
+    1  protocols    sans-I/O engines: SMTP server and client, LMTP, POP3, SASL
+       message      RFC 5322 reading, trace headers, DSN building, 8-bit conversion
+    2  interfaces   zope.interface contracts: every place where a part can be replaced
+       runtime      what services lean on: thread pools, disk seam, background tasks
+    3  accounts  mailbox  queue  delivery  policy  dns  tls  journal     the services
+    4  servers  web     thin Twisted shells: transport <-> engine <-> interfaces
+    5  app          configuration, wiring, command line, twistd plugin
+       testing      fakes and contract tests for extensions
+
+Start reading at ``mailframe.app.wiring``: it builds every part and connects them.
+"""
+
+__version__ = "0.1.0"

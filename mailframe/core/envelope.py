@@ -1,0 +1,72 @@
+"""The envelope of a message: who sent it, for whom, and how the sender wants it treated."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from mailframe.core.address import Address
+from mailframe.core.resolution import Local
+
+
+class Body(enum.Enum):
+    """The BODY parameter of MAIL (RFC 6152 section 3, RFC 3030 section 3)."""
+
+    SEVEN_BIT = "7BIT"
+    EIGHT_BIT = "8BITMIME"
+    BINARY = "BINARYMIME"
+
+
+class Notify(enum.Enum):
+    """One keyword of RCPT's NOTIFY (RFC 3461 section 4.1)."""
+
+    NEVER = "NEVER"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    DELAY = "DELAY"
+
+
+class Return(enum.Enum):
+    """The RET parameter of MAIL (RFC 3461 section 4.3)."""
+
+    FULL = "FULL"
+    HEADERS = "HDRS"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One forward-path of one message with its DSN parameters."""
+
+    address: Address
+    notify: frozenset[Notify] | None = None
+    """None: not given, which means failure and, at our choice, delay (RFC 3461 section 4.1)."""
+    orcpt: str | None = None
+    """ORCPT as ``type;xtext-decoded address``, e.g. ``rfc822;Ann@example.org``."""
+    original: Address | None = None
+    """The address the peer named, where an alias made another one of it."""
+    mailbox: Local | None = None
+    """The mailbox here, decided when the recipient was accepted; None: relay it."""
+
+    def wants(self, event: Notify) -> bool:
+        """Whether the sender wants to hear of this event (RFC 3461 section 5.2.1)."""
+        if self.notify is None:
+            return event in (Notify.FAILURE, Notify.DELAY)
+        return event in self.notify
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Everything about a message that is not in the message."""
+
+    reverse_path: Address | None
+    """None is the null reverse-path ``<>``: never bounce this message."""
+    recipients: tuple[Recipient, ...] = ()
+    body: Body = Body.SEVEN_BIT
+    smtputf8: bool = False
+    ret: Return | None = None
+    envid: str | None = None
+    """ENVID, xtext-decoded."""
+    declared_size: int | None = None
+    """SIZE of MAIL in octets: a claim, not a fact (RFC 1870)."""
+    extra: dict[str, str | None] = field(default_factory=dict)
+    """MAIL parameters that policies or extensions defined, upper-case keyword -> value."""

@@ -1,0 +1,56 @@
+"""One reply: what a server says, what a client heard, what a report keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mailframe.core.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply (RFC 5321 section 4.2), ours or the remote's.
+
+    ``status`` lacks its class digit (see ``core.status``); None where the protocol has none
+    (greeting, EHLO answer, 3xx, RFC 2034 section 4). ``text`` may have several lines,
+    separated by ``\\n``; it is for people and is never parsed.
+    """
+
+    code: int
+    status: Status | None
+    text: str
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.code <= 599:
+            raise ValueError(f"{self.code} is not a reply code")
+        if "\r" in self.text or "\0" in self.text:
+            raise ValueError("a reply's text holds no CR and no NUL")
+
+    @property
+    def is_positive(self) -> bool:
+        return self.code < 400
+
+    @property
+    def is_transient(self) -> bool:
+        """4yz: the same again later may succeed."""
+        return 400 <= self.code < 500
+
+    @property
+    def is_permanent(self) -> bool:
+        """5yz: never again."""
+        return self.code >= 500
+
+    @property
+    def enhanced(self) -> str:
+        """The full enhanced status, ``"5.1.1"``; ``x.0.0`` when none was given."""
+        status = self.status if self.status is not None else Status(0, 0)
+        return f"{self.code // 100}.{status}"
+
+    def with_text(self, text: str) -> Reply:
+        return replace(self, text=text)
+
+    def __str__(self) -> str:
+        words = [str(self.code)]
+        if self.status is not None:
+            words.append(self.enhanced)
+        return " ".join([*words, self.text.replace("\n", " ")]).rstrip()

@@ -1,0 +1,39 @@
+"""What became of one recipient in one attempt: one record for queue, bounce, journal, DSN."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from mailframe.core.envelope import Recipient
+from mailframe.core.reply import Reply
+
+
+class Outcome(enum.Enum):
+    """The Action field of a DSN (RFC 3464 section 2.3.3) as far as attempts produce it."""
+
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    """Handed to a host that does not offer DSN: no further word will come."""
+    PASSED_ON = "passed-on"
+    """Handed to a host that offers DSN and now owes the sender the reports."""
+    DEFERRED = "deferred"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self is not Outcome.DEFERRED
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """One recipient's result. ``reply`` is the remote's words, or ours where none were heard."""
+
+    recipient: Recipient
+    outcome: Outcome
+    reply: Reply
+    remote: str = ""
+    """Host name of the MTA that spoke, empty when none did (RFC 3464 section 2.3.5)."""
+    remote_ip: str = ""
+    detail: str = ""
+    """For the journal only: TLS version, what exactly broke."""

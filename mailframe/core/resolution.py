@@ -1,0 +1,57 @@
+"""Answers of an ``IRecipientResolver``: what an address means to this system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mailframe.core.address import Address
+from mailframe.core.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A mailbox here."""
+
+    account: str
+    """Canonical name of the account, ``local-part@domain`` in lower case."""
+    folder: str = ""
+    """Folder to file into; empty for the INBOX."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One final destination of an alias: a mailbox here, or an address elsewhere."""
+
+    address: Address
+    mailbox: Local | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """An alias or list: deliver to these instead, all aliases already followed."""
+
+    targets: tuple[Target, ...]
+    is_list: bool = False
+    """Whether EXPN may name the members and VRFY says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Not here any more; ``to`` is the forwarding address for a 551 (RFC 5321 section 3.4)."""
+
+    to: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Not one of our domains: needs relaying, hence permission to relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One of our domains, but this address takes no mail: ``reply`` says why (4xx or 5xx)."""
+
+    reply: Reply
+
+
+Resolution = Local | Expanded | Moved | Elsewhere | Refused

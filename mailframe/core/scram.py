@@ -1,0 +1,30 @@
+"""What a server keeps to let a user log in by SCRAM without keeping the password.
+
+RFC 5802 section 3 with SHA-256 (RFC 7677). The exchange itself is in ``protocols.sasl``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ScramVerifier:
+    salt: bytes
+    iterations: int
+    stored_key: bytes
+    server_key: bytes
+
+    @classmethod
+    def derive(cls, password: bytes, salt: bytes, iterations: int) -> ScramVerifier:
+        """``password`` is already prepared (SASLprep). Blocks for ~``iterations``/2 µs."""
+        salted = hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
+        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        return cls(
+            salt=salt,
+            iterations=iterations,
+            stored_key=hashlib.sha256(client_key).digest(),
+            server_key=hmac.digest(salted, b"Server Key", "sha256"),
+        )

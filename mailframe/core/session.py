@@ -1,0 +1,52 @@
+"""The facts about one connection, for policies, authenticators and the journal.
+
+The one mutable value in core: the server shell that owns the connection writes it, everybody
+else only reads. It outlives no connection.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+class Role(enum.Enum):
+    """What a listener is for (``[listen.*] role``)."""
+
+    MX = "mx"
+    SUBMISSION = "submission"
+    LMTP = "lmtp"
+    POP3 = "pop3"
+    IMAP = "imap"
+    MANAGESIEVE = "managesieve"
+    HTTP = "http"
+
+
+@dataclass(slots=True)
+class Session:
+    id: str
+    """Names the session in the journal and in ``(ref ID)`` of refusals."""
+    role: Role
+    listener: str
+    """The name in ``[listen.NAME]``."""
+    peer_ip: str
+    """Textual IP address; empty for a Unix socket."""
+    peer_port: int = 0
+    local_ip: str = ""
+    tls: TlsFacts | None = None
+    helo: str = ""
+    esmtp: bool = False
+    account: str | None = None
+    """Canonical account name once logged in."""
+    extra: dict[str, object] = field(default_factory=dict)
+    """Room for extensions; keys are ``package.name``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    version: str
+    """``"TLSv1.3"``"""
+    cipher: str
+    server_name: str = ""
+    channel_bindings: dict[str, bytes] = field(default_factory=dict)
+    """SASL channel binding type (``tls-exporter``, ``tls-server-end-point``) -> data."""

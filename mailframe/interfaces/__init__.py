@@ -1,0 +1,83 @@
+"""interfaces: every place where a part of the server can be replaced.
+
+What lives here
+    zope.interface contracts, one topic a file, at most seven methods each. Optional power is
+    an optional interface: servers ask ``providedBy`` and advertise accordingly. Unless a
+    docstring says otherwise a method may return a value, a Deferred, or be ``async def``.
+
+May import
+    core, errors, zope.interface, twisted.cred's credentials.
+
+Start reading at
+    ``auth`` (who are you), ``routing`` (whose address is it), ``spool`` (keep it durably),
+    ``delivery`` (hand it on), ``mailbox`` (hand it out), ``policy`` (may you).
+
+Invariants
+    Each docstring says who calls the method, when, and what a raised error becomes on the
+    wire. Any error that is not a ``Failure`` is our bug: 451 4.3.0, never 5xx.
+
+RFCs
+    Named where an interface mirrors a protocol's notion.
+"""
+
+from mailframe.interfaces.auth import (
+    IAuthenticator,
+    IMailAccount,
+    IRecentFetches,
+    IScramVerifiers,
+    IVerifiedIdentity,
+    VerifiedIdentity,
+)
+from mailframe.interfaces.delivery import Batch, ICourier, IMailStore, IRouter
+from mailframe.interfaces.dns import IResolver, MxHost
+from mailframe.interfaces.journal import IJournal
+from mailframe.interfaces.mailbox import IMailbox, IMailboxEvents, IMessageSource, MessageInfo
+from mailframe.interfaces.policy import (
+    IAuthPolicy,
+    IConnectPolicy,
+    IContent,
+    IHeloPolicy,
+    IMailPolicy,
+    IMessagePolicy,
+    IPolicy,
+    IRecipientPolicy,
+)
+from mailframe.interfaces.routing import IRecipientResolver
+from mailframe.interfaces.spool import Arrival, IIncoming, ISpool, IStoredMessage
+from mailframe.interfaces.tls import ITlsContexts
+from mailframe.interfaces.work import IWorkers
+
+__all__ = [
+    "Arrival",
+    "Batch",
+    "IAuthPolicy",
+    "IAuthenticator",
+    "IConnectPolicy",
+    "IContent",
+    "ICourier",
+    "IHeloPolicy",
+    "IIncoming",
+    "IJournal",
+    "IMailAccount",
+    "IMailPolicy",
+    "IMailStore",
+    "IMailbox",
+    "IMailboxEvents",
+    "IMessagePolicy",
+    "IMessageSource",
+    "IPolicy",
+    "IRecentFetches",
+    "IRecipientPolicy",
+    "IRecipientResolver",
+    "IResolver",
+    "IRouter",
+    "IScramVerifiers",
+    "ISpool",
+    "IStoredMessage",
+    "ITlsContexts",
+    "IVerifiedIdentity",
+    "IWorkers",
+    "MessageInfo",
+    "MxHost",
+    "VerifiedIdentity",
+]

@@ -1,0 +1,36 @@
+"""DNS, as far as mail asks it. Everybody takes the resolver as an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MxHost:
+    preference: int
+    host: str
+    """A-label host name without the final dot; empty for the null MX of RFC 7505."""
+
+
+class IResolver(Interface):
+    """Asynchronous, caching by TTL.
+
+    Names are str; U-labels are converted. An existing name without such records yields an
+    empty tuple; a name that does not exist raises NoSuchDomain; no usable answer raises
+    DnsTemporary. Nothing else is raised.
+    """
+
+    def mx(domain: str) -> Deferred[tuple[MxHost, ...]]:
+        """MX records, unsorted; no fallback to addresses (that is the courier's)."""
+
+    def addresses(host: str) -> Deferred[tuple[str, ...]]:
+        """AAAA and A records as text, IPv6 first; CNAMEs followed."""
+
+    def txt(name: str) -> Deferred[tuple[bytes, ...]]:
+        """TXT records, the strings of each joined."""
+
+    def ptr(ip: str) -> Deferred[tuple[str, ...]]:
+        """Names of an address."""

@@ -1,0 +1,41 @@
+"""The journal: every message's story, step by step."""
+
+from __future__ import annotations
+
+from zope.interface import Interface
+
+STEPS = (
+    "connect",  # a session began: peer, listener
+    "tls",  # it is encrypted now: version, cipher
+    "login",  # ok or failed: account, mechanism
+    "fetch",  # POP3/IMAP session ended: how many retrieved, removed
+    "refuse",  # something was refused: stage, reply, the rule that decided
+    "accept",  # 250 after the commit: envelope, size, message_id, reply
+    "alias",  # a recipient became others
+    "attempt",  # an attempt ended: courier, next hop, remote, tls, reply per recipient
+    "deliver",  # a recipient is done: delivered, relayed
+    "defer",  # not yet: reply, next try
+    "fail",  # never: reply
+    "bounce",  # a DSN was made: its id, of what kind
+    "remove",  # the message left the queue
+    "admin",  # somebody held, released, removed ... it
+    "disconnect",  # a session ended: why
+)
+
+
+class IJournal(Interface):
+    def record(
+        id: str,
+        step: str,
+        result: str = "",
+        *,
+        session: str = "",
+        **detail: str | int | float | bool | list[str] | None,
+    ) -> None:
+        """Note a step of the message or session called ``id``. ``step`` is one of STEPS.
+
+        Never blocks, never raises; what cannot be written is counted and logged. ``session``
+        ties a message to the session it came in by. Values are data, never secrets, never
+        formatted sentences. Agreed keys: peer, listener, helo, reverse_path, forward_path,
+        reply, remote, remote_ip, delay, size, message_id, account, mechanism, rule, reason.
+        """

@@ -1,0 +1,65 @@
+"""Policies: an ordered list of objects, each of which may object at some stages.
+
+A policy provides ``IPolicy`` (its name) and any of the stage interfaces. The first Reply
+wins and its policy's name is journalled as the rule that decided; Tags accumulate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from zope.interface import Attribute, Interface
+
+from mailframe.core.envelope import Envelope, Recipient
+from mailframe.core.resolution import Resolution
+from mailframe.core.session import Session
+from mailframe.core.verdict import Verdict
+from mailframe.interfaces.mailbox import IMessageSource
+
+
+class IPolicy(Interface):
+    name: str = Attribute("Its name in ``[policy] order``.")
+
+
+class IConnectPolicy(IPolicy):
+    def connect(session: Session) -> Verdict | Awaitable[Verdict]:
+        """Before the greeting. A Reply is sent instead of the 220 (use 421 or 554)."""
+
+
+class IHeloPolicy(IPolicy):
+    def helo(session: Session) -> Verdict | Awaitable[Verdict]:
+        """After each HELO, EHLO or LHLO."""
+
+
+class IAuthPolicy(IPolicy):
+    def auth(session: Session) -> Verdict | Awaitable[Verdict]:
+        """After a successful login; a Reply undoes it."""
+
+
+class IMailPolicy(IPolicy):
+    def mail(session: Session, envelope: Envelope) -> Verdict | Awaitable[Verdict]:
+        """At MAIL; the envelope has no recipients yet."""
+
+
+class IRecipientPolicy(IPolicy):
+    def recipient(
+        session: Session, envelope: Envelope, recipient: Recipient, resolution: Resolution
+    ) -> Verdict | Awaitable[Verdict]:
+        """At each RCPT, after the address was resolved; ``envelope`` has those accepted so far."""
+
+
+class IContent(Interface):
+    """A received message that is not committed yet."""
+
+    header: bytes = Attribute("The header section in wire format, final CRLF included.")
+    size: int = Attribute("Octets of the whole.")
+
+    def open() -> Awaitable[IMessageSource]:
+        """Read the whole."""
+
+
+class IMessagePolicy(IPolicy):
+    def message(
+        session: Session, envelope: Envelope, content: IContent
+    ) -> Verdict | Awaitable[Verdict]:
+        """After the end of the data, before the commit."""

@@ -1,0 +1,20 @@
+"""runtime: what every service leans on and none of them owns.
+
+What lives here
+    ``aio``: one way to await a value, Deferred or coroutine, and tasks nobody awaits.
+    ``workers``: named thread pools with bounded queues. ``disk``: the one seam to files.
+    ``database``: one SQLite file with a single writer and group commit.
+
+May import
+    core, errors, interfaces, Twisted.
+
+Start reading at
+    ``aio``, then ``database``.
+
+Invariants
+    Nothing blocks the reactor thread. What cannot be queued is refused, not stored up.
+    A failed fsync is never retried on the same file: the pages are gone.
+
+RFCs
+    None.
+"""

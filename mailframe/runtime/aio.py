@@ -1,0 +1,77 @@
+"""Awaiting what extensions return, and coroutines that nobody awaits.
+
+Extension points may return a value, a Deferred or a coroutine: ``result_of`` makes one of
+the three. A bare coroutine never runs and a lost Deferred swallows its error, hence
+``Background``, which starts, names, logs and stops what runs on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+
+
+async def result_of(value: T | Awaitable[T]) -> T:
+    """The value itself, or what the Deferred or coroutine yields."""
+    if isinstance(value, Deferred) or hasattr(value, "__await__"):
+        return await cast(Awaitable[T], value)
+    return value
+
+
+def as_deferred(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+    """Start a coroutine; for the public edge of ``async def`` code."""
+    return Deferred.fromCoroutine(coroutine)
+
+
+class Background:
+    """The tasks of one service that nobody awaits."""
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        self._running: dict[Deferred[Any], str] = {}
+        self._stopping = False
+
+    def start(self, coroutine: Coroutine[Any, Any, Any], what: str) -> Deferred[None]:
+        """Run it until done; an error is logged under ``what``. The Deferred never fails."""
+        task: Deferred[Any] = Deferred.fromCoroutine(coroutine)
+        finished: Deferred[None] = Deferred()
+        self._running[task] = what
+
+        def done(result: object) -> None:
+            self._running.pop(task, None)
+            if isinstance(result, Failure) and not result.check(CancelledError):
+                self.log.failure("background task failed: {what}", result, what=what)
+            finished.callback(None)
+
+        task.addBoth(done)
+        return finished
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def stop(self) -> Deferred[None]:
+        """Cancel what is running; fires when all of it has ended."""
+        tasks = list(self._running)
+        ended: Deferred[Any] = DeferredList([_ending(task) for task in tasks])
+        for task in tasks:
+            task.cancel()
+        return ended.addCallback(lambda _: None)
+
+
+def _ending(task: Deferred[Any]) -> Deferred[None]:
+    """Fires when ``task`` has a result, without disturbing it."""
+    ended: Deferred[None] = Deferred()
+
+    def tell(result: object) -> object:
+        ended.callback(None)
+        return result
+
+    task.addBoth(tell)
+    return ended
