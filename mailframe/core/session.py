@@ -38,6 +38,8 @@ class Session:
     esmtp: bool = False
     account: str | None = None
     """Canonical account name once logged in."""
+    avatar: object | None = None
+    """What the login yielded, an ``IMailAccount``; core knows no interfaces."""
     extra: dict[str, object] = field(default_factory=dict)
     """Room for extensions; keys are ``package.name``."""
 

@@ -41,6 +41,7 @@ from mailframe.interfaces.policy import (
     IMessagePolicy,
     IPolicy,
     IRecipientPolicy,
+    IRelayPermission,
 )
 from mailframe.interfaces.routing import IRecipientResolver
 from mailframe.interfaces.spool import Arrival, IIncoming, ISpool, IStoredMessage
@@ -69,6 +70,7 @@ __all__ = [
     "IRecentFetches",
     "IRecipientPolicy",
     "IRecipientResolver",
+    "IRelayPermission",
     "IResolver",
     "IRouter",
     "IScramVerifiers",

@@ -63,3 +63,15 @@ class IMessagePolicy(IPolicy):
         session: Session, envelope: Envelope, content: IContent
     ) -> Verdict | Awaitable[Verdict]:
         """After the end of the data, before the commit."""
+
+
+class IRelayPermission(Interface):
+    """Who may send mail to other people's domains through us.
+
+    Not a policy: the SMTP server asks it for every recipient that is ``Elsewhere``, whatever
+    policies are configured, so that no configuration makes an open relay.
+    """
+
+    def may_relay(session: Session) -> str | None:
+        """Why the client may relay (``login``, ``network``, ``pop-before-smtp``), or None:
+        refused with 550 5.7.1. Also decides who gets real answers from VRFY and EXPN."""
