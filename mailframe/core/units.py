@@ -29,11 +29,12 @@ def parse_duration(text: str) -> int:
 def format_size(octets: int) -> str:
     """``1536`` -> ``1.5K``; for people."""
     value = float(octets)
-    for unit in ("", "K", "M", "G"):
-        if value < 1024:
-            return f"{value:.0f}{unit}" if unit == "" or value >= 10 else f"{value:.1f}{unit}"
+    unit = ""
+    for unit in ("", "K", "M", "G", "T"):
+        if value < 1024 or unit == "T":
+            break
         value /= 1024
-    return f"{value:.1f}T"
+    return f"{value:.0f}{unit}" if unit == "" or value >= 10 else f"{value:.1f}{unit}"
 
 
 def format_duration(seconds: float) -> str:
