@@ -1,0 +1,81 @@
+"""Doors: nobody is let in before the time, and a reload keeps the port."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+
+from mailframe.app.doors import Doors, Listener
+
+
+class Greeter(Protocol):
+    def connectionMade(self) -> None:
+        self.transport.write(self.factory.greeting)
+        self.transport.loseConnection()
+
+
+def greeting_factory(greeting: bytes) -> Factory:
+    factory = Factory.forProtocol(Greeter)
+    factory.greeting = greeting
+    return factory
+
+
+def listener(greeting: bytes, endpoint: str = "tcp:0:interface=127.0.0.1") -> Listener:
+    return Listener("a", endpoint, greeting_factory(greeting))
+
+
+async def ask(address: str) -> bytes:
+    """What a connecting client hears within a tenth of a second."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.setblocking(False)
+        await deferLater(reactor, 0.1)
+        try:
+            return client.recv(100)
+        except BlockingIOError:
+            return b"(silence)"
+
+
+@pytest_twisted.ensureDeferred
+async def test_nobody_is_served_before_accept() -> None:
+    doors = Doors(reactor)
+    await doors.set({"a": listener(b"one")})
+    address = doors.addresses()["a"]
+    assert await ask(address) == b"(silence)"
+    doors.accept()
+    assert await ask(address) == b"one"
+    await doors.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reload_keeps_the_port_and_changes_the_factory() -> None:
+    doors = Doors(reactor)
+    await doors.set({"a": listener(b"one")})
+    doors.accept()
+    address = doors.addresses()["a"]
+    await doors.set({"a": listener(b"two")})
+    assert doors.addresses()["a"] == address
+    assert await ask(address) == b"two"
+    await doors.set({})
+    assert doors.addresses() == {}
+    with pytest.raises(ConnectionRefusedError):
+        await ask(address)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_taken_port_is_an_error_and_closes_nothing() -> None:
+    doors = Doors(reactor)
+    await doors.set({"a": listener(b"one")})
+    doors.accept()
+    address = doors.addresses()["a"]
+    taken = Listener("b", f"tcp:{address.rpartition(':')[2]}:interface=127.0.0.1", Factory())
+    with pytest.raises(CannotListenError):
+        await doors.set({"b": taken})
+    assert await ask(address) == b"one"
+    await doors.close()
