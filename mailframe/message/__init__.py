@@ -1,0 +1,25 @@
+"""message: the text of a message: reading it, writing trace fields, converting it, reports.
+
+What lives here
+    ``headers`` (fields of a header section, on bytes), ``mailboxes`` (the one parser of From
+    and its like), ``content_type`` (Content-Type and its parameters), ``trace`` (Received,
+    Return-Path, Delivered-To, dates), ``downgrade`` (8-bit and binary to 7-bit for next hops
+    that need it), ``dsn`` (delivery status notifications).
+
+May import
+    core, errors and the standard library.
+
+Start reading at
+    ``headers``, then ``trace``, then ``downgrade``.
+
+Invariants
+    Readers work on bytes as they came, never raise on any input, take linear time, and never
+    decode what they only pass on. ``mailboxes`` is the exception: it refuses what it cannot
+    parse completely, because what it says is checked and then acted on. Writers put nothing
+    of a peer into a field without taking CR, LF, NUL and other control characters out.
+    Everything here is synchronous and blocks: large content belongs on a worker.
+
+RFCs
+    5322, 6532, 6854 (messages), 5321 section 4.4, 3848, 6531 section 4.3 (trace fields),
+    2045, 2046, 2231 (MIME), 6152 section 3, 3030 section 3 (conversion), 3461 to 3464 (DSN).
+"""

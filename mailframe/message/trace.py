@@ -1,0 +1,108 @@
+"""Trace fields: what a server writes on top of the messages that pass through it.
+
+Each function returns one whole field in wire format, final CRLF included. What a peer said
+(its HELO above all) is made harmless first: a field is always one field, and a comment stays
+inside its parentheses. The caller owns the clock and gives seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from datetime import UTC, datetime
+
+from mailframe.core.address import Address, AddressError, normal_domain
+from mailframe.core.session import Role, TlsFacts
+
+# RFC 5322 section 2.1.1: lines should have no more than 78 characters
+_LINE = 78
+_UNSAFE = re.compile(r"[^!#-'*-:=-\[\]-~]")  # keeps printable ASCII but " ( ) ; < \
+_SPECIAL = re.compile(r'[()<>@,;\\"]')
+
+
+def rfc5322_date(seconds: float) -> str:
+    """``Tue, 01 Jul 2025 10:00:00 +0000``; always UTC."""
+    return email.utils.format_datetime(datetime.fromtimestamp(int(seconds), UTC))
+
+
+def with_protocol(
+    role: Role, *, esmtp: bool, tls: bool, authenticated: bool, smtputf8: bool = False
+) -> str:
+    """The word after ``with``: ``ESMTPSA``, ``UTF8LMTPS``, ``SMTP`` ..."""
+    if role is not Role.LMTP and not esmtp:
+        return "SMTP"  # no registered word tells of TLS under HELO
+    # RFC 3848; RFC 6531 section 4.3 for the names with UTF8, which drop the E
+    if smtputf8:
+        word = "UTF8LMTP" if role is Role.LMTP else "UTF8SMTP"
+    else:
+        word = "LMTP" if role is Role.LMTP else "ESMTP"
+    return word + "S" * tls + "A" * authenticated
+
+
+def received_field(
+    *,
+    helo: str,
+    peer_ip: str,
+    by: str,
+    protocol: str,
+    queue_id: str,
+    seconds: float,
+    recipient: Address | None = None,
+    tls: TlsFacts | None = None,
+    utf8: bool = False,
+) -> bytes:
+    """``Received:`` as RFC 5321 section 4.4 has it.
+
+    ``by`` is our host name, ``protocol`` comes from ``with_protocol``. Give ``recipient``
+    only when the message has a single one: more would tell blind copies. ``utf8`` allows
+    UTF-8 in the field, as in a SMTPUTF8 transaction; elsewhere such values are left out.
+    ``peer_ip`` may be empty (Unix socket).
+    """
+    words = [*_from_clause(helo, peer_ip, utf8), "by", by, "with", protocol]
+    if tls is not None:
+        words += [f"({_harmless(tls.version)}", f"{_harmless(tls.cipher)})"]
+    words += ["id", queue_id]
+    if recipient is not None and (utf8 or not recipient.needs_utf8):
+        words += ["for", f"<{recipient}>"]
+    words[-1] += ";"
+    return _folded("Received:", [*words, rfc5322_date(seconds)])
+
+
+def return_path_field(reverse_path: Address | None) -> bytes:
+    """``Return-Path:``, written at final delivery only (RFC 5321 section 4.4)."""
+    return f"Return-Path: <{reverse_path or ''}>\r\n".encode()
+
+
+def delivered_to_field(address: Address) -> bytes:
+    """``Delivered-To:``, the address that a mailbox here got the message for (RFC 9228)."""
+    return f"Delivered-To: {address}\r\n".encode()
+
+
+def _from_clause(helo: str, peer_ip: str, utf8: bool) -> list[str]:
+    literal = f"[IPv6:{peer_ip}]" if ":" in peer_ip else f"[{peer_ip}]"
+    try:
+        name = normal_domain(helo)
+        # a general address literal may hold what would open a comment or end the clause
+        understood = (utf8 or name.isascii()) and not _SPECIAL.search(name)
+    except AddressError:
+        understood = False
+    if understood:
+        return ["from", name, f"({literal})"] if peer_ip else ["from", name]
+    # Not a domain, so it may not stand where one belongs: the address takes the place, and
+    # what was said goes into the comment.
+    said = f"helo={_harmless(helo)})"
+    return ["from", literal, f"({literal}", said] if peer_ip else ["from", "localhost", f"({said}"]
+
+
+def _harmless(text: str) -> str:
+    return _UNSAFE.sub("?", text[:255])
+
+
+def _folded(name: str, words: list[str]) -> bytes:
+    lines = [name]
+    for word in words:
+        if len(lines[-1].encode()) + 1 + len(word.encode()) > _LINE and lines[-1] != name:
+            lines.append(f"\t{word}")
+        else:
+            lines[-1] += f" {word}"
+    return "".join(f"{line}\r\n" for line in lines).encode()
