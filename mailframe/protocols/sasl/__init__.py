@@ -1,0 +1,64 @@
+"""sasl: who are you, as SMTP, POP3 and their clients ask it.
+
+What lives here
+    ``steps`` (what a mechanism may answer, and the two contracts), ``password`` (PLAIN and
+    LOGIN, both sides), ``scram`` (message syntax and keys), ``scram_server``,
+    ``scram_client``, ``saslprep``, ``mechanisms`` (choosing one by its name).
+
+May import
+    core, errors and the standard library.
+
+Start reading at
+    ``steps``, then ``password``.
+
+Invariants
+    A mechanism sees decoded octets: base64, ``=`` and the cancelling ``*`` belong to the
+    protocol that carries it. It decides about proofs, never about accounts: it asks for a
+    password check or a verifier, and whoever owns the accounts answers. Secrets are compared
+    in constant time and never appear in an error. Nonces are handed in.
+
+RFCs
+    4422 (SASL), 4616 (PLAIN), 5802 and 7677 (SCRAM-SHA-256), 5929 and 9266 (channel
+    bindings), 4013 (SASLprep), 3454 (stringprep). LOGIN has no RFC.
+"""
+
+from mailframe.protocols.sasl.mechanisms import (
+    CLIENT_PREFERENCE,
+    SERVER_MECHANISMS,
+    UnknownMechanism,
+    client_mechanism,
+    server_mechanism,
+)
+from mailframe.protocols.sasl.saslprep import SaslprepError, saslprep
+from mailframe.protocols.sasl.scram_client import prepared_password
+from mailframe.protocols.sasl.steps import (
+    Challenge,
+    CheckPassword,
+    ClientMechanism,
+    NeedVerifier,
+    Proved,
+    Rejected,
+    ServerMechanism,
+    Step,
+    acts_for_another,
+)
+
+__all__ = [
+    "CLIENT_PREFERENCE",
+    "SERVER_MECHANISMS",
+    "Challenge",
+    "CheckPassword",
+    "ClientMechanism",
+    "NeedVerifier",
+    "Proved",
+    "Rejected",
+    "SaslprepError",
+    "ServerMechanism",
+    "Step",
+    "UnknownMechanism",
+    "acts_for_another",
+    "client_mechanism",
+    "prepared_password",
+    "saslprep",
+    "server_mechanism",
+]
