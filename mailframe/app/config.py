@@ -1,0 +1,109 @@
+"""Reading the configuration: a TOML file, overridden by the environment.
+
+``load_config`` gives a frozen ``Config`` or raises a ``ConfigError`` with every problem there
+is, each with its file, line and key. The file is never written. See ``config_schema`` for
+the settings themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from mailframe.app.config_checks import cross_checks
+from mailframe.app.config_environment import Overrides, apply_environment
+from mailframe.app.config_lines import Path, line_index, line_of
+from mailframe.app.config_problems import explain
+from mailframe.app.config_schema import Config
+from mailframe.errors import ConfigError, ConfigProblem
+
+__all__ = ["Config", "load_config"]
+
+_TOML_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
+
+
+def load_config(path: str | None, environ: Mapping[str, str]) -> Config:
+    """Read ``path``, or the file that MAILFRAME_CONFIG names, or the environment alone.
+
+    Raises ConfigError with every problem found.
+    """
+    path = path or environ.get("MAILFRAME_CONFIG")
+    text = _read(path) if path else ""
+    data = _parse(path, text) if path else {}
+    overrides = apply_environment(data, environ)
+    if not path and not overrides.paths:
+        message = "no configuration: give --config FILE or set MAILFRAME_CONFIG"
+        raise ConfigError([ConfigProblem("environment", 0, "MAILFRAME_CONFIG", message)])
+    return _validate(data, path, line_index(text), overrides, environ)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        message = "is not UTF-8 text"
+    raise ConfigError([ConfigProblem(path, 0, "", message)])
+
+
+def _parse(path: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        words = str(error)
+        found = _TOML_LINE.search(words)
+        line = int(found[1]) if found else text.count("\n") + 1
+        problem = ConfigProblem(path, line, "", f"is not TOML: {_TOML_LINE.sub('', words)}")
+        raise ConfigError([problem]) from None
+
+
+def _validate(
+    data: dict[str, Any],
+    path: str | None,
+    lines: dict[Path, int],
+    overrides: Overrides,
+    environ: Mapping[str, str],
+) -> Config:
+    found: list[tuple[Path, str]] = list(overrides.problems)
+    directory = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+    config = None
+    try:
+        context = {"directory": directory, "environ": environ}
+        config = Config.model_validate(data, context=context)
+    except ValidationError as error:
+        found += explain(error)
+    if config is not None:
+        found += cross_checks(config)
+    if found or config is None:
+        raise ConfigError(_placed(found, path, lines, overrides))
+    return config
+
+
+def _placed(
+    found: list[tuple[Path, str]],
+    path: str | None,
+    lines: dict[Path, int],
+    overrides: Overrides,
+) -> list[ConfigProblem]:
+    """The problems with file and line, in the order of the file, those of the environment last."""
+    problems = []
+    for key, message in found:
+        if variable := overrides.variable_of(key):
+            problems.append(ConfigProblem("environment", 0, variable, message))
+        else:
+            line = line_of(lines, key)
+            problems.append(ConfigProblem(path or "environment", line, dotted(key), message))
+    return sorted(problems, key=lambda p: (p.path == "environment", p.line))
+
+
+def dotted(key: Path) -> str:
+    """``routes."example.org"``: the key as TOML would write it."""
+    bare = re.compile(r"[A-Za-z0-9_-]+")
+    return ".".join(part if bare.fullmatch(part) else f'"{part}"' for part in key)

@@ -1,0 +1,336 @@
+"""Every setting, once: its name, its kind, its default, and what it does.
+
+The docstrings under the fields are the documentation: ``docs/settings.md`` and ``mailframe
+config show`` are made from them. Models are strict (no silent conversion), frozen, and refuse
+unknown keys. Checks that need more than one section are in ``config_checks``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mailframe.app.config_types import (
+    Checker,
+    Duration,
+    Endpoint,
+    FilePath,
+    Hostname,
+    Many,
+    Network,
+    NextHop,
+    OptionalAddress,
+    OptionalFilePath,
+    SecretValue,
+    ServerAddress,
+    Size,
+    check_next_hop,
+)
+from mailframe.core.session import Role
+
+Count = Annotated[int, Field(ge=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+RoleName = Literal["mx", "submission", "lmtp", "pop3", "imap", "managesieve", "http"]
+ROLES_TO_COME = {"imap", "managesieve", "http"}
+PolicyName = Literal["relay", "rate", "dnsbl", "spf", "dkim", "dmarc", "greylist", "content"]
+POLICIES_HERE = ("relay", "rate")
+
+
+def _smarthost(url: str) -> str:
+    if not url:
+        return ""
+    if not url.startswith(("smtp://", "smtps://")):
+        raise ValueError("must begin with smtp:// or smtps://")
+    return check_next_hop(url)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class Listen(Section):
+    """One listener; NAME is yours to choose and appears in logs and in the journal."""
+
+    endpoint: Endpoint
+    """Where to listen: any Twisted server endpoint, for example `tcp:2525:interface=127.0.0.1`,
+    `unix:run/lmtp.sock`, `systemd:domain=INET:name=smtp` or `haproxy:tcp:2525`."""
+    role: RoleName
+    """What it is for: `mx` takes mail from anybody for the domains here, `submission` takes mail
+    from users who log in, `lmtp` takes mail from a mail server on this host, `pop3` hands mail
+    out. `imap`, `managesieve` and `http` are not available yet."""
+    tls: Literal["starttls", "implicit", "none"] | None = None
+    """`starttls` offers TLS on request, `implicit` begins with it (ports 465 and 995), `none`
+    never offers it. Default: `starttls` where `[tls]` has a certificate, else `none`."""
+
+    @field_validator("role")
+    @classmethod
+    def _is_here(cls, role: str) -> str:
+        if role in ROLES_TO_COME:
+            raise ValueError(f"{role!r} is not available in this version of mailframe")
+        return role
+
+    @property
+    def protocol(self) -> Role:
+        return Role(self.role)
+
+
+class Tls(Section):
+    """Certificates. They are read again when the files change."""
+
+    certificate: OptionalFilePath = ""
+    """PEM file with the certificate and its chain, the server's own first."""
+    key: OptionalFilePath = ""
+    """PEM file with the private key. Default: the certificate's file."""
+    directory: OptionalFilePath = ""
+    """Instead of the two above: a directory with one PEM file (key and chain) per host name,
+    chosen by the name that the client asks for (SNI)."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Tls:
+        if self.directory and self.certificate:
+            raise ValueError("set certificate or directory, not both")
+        if self.key and not self.certificate:
+            raise ValueError("a key needs a certificate")
+        return self
+
+
+class Auth(Section):
+    """Who may log in, and what happens to those who guess."""
+
+    allow_plaintext: bool = False
+    """Whether passwords are taken over connections without TLS. Only for tests and loopback."""
+    checkers: Annotated[Many[Checker], Field(min_length=1)] = ("directory",)
+    """Who is asked whether a password is right, one after the other: `directory` (the built-in
+    database), `file:PATH` (lines `user:hash` as Dovecot and htpasswd write them), or any strcred
+    description of Twisted."""
+    pop_before_smtp: bool = False
+    """Whether an address from which somebody fetched mail may relay for a while."""
+    pop_before_smtp_window: Duration = 900
+    """How long after the last fetch it may."""
+    failures_per_account: Count = 20
+    """Failed logins of one account within the window after which further ones are refused
+    unchecked; 0 = no limit."""
+    failures_per_ip: Count = 10
+    """The same for one client address; 0 = no limit."""
+    failure_window: Duration = 900
+    """How long a failed login counts."""
+
+
+class Directory(Section):
+    """The built-in directory of domains, users and aliases (`BASE/directory.db`)."""
+
+    separator: Annotated[str, Field(max_length=1)] = "+"
+    """What sets off the detail of a plus-address (`ann+shop@...` is for `ann@...`); empty: no
+    plus-addresses."""
+    quota: Size = 0
+    """How much a mailbox may hold where its user has no quota of his own; 0 = no limit."""
+    quota_messages: Count = 0
+    """How many messages a mailbox may hold; 0 = no limit."""
+
+
+class Dns(Section):
+    """How names are looked up."""
+
+    servers: Many[ServerAddress] = ()
+    """Name servers, `IP` or `IP:PORT`. Default: those of /etc/resolv.conf."""
+    timeout: Duration = 15
+    """How long one look-up may take in all, retries included."""
+
+
+class Relay(Section):
+    """Who may send mail through this server to other people's domains, and how it leaves."""
+
+    networks: Many[Network] = ()
+    """Networks whose hosts may relay without logging in. Default: nobody."""
+    port: Port = 25
+    """The port dialled on MX hosts."""
+    smarthost: Annotated[str, AfterValidator(_smarthost)] = ""
+    """Hand everything that is not for here to this server instead of looking up MX records:
+    `smtp://user:password@host:587` or `smtps://host:465`."""
+    smarthost_password: SecretValue | None = None
+    """The password for the smarthost, kept out of the URL: a string, `{ file = "PATH" }` or
+    `{ env = "NAME" }`."""
+
+    @model_validator(mode="after")
+    def _password_has_a_use(self) -> Relay:
+        if self.smarthost_password is not None and "@" not in self.smarthost:
+            raise ValueError("smarthost_password needs a smarthost with a user name in its URL")
+        return self
+
+
+class Queue(Section):
+    """Mail that waits to be delivered or sent on."""
+
+    retry: Annotated[Many[Duration], Field(min_length=1)] = (300, 900, 1800, 3600, 7200, 14400)
+    """Waits between attempts; the last one repeats."""
+    expire: Duration = 432_000
+    """When to give up and tell the sender."""
+    warn_after: Duration = 14_400
+    """When to tell the sender that the message is late; once."""
+    concurrency: Annotated[int, Field(ge=1)] = 100
+    """Attempts under way at once, in all."""
+    concurrency_per_destination: Annotated[int, Field(ge=1)] = 20
+    """Connections at once to one destination, at most; begins lower and grows with success."""
+    rate_per_destination: Count = 0
+    """Messages a minute to one destination; 0 = no limit."""
+
+
+class Limits(Section):
+    """What one client, message or session may use up. 0 = no limit."""
+
+    message_size: Size = 35 << 20
+    """Largest message, in octets as transferred; told to clients by SIZE."""
+    header_size: Size = 256 << 10
+    """Largest header section of a message."""
+    recipients_per_message: Count = 1000
+    """Recipients of one message; RFC 5321 asks for at least 100."""
+    hops: Annotated[int, Field(ge=1)] = 100
+    """`Received` fields after which a message is taken to be in a loop."""
+    connections: Count = 1000
+    """Connections at once, in all."""
+    connections_per_ip: Count = 20
+    """Connections at once from one address."""
+    messages_per_hour_per_user: Count = 200
+    """Messages that one user may submit within an hour, counted by recipient batch."""
+    errors_per_session: Count = 10
+    """Bad commands and refused recipients after which a session is ended."""
+    tarpit: Duration = 1
+    """How long the answer to an error is held back; `0s` turns it off."""
+    idle_timeout: Duration = 300
+    """How long an SMTP client may be silent (RFC 5321 section 4.5.3.2 asks for 5 minutes)."""
+    session_timeout: Duration = 7200
+    """How long an SMTP session may last in all."""
+    pop3_idle_timeout: Duration = 600
+    """How long a POP3 client may be silent (RFC 1939 section 3 asks for 10 minutes)."""
+
+
+class Journal(Section):
+    """The record of every message and every refusal, which `mailframe trace` reads."""
+
+    keep: Duration = 2_592_000
+    """How long it is kept."""
+
+
+class Log(Section):
+    """The text log on standard output, or wherever twistd sends it."""
+
+    level: Literal["debug", "info", "warn", "error"] = "info"
+    """The least important messages that are written."""
+
+
+class Courier(Section):
+    """A program that takes mail; a route sends mail to it by `pipe://NAME`."""
+
+    command: Annotated[Many[str], Field(min_length=1)]
+    """The program and its arguments; no shell is involved. `{sender}`, `{recipient}` and `{id}`
+    are replaced. The message is its standard input; exit status 75 means: try again later."""
+    timeout: Duration = 300
+    """How long it may take before it is ended and the message deferred."""
+
+
+class Dnsbl(Section):
+    """Block lists."""
+
+    lists: Many[str] = ()
+    """Not available yet: must be empty."""
+
+    @field_validator("lists")
+    @classmethod
+    def _to_come(cls, lists: tuple[str, ...]) -> tuple[str, ...]:
+        if lists:
+            raise ValueError("block lists are not available in this version of mailframe")
+        return lists
+
+
+class Greylist(Section):
+    """Putting off strangers."""
+
+    enabled: bool = False
+    """Not available yet: must be false."""
+
+    @field_validator("enabled")
+    @classmethod
+    def _to_come(cls, enabled: bool) -> bool:
+        if enabled:
+            raise ValueError("greylisting is not available in this version of mailframe")
+        return enabled
+
+
+class Policy(Section):
+    """What incoming mail is judged by."""
+
+    order: Many[PolicyName] = POLICIES_HERE
+    """The policies, in the order they are asked. `relay` is always enforced, named or not: it
+    keeps strangers from sending through this server. `rate` holds users to
+    `limits.messages_per_hour_per_user`. `dnsbl`, `spf`, `dkim`, `dmarc`, `greylist` and `content`
+    are not available yet."""
+    dnsbl: Dnsbl = Dnsbl()
+    greylist: Greylist = Greylist()
+
+    @field_validator("order")
+    @classmethod
+    def _are_here(cls, order: tuple[str, ...]) -> tuple[str, ...]:
+        if missing := [name for name in order if name not in POLICIES_HERE]:
+            names = ", ".join(map(repr, missing))
+            raise ValueError(f"not available in this version of mailframe: {names}")
+        if len(set(order)) < len(order):
+            raise ValueError("names a policy twice")
+        return order
+
+
+class Realm(Section):
+    """Where users and mailboxes come from."""
+
+    class_: str = Field(default="", alias="class")
+    """`package.module:Name` of a `twisted.cred` realm that replaces the built-in one."""
+
+    @field_validator("class_")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        module, colon, attribute = name.partition(":")
+        parts = [*module.split("."), *attribute.split(".")]
+        if name and not (colon and all(part.isidentifier() for part in parts)):
+            raise ValueError("must be package.module:Name")
+        return name
+
+
+class Config(Section):
+    """The whole file."""
+
+    hostname: Hostname
+    """The name this server goes by: in greetings, in trace headers, in the bounces it writes. It
+    should be the name in the MX record and in reverse DNS."""
+    base: FilePath
+    """The directory that holds all state: mailboxes, queue, directory, journal."""
+    postmaster: OptionalAddress = ""
+    """Who gets mail for the bare address `postmaster` and for the postmaster of a domain here that
+    has none of its own. Default: `postmaster@HOSTNAME`."""
+    listen: Annotated[dict[str, Listen], Field(min_length=1)]
+    tls: Tls = Tls()
+    auth: Auth = Auth()
+    directory: Directory = Directory()
+    dns: Dns = Dns()
+    relay: Relay = Relay()
+    routes: dict[str, NextHop] = {}
+    """`"domain" = "URL"`: send mail for this domain there instead of asking DNS: `smtp://HOST:PORT`,
+    `smtps://...`, `lmtp://HOST:PORT`, `lmtp+unix:///PATH`, `pipe://NAME` (a courier). `".domain"`
+    stands for its subdomains, `"*"` for everything that is not for here."""
+    couriers: dict[str, Courier] = {}
+    queue: Queue = Queue()
+    limits: Limits = Limits()
+    policy: Policy = Policy()
+    realm: Realm = Realm()
+    journal: Journal = Journal()
+    log: Log = Log()
+
+    @property
+    def has_certificate(self) -> bool:
+        return bool(self.tls.certificate or self.tls.directory)
+
+    def tls_mode(self, listener: Listen) -> str:
+        """``starttls``, ``implicit`` or ``none``, the default worked out."""
+        return listener.tls or ("starttls" if self.has_certificate else "none")

@@ -1,0 +1,216 @@
+"""Values of settings: how the text in the file becomes what the program uses.
+
+Each is a pydantic annotation. A ValueError's words go to the person who wrote the file, so
+they say what is wanted and give an example.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
+
+from mailframe.core.address import Address as MailAddress
+from mailframe.core.address import AddressError, normal_domain
+from mailframe.core.units import format_duration, parse_duration, parse_size
+
+T = TypeVar("T")
+
+_EXAMPLE_ENDPOINT = '"tcp:2525:interface=127.0.0.1"'
+NEXT_HOP_SCHEMES = ("smtp", "smtps", "lmtp", "lmtp+unix", "pipe")
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string: {what}")
+    return value
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return parse_size(_text(value, 'a size such as "35M"'))
+
+
+def _duration(value: Any) -> int:
+    return parse_duration(_text(value, 'a duration such as "15m"'))
+
+
+def _path(value: str, info: ValidationInfo) -> str:
+    """Relative to the directory of the file; ``~`` is the home directory."""
+    if not value:
+        raise ValueError("must not be empty")
+    if "\0" in value:
+        raise ValueError("must not contain NUL")
+    directory: str = (info.context or {}).get("directory", os.getcwd())
+    return os.path.normpath(os.path.join(directory, os.path.expanduser(value)))
+
+
+def _optional_path(value: str, info: ValidationInfo) -> str:
+    return _path(value, info) if value else ""
+
+
+def _checker(value: str, info: ValidationInfo) -> str:
+    kind, colon, path = value.partition(":")
+    if kind == "directory" and not colon:
+        return value
+    if kind == "file":
+        if not path:
+            raise ValueError('names no file (example: "file:users.passwd")')
+        return f"file:{_path(path, info)}"
+    if not kind:
+        raise ValueError("must not be empty")
+    return value
+
+
+def _endpoint(value: str, info: ValidationInfo) -> str:
+    """Whether Twisted can parse it; nothing is opened and no reactor is installed."""
+    kind, _, rest = value.partition(":")
+    if kind == "unix" and rest and not rest.startswith("address="):
+        value = f"unix:{_path(rest, info)}"
+    from twisted.internet.endpoints import serverFromString
+    from twisted.internet.testing import MemoryReactor
+
+    try:
+        # MemoryReactor opens nothing; plugins of third parties get it like the real one.
+        serverFromString(MemoryReactor(), value)
+    except Exception as error:  # noqa: BLE001 - a plugin parser raises what it likes
+        raise ValueError(
+            f"is not a Twisted server endpoint: {_reason(error)} (example: {_EXAMPLE_ENDPOINT})"
+        ) from None
+    return value
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip("'\"") or type(error).__name__
+
+
+def _hostname(value: str) -> str:
+    try:
+        domain = normal_domain(value)
+    except AddressError as error:
+        raise ValueError(f"{value!r} is not a host name: {error}") from None
+    if domain.startswith("["):
+        raise ValueError("must be a name, not an address literal")
+    return domain
+
+
+def _address(value: str) -> str:
+    try:
+        return str(MailAddress.parse(value)) if value else ""
+    except AddressError as error:
+        raise ValueError(f"{value!r} is not a mail address: {error}") from None
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f'{error} (example: "192.0.2.0/24")') from None
+
+
+def _server_address(value: str) -> str:
+    """``IP`` or ``IP:PORT`` or ``[IPV6]:PORT``."""
+    match = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d+))?|([0-9.]+)(?::(\d+))?", value)
+    host, port = (match[1] or match[3], match[2] or match[4]) if match else (value, None)
+    try:
+        address = ipaddress.ip_address(host)
+        number = 53 if port is None else int(port)
+        if not 0 < number < 65536:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f'{value!r} is not an IP address with an optional port (example: "127.0.0.1:5353")'
+        ) from None
+    return f"[{address}]:{number}" if address.version == 6 else f"{address}:{number}"
+
+
+def check_next_hop(value: str) -> str:
+    """An URL of ``NEXT_HOP_SCHEMES``, or ``pipe://NAME``."""
+    parts = urlsplit(value)
+    if parts.scheme not in NEXT_HOP_SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in NEXT_HOP_SCHEMES)
+        raise ValueError(f"must begin with one of {known}")
+    if parts.scheme == "lmtp+unix":
+        if not parts.path.startswith("/"):
+            raise ValueError('must name a socket (example: "lmtp+unix:///run/lmtp.sock")')
+        return value
+    if parts.scheme == "pipe":
+        if not parts.netloc or parts.path:
+            raise ValueError('must name a courier (example: "pipe://tickets")')
+        return value
+    try:
+        port_in_range = parts.port is None or parts.port > 0
+    except ValueError:
+        port_in_range = False
+    if not port_in_range:
+        raise ValueError("has a port that is not between 1 and 65535")
+    if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError('must be SCHEME://HOST:PORT (example: "smtp://relay.example:587")')
+    return value
+
+
+def _tuple(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    raise ValueError("must be a list")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A password. Its value shows in no representation."""
+
+    value: str
+    origin: str = "text"
+    """``text``, ``file PATH`` or ``environment NAME``: what may be shown."""
+
+    def __repr__(self) -> str:
+        return f"Secret({self.origin})"
+
+    __str__ = __repr__
+
+
+def _secret(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        return Secret(value)
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise ValueError('must be a string, { file = "PATH" } or { env = "NAME" }')
+    (source, name), *_ = value.items()
+    name = _text(name, "the name of a file or variable")
+    if source == "file":
+        path = _path(name, info)
+        try:
+            with open(path, encoding="utf-8") as file:
+                return Secret(file.read().rstrip("\r\n"), f"file {path}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot be read: {error}") from None
+    if source == "env":
+        environ: Mapping[str, str] = (info.context or {}).get("environ", {})
+        if name not in environ:
+            raise ValueError(f"the environment has no {name}")
+        return Secret(environ[name], f"environment {name}")
+    raise ValueError(f"cannot come from {source!r}: use file or env")
+
+
+Size = Annotated[int, BeforeValidator(_size)]
+"""Octets; in the file ``"35M"`` or a plain number."""
+Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration)]
+"""Seconds; in the file ``"15m"``."""
+FilePath = Annotated[str, AfterValidator(_path)]
+OptionalFilePath = Annotated[str, AfterValidator(_optional_path)]
+Checker = Annotated[str, AfterValidator(_checker)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Hostname = Annotated[str, AfterValidator(_hostname)]
+OptionalAddress = Annotated[str, AfterValidator(_address)]
+Network = Annotated[str, AfterValidator(_network)]
+ServerAddress = Annotated[str, AfterValidator(_server_address)]
+NextHop = Annotated[str, AfterValidator(check_next_hop)]
+SecretValue = Annotated[Secret, BeforeValidator(_secret)]
+Many = Annotated[tuple[T, ...], BeforeValidator(_tuple)]
+"""A TOML array, frozen."""
