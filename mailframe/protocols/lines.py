@@ -52,6 +52,8 @@ class LineSplitter:
     def feed(self, data: bytes) -> None:
         self._data = self._data[self._start :] + data if self._start < len(self._data) else data
         self._start = 0
+        if self._discarding:
+            self._discard()
 
     def __len__(self) -> int:
         """Octets held."""
@@ -67,7 +69,7 @@ class LineSplitter:
         ``limit`` is in octets and counts the CRLF. A fault is told as soon as it is seen: a
         peer that ends its lines with LF alone hears why instead of waiting for ever.
         """
-        if self._discarding and not self._discard():
+        if self._discarding:
             return None
         end = self._data.find(b"\r\n", self._start)
         content = self._data[self._start : end] if end >= 0 else self._unfinished()
@@ -101,16 +103,15 @@ class LineSplitter:
         """What is held of a line whose end was not seen: a last CR may belong to that end."""
         return self._data[self._start :].removesuffix(b"\r")
 
-    def _discard(self) -> bool:
-        """Drop the spoilt line; False while its CRLF has not come."""
+    def _discard(self) -> None:
+        """Drop the spoilt line, as far as it has come."""
         end = self._data.find(b"\r\n", self._start)
         if end < 0:
             self._data = b"\r" if self._data.endswith(b"\r") and len(self) else b""
             self._start = 0
-            return False
+            return
         self._start = end + 2
         self._discarding = False
-        return True
 
 
 def _first_fault(content: bytes, longest: int) -> Fault | None:

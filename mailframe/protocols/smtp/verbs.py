@@ -1,0 +1,244 @@
+"""The table of verbs: what each one does, who offers it, and its line in the EHLO answer.
+
+A verb's function gets the engine and its argument and returns a reply to give, a decision
+to ask for, or None when it has seen to everything. It raises RemoteProtocolError for a
+malformed argument. Whether the verb is allowed in the present state was checked before.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailframe.core import status
+from mailframe.core.envelope import Body as BodyType
+from mailframe.core.reply import Reply
+from mailframe.errors import RemoteProtocolError
+from mailframe.protocols.smtp import grammar, parameters
+from mailframe.protocols.smtp.events import (
+    AuthStart,
+    Decision,
+    Hello,
+    MailFrom,
+    RcptTo,
+    StartTls,
+    Verify,
+)
+from mailframe.protocols.smtp.grammar import refuse
+
+if TYPE_CHECKING:
+    from mailframe.protocols.smtp.server import SmtpServer
+
+OK = Reply(250, status.OTHER, "Ok")
+GOODBYE = Reply(221, status.OTHER, "Bye")
+
+
+def no_keyword(server: SmtpServer) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    run: Callable[[SmtpServer, bytes], Reply | Decision | None]
+    smtp: bool = True
+    lmtp: bool = True
+    keyword: Callable[[SmtpServer], str | None] = no_keyword
+    """Its EHLO line in the engine's present state, None where it would not work."""
+
+
+def _hello(verb: str) -> Callable[[SmtpServer, bytes], Decision]:
+    def run(server: SmtpServer, argument: bytes) -> Decision:
+        return Hello(verb, grammar.helo_name(argument, verb))
+
+    return run
+
+
+def _mail(server: SmtpServer, argument: bytes) -> Decision:
+    settings = server.settings
+    # RFC 4954 section 6
+    if settings.login_required and not server.authenticated:
+        raise refuse(530, status.SECURITY_OTHER, "Authentication required")
+    if settings.transactions and server.transactions >= settings.transactions:
+        # RFC 9422 section 4: MAILMAX; the client goes on in a new connection
+        raise refuse(421, status.SYSTEM_OTHER, "Too many messages on one connection")
+    envelope = parameters.mail(argument, message_size=settings.message_size)
+    return MailFrom(envelope)
+
+
+def _rcpt(server: SmtpServer, argument: bytes) -> Decision:
+    recipient = parameters.rcpt(argument, smtputf8=server.envelope.smtputf8)
+    limit = server.settings.recipients
+    if limit and server.accepted >= limit:
+        # RFC 5321 section 4.5.3.1.10: a client sends these in another transaction
+        server.excuse_next_error()
+        raise refuse(452, status.TOO_MANY_RECIPIENTS, "Too many recipients")
+    return RcptTo(recipient)
+
+
+def _data(server: SmtpServer, argument: bytes) -> Decision:
+    grammar.no_argument(argument, "DATA")
+    # RFC 3030 section 3
+    if server.envelope.body is BodyType.BINARY:
+        raise refuse(503, status.INVALID_COMMAND, "BODY=BINARYMIME comes by BDAT")
+    return server.begin_text()
+
+
+def _bdat(server: SmtpServer, argument: bytes) -> Decision | None:
+    return server.begin_chunk(*grammar.chunk(argument))
+
+
+def _rset(server: SmtpServer, argument: bytes) -> Reply:
+    grammar.no_argument(argument, "RSET")
+    server.drop_transaction()
+    return OK
+
+
+def _noop(server: SmtpServer, argument: bytes) -> Reply:
+    return OK
+
+
+def _help(server: SmtpServer, argument: bytes) -> Reply:
+    known = ", ".join(offered(server))
+    return Reply(214, status.OTHER, f"Commands: {known}\nSee RFC 5321")
+
+
+def _quit(server: SmtpServer, argument: bytes) -> Reply:
+    grammar.no_argument(argument, "QUIT")
+    return server.hang_up(GOODBYE, "quit")
+
+
+def _verify(expand: bool) -> Callable[[SmtpServer, bytes], Decision]:
+    def run(server: SmtpServer, argument: bytes) -> Decision:
+        address, text = grammar.user_or_address(argument)
+        return Verify(text, address, expand)
+
+    return run
+
+
+def _starttls(server: SmtpServer, argument: bytes) -> Decision:
+    # RFC 3207 section 4: with parameters 501
+    grammar.no_argument(argument, "STARTTLS")
+    if server.encrypted:
+        raise refuse(503, status.INVALID_COMMAND, "TLS is active already")
+    if not server.can_start_tls:
+        raise refuse(454, status.SECURITY_OTHER, "TLS is not available")
+    return StartTls()
+
+
+def _auth(server: SmtpServer, argument: bytes) -> Decision:
+    name, response = grammar.mechanism(argument)
+    # RFC 4954 section 4
+    if server.authenticated:
+        raise refuse(503, status.INVALID_COMMAND, "Already logged in")
+    if not server.mechanisms():
+        if server.has_login and not server.encrypted:
+            raise refuse(538, status.ENCRYPTION_REQUIRED, "Logging in needs TLS")
+        raise refuse(503, status.INVALID_COMMAND, "There is no logging in here")
+    if name not in server.mechanisms():
+        raise refuse(504, status.INVALID_ARGUMENTS, "This mechanism is not offered")
+    return AuthStart(name, None if response is None else sasl_octets(response, initial=True))
+
+
+def sasl_octets(line: bytes, *, initial: bool = False) -> bytes:
+    """Base64 of a SASL response; ``=`` alone is an empty initial one (RFC 4954 section 4)."""
+    if initial and line == b"=":
+        return b""
+    try:
+        return base64.b64decode(line, validate=True)
+    except binascii.Error:
+        raise refuse(501, status.SYNTAX_ERROR, "This is no base64") from None
+
+
+def _auth_keyword(server: SmtpServer) -> str | None:
+    mechanisms = server.mechanisms()
+    if not mechanisms or server.authenticated:
+        return None
+    return " ".join(["AUTH", *mechanisms])
+
+
+def _starttls_keyword(server: SmtpServer) -> str | None:
+    return "STARTTLS" if server.can_start_tls and not server.encrypted else None
+
+
+VERBS: dict[str, Verb] = {
+    "EHLO": Verb(_hello("EHLO"), lmtp=False),
+    "HELO": Verb(_hello("HELO"), lmtp=False),
+    # RFC 2033 section 4.1
+    "LHLO": Verb(_hello("LHLO"), smtp=False),
+    "MAIL": Verb(_mail),
+    "RCPT": Verb(_rcpt),
+    "DATA": Verb(_data),
+    "BDAT": Verb(_bdat, keyword=lambda server: "CHUNKING"),
+    "RSET": Verb(_rset),
+    "NOOP": Verb(_noop),
+    "QUIT": Verb(_quit),
+    "STARTTLS": Verb(_starttls, keyword=_starttls_keyword),
+    "AUTH": Verb(_auth, keyword=_auth_keyword),
+    "VRFY": Verb(_verify(expand=False)),
+    "EXPN": Verb(
+        _verify(expand=True), keyword=lambda server: "EXPN" if server.answers_expn else None
+    ),
+    "HELP": Verb(_help, keyword=lambda server: "HELP"),
+}
+
+# RFC 5321 section 4.2.4: known, but not here
+NOT_IMPLEMENTED = frozenset({"ETRN", "ATRN", "TURN", "SEND", "SOML", "SAML", "BURL", "XCLIENT"})
+
+# What speaks these is no mail client: a web browser or a server that was talked into
+# posting to us. Nothing after it may be taken for commands.
+FOREIGN = frozenset(
+    {"GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS", "DELETE", "PATCH", "TRACE"}
+)
+
+
+def _size_keyword(server: SmtpServer) -> str:
+    limit = server.settings.message_size
+    return f"SIZE {limit}" if limit else "SIZE"
+
+
+def _limits_keyword(server: SmtpServer) -> str | None:
+    """RFC 9422 section 4."""
+    settings = server.settings
+    limits = [("MAILMAX", settings.transactions), ("RCPTMAX", settings.recipients)]
+    words = [f"{name}={value}" for name, value in limits if value]
+    return " ".join(["LIMITS", *words]) if words else None
+
+
+_EXTENSIONS: tuple[Callable[[SmtpServer], str | None], ...] = (
+    lambda server: "PIPELINING",
+    _size_keyword,
+    lambda server: "8BITMIME",
+    lambda server: "SMTPUTF8",
+    lambda server: "ENHANCEDSTATUSCODES",
+    lambda server: "BINARYMIME",
+    lambda server: "DSN",
+    _limits_keyword,
+)
+
+
+def keywords(server: SmtpServer) -> list[str]:
+    """The lines of the EHLO answer after its first."""
+    lines = [extension(server) for extension in _EXTENSIONS]
+    lines += [VERBS[name].keyword(server) for name in offered(server)]
+    return [line for line in lines if line is not None]
+
+
+def offered(server: SmtpServer) -> list[str]:
+    """The verbs of this role."""
+    lmtp = server.settings.lmtp
+    return [name for name, verb in VERBS.items() if (verb.lmtp if lmtp else verb.smtp)]
+
+
+def find(server: SmtpServer, name: str) -> Verb:
+    """Raises RemoteProtocolError for what is no verb here."""
+    verb = VERBS.get(name)
+    if verb is not None and (verb.lmtp if server.settings.lmtp else verb.smtp):
+        return verb
+    if name in NOT_IMPLEMENTED:
+        raise refuse(502, status.INVALID_COMMAND, "Command not implemented")
+    raise RemoteProtocolError(
+        "unknown verb", Reply(500, status.INVALID_COMMAND, "Command not recognized")
+    )
