@@ -1,0 +1,379 @@
+"""The SMTP and LMTP client engine: replies in, commands out, no I/O.
+
+    client = SmtpClient()
+    client.receive(data) -> events      what the server said, once it means something
+    client.hello(name) ...              our next command; its octets wait in
+    client.take_output() -> bytes       what to send now
+
+The engine pairs every reply with the command it answers and believes no server: a reply
+nobody asked for, a code that does not fit its command, a reply without end, or anything said
+in plain text after the 220 of STARTTLS raises RemoteProtocolError, after which the
+connection is fit for nothing. It pipelines where the server offers it and falls into step
+where not.
+
+A message is ``begin(transaction)``; at ``BodyWanted`` the caller feeds ``send_body`` while
+``wants_body`` and not ``body_blocked``, then ``finish_body``; ``TransactionEnded`` says that
+the verdicts are complete. Then the next message may begin.
+
+It does not know time, TLS, passwords or which server it talks to.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+from collections import deque
+from dataclasses import dataclass
+
+from mailframe.core.envelope import Body
+from mailframe.core.reply import Reply
+from mailframe.errors import LocalProtocolError, RemoteProtocolError
+from mailframe.protocols.smtp import client_commands as commands
+from mailframe.protocols.smtp.client_body import BdatBody, DataBody
+from mailframe.protocols.smtp.client_extensions import Extensions
+from mailframe.protocols.smtp.client_replies import ReplyReader
+from mailframe.protocols.smtp.client_transaction import Transaction
+
+# RFC 4954 section 4: an initial response must fit the 512 octets of a command line.
+_MAX_INITIAL = 500
+
+
+class Step(enum.Enum):
+    """What a reply answers."""
+
+    GREETING = "greeting"
+    HELLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
+    RSET = "RSET"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    CHUNK = "BDAT"
+    END = "end of data"
+    QUIT = "QUIT"
+
+
+# RFC 5321 section 4.3.2 by first digit; whatever is not here makes no sense to us.
+_FITTING: dict[Step, str] = dict.fromkeys(Step, "245") | {Step.AUTH: "2345", Step.DATA: "345"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The reply to the greeting, EHLO, STARTTLS, AUTH or QUIT."""
+
+    step: Step
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Challenged:
+    """334 of AUTH; answer with ``answer_challenge``."""
+
+    challenge: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BodyWanted:
+    """Somebody was accepted: send the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEnded:
+    """Every verdict is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """421 out of the blue: the server is about to close."""
+
+    reply: Reply
+
+
+Event = Answered | Challenged | BodyWanted | TransactionEnded | Closing
+
+
+class SmtpClient:
+    def __init__(self, *, lmtp: bool = False) -> None:
+        self.lmtp = lmtp
+        self.extensions = Extensions()
+        self.is_closing = False
+        """No further command makes sense: 421 was said, or we said QUIT."""
+        self._reader = ReplyReader()
+        self._output: list[bytes] = []
+        self._pending: deque[tuple[Step, int]] = deque([(Step.GREETING, 0)])
+        self._waiting: deque[tuple[Step, int, bytes]] = deque()
+        self._transaction: Transaction | None = None
+        self._body: DataBody | BdatBody | None = None
+        self._needs_rset = False
+        self._tls_expected = False
+        self._initial: bytes | None = None
+        self.replies_heard = 0
+
+    # input
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Raises RemoteProtocolError: then close the connection."""
+        if self._tls_expected:
+            raise RemoteProtocolError("plain text where the TLS handshake belongs")
+        events: list[Event] = []
+        if self._is_over:
+            return events
+        self._reader.feed(data)
+        while not self._is_over and (reply := self._reader.next_reply()):
+            self.replies_heard += 1
+            events += self._hear(reply)
+        return events
+
+    @property
+    def awaited(self) -> Step | None:
+        """What the next reply will answer; None: nothing is awaited."""
+        return self._pending[0][0] if self._pending else None
+
+    @property
+    def _is_over(self) -> bool:
+        return self.is_closing and not self._pending
+
+    # commands
+
+    def hello(self, name: str, *, esmtp: bool = True) -> None:
+        """EHLO, or LHLO for LMTP; without ``esmtp`` HELO (RFC 5321 section 4.1.1.1)."""
+        self._must_be_idle()
+        verb = "HELO" if not esmtp else "LHLO" if self.lmtp else "EHLO"
+        self.extensions = Extensions()
+        self._send(Step.HELLO, commands.line(f"{verb} {name}"))
+
+    def starttls(self) -> None:
+        self._must_be_idle()
+        self._send(Step.STARTTLS, b"STARTTLS\r\n")
+
+    def tls_started(self) -> None:
+        """The handshake is done: forget what was said in the clear (RFC 3207 section 4.2)."""
+        self._tls_expected = False
+        self._reader = ReplyReader()
+        self.extensions = Extensions()
+
+    def auth(self, mechanism: str, initial: bytes | None) -> None:
+        """RFC 4954; ``initial`` is kept back where it does not fit the command line."""
+        self._must_be_idle()
+        line = f"AUTH {mechanism}"
+        self._initial = None
+        if initial is not None:
+            encoded = base64.b64encode(initial).decode() or "="
+            if len(encoded) <= _MAX_INITIAL:
+                line = f"{line} {encoded}"
+            else:
+                self._initial = initial
+        self._send(Step.AUTH, commands.line(line))
+
+    def answer_challenge(self, response: bytes) -> None:
+        self._must_be_idle()
+        self._send(Step.AUTH, base64.b64encode(response) + b"\r\n")
+
+    def quit(self) -> None:
+        """Nothing after this counts. Allowed at any time but within a message."""
+        if self._transaction is None and not self.is_closing:
+            self._send(Step.QUIT, b"QUIT\r\n")
+        self.is_closing = True
+
+    def begin(self, transaction: Transaction) -> None:
+        """MAIL, the RCPTs and, with pipelining, DATA; BDAT where the server offers it."""
+        self._must_be_idle()
+        if not transaction.recipients:
+            raise LocalProtocolError("a transaction without recipients")
+        self._transaction = transaction
+        offered = self.extensions
+        if self._needs_rset:
+            self._waiting.append((Step.RSET, 0, b"RSET\r\n"))
+        mail = commands.mail(transaction.envelope, transaction.size, transaction.body, offered)
+        self._waiting.append((Step.MAIL, 0, mail))
+        for index, recipient in enumerate(transaction.recipients):
+            self._waiting.append((Step.RCPT, index, commands.rcpt(recipient, offered)))
+        if "CHUNKING" not in offered:
+            if transaction.body is Body.BINARY:
+                self._abandon()
+                raise LocalProtocolError("binary content without CHUNKING")
+            self._waiting.append((Step.DATA, 0, b"DATA\r\n"))
+        self._pump()
+
+    # content
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether content may still be fed; False once the server has refused it."""
+        return self._body is not None
+
+    @property
+    def body_blocked(self) -> bool:
+        """Without PIPELINING, every BDAT waits for the reply to the one before."""
+        return bool(self._pending) and "PIPELINING" not in self.extensions
+
+    def send_body(self, chunk: bytes) -> None:
+        if self._body is None:
+            raise LocalProtocolError("no content is wanted")
+        before = self._body.replies
+        self._output.append(self._body.feed(chunk))
+        self._pending.extend([(Step.CHUNK, 0)] * (self._body.replies - before))
+
+    def finish_body(self) -> None:
+        body, transaction = self._body, self._transaction
+        if body is None or transaction is None:
+            raise LocalProtocolError("no content is wanted")
+        self._output.append(body.finish())
+        self._body = None
+        transaction.content_sent = True
+        # RFC 2033 section 4.2: one reply for each accepted recipient.
+        replies = len(transaction.accepted) if self.lmtp else 1
+        self._pending.extend([(Step.END, 0)] * replies)
+
+    def take_output(self) -> bytes:
+        output = b"".join(self._output)
+        self._output.clear()
+        return output
+
+    # replies
+
+    def _hear(self, reply: Reply) -> list[Event]:
+        if not self._pending:
+            return self._hear_unasked(reply)
+        step, index = self._pending.popleft()
+        if str(reply.code)[0] not in _FITTING[step]:
+            raise RemoteProtocolError(f"{reply.code} makes no sense as the reply to {step.value}")
+        # RFC 5321 section 3.8: 421 may answer anything, and the server then closes.
+        if reply.code == 421:
+            self.is_closing = True
+        if self._transaction is not None:
+            return self._hear_in_transaction(step, index, reply)
+        return self._hear_alone(step, reply)
+
+    def _hear_unasked(self, reply: Reply) -> list[Event]:
+        transaction = self._transaction
+        if self._body is not None and transaction is not None and not reply.is_positive:
+            # The server gave up amid DATA. It may count the rest as content or as
+            # commands, so nothing more can be said to it.
+            self.is_closing = True
+            transaction.hear_for_accepted(reply)
+            return self._end_transaction()
+        if reply.code == 421:
+            self.is_closing = True
+            return [Closing(reply)]
+        raise RemoteProtocolError(f"a reply nobody asked for: {reply.code}")
+
+    def _hear_alone(self, step: Step, reply: Reply) -> list[Event]:
+        if step is Step.AUTH and reply.code < 400 and reply.code >= 300:
+            return self._hear_challenge(reply)
+        if step is Step.HELLO and reply.is_positive:
+            self.extensions = Extensions.of(reply)
+        if step is Step.STARTTLS and reply.is_positive:
+            if not self._reader.is_empty:
+                raise RemoteProtocolError("plain text smuggled in after STARTTLS")
+            self._tls_expected = True
+        return [Answered(step, reply)]
+
+    def _hear_challenge(self, reply: Reply) -> list[Event]:
+        try:
+            challenge = base64.b64decode(reply.text.strip().encode(), validate=True)
+        except binascii.Error:
+            raise RemoteProtocolError("an AUTH challenge that is not base64") from None
+        initial, self._initial = self._initial, None
+        if initial is None:
+            return [Challenged(challenge)]
+        self.answer_challenge(initial)
+        return []
+
+    def _hear_in_transaction(self, step: Step, index: int, reply: Reply) -> list[Event]:
+        transaction = self._transaction
+        assert transaction is not None
+        if step is Step.RSET and not reply.is_positive:
+            raise RemoteProtocolError(f"RSET was refused: {reply}")
+        if step is Step.RSET:
+            self._needs_rset = False
+        if step is Step.MAIL:
+            transaction.hear_mail(reply)
+            self._needs_rset = reply.is_positive
+        if step is Step.RCPT:
+            transaction.hear_recipient(index, reply)
+        if step is Step.DATA:
+            return self._hear_data(transaction, reply)
+        if step is Step.CHUNK and not reply.is_positive:
+            # RFC 3030 section 2: only RSET leads out of a failed chunk.
+            self._body = None
+            transaction.hear_for_accepted(reply)
+            self._forget_lmtp_end()
+        if step is Step.END:
+            self._hear_end(transaction, reply)
+        return self._go_on(transaction, step)
+
+    def _hear_data(self, transaction: Transaction, reply: Reply) -> list[Event]:
+        if reply.code >= 400:
+            transaction.hear_for_accepted(reply)
+            return self._end_transaction()
+        if transaction.accepted:
+            self._body = DataBody()
+            return [BodyWanted()]
+        # RFC 2920 section 3.1: 354 although nobody was accepted: send just the dot.
+        if self.lmtp:
+            raise RemoteProtocolError("354 without a recipient")
+        self._send(Step.END, b".\r\n")
+        return []
+
+    def _hear_end(self, transaction: Transaction, reply: Reply) -> None:
+        if self.lmtp:
+            transaction.hear_for_next(reply)
+        else:
+            transaction.hear_for_accepted(reply)
+        self._needs_rset = "CHUNKING" in self.extensions and not reply.is_positive
+
+    def _forget_lmtp_end(self) -> None:
+        """How many replies LMTP owes to a BDAT LAST after a failed chunk, no RFC says."""
+        if self.lmtp and any(step is Step.END for step, _ in self._pending):
+            self._pending.clear()
+            self.is_closing = True
+
+    def _go_on(self, transaction: Transaction, step: Step) -> list[Event]:
+        """After a reply: the next command, the content, or the end."""
+        refused = transaction.mail_reply is not None and not transaction.mail_reply.is_positive
+        nobody_left = bool(self._waiting) and self._waiting[0][0] is Step.DATA
+        if refused or self.is_closing or (nobody_left and not transaction.accepted):
+            self._waiting.clear()
+        self._pump()
+        if self._pending or self._body is not None:
+            return []
+        if step is Step.RCPT and transaction.accepted and not self.is_closing:
+            # Only BDAT comes here: DATA would be pending or waiting.
+            self._body = BdatBody(transaction.body is Body.BINARY)
+            return [BodyWanted()]
+        return self._end_transaction()
+
+    def _end_transaction(self) -> list[Event]:
+        assert self._transaction is not None
+        self._transaction.ended = True
+        self._abandon()
+        return [TransactionEnded()]
+
+    def _abandon(self) -> None:
+        self._transaction = None
+        self._body = None
+        self._waiting.clear()
+
+    # sending
+
+    def _send(self, step: Step, data: bytes, index: int = 0) -> None:
+        self._output.append(data)
+        self._pending.append((step, index))
+
+    def _pump(self) -> None:
+        """Send what waits: all of it with PIPELINING (RFC 2920), else one at a time."""
+        together = "PIPELINING" in self.extensions
+        while self._waiting and (together or not self._pending):
+            step, index, data = self._waiting.popleft()
+            self._send(step, data, index)
+
+    def _must_be_idle(self) -> None:
+        if self._pending or self._transaction is not None:
+            raise LocalProtocolError(f"still busy, waiting for {self.awaited}")
+        if self.is_closing:
+            raise LocalProtocolError("the connection is closing")
+        if self._tls_expected:
+            raise LocalProtocolError("the TLS handshake is not done")

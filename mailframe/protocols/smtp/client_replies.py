@@ -1,0 +1,100 @@
+"""Replies as a client hears them: lines in, ``Reply`` values out, nothing trusted.
+
+Bounded in line length, lines and octets a reply, so that an endless reply ends in
+RemoteProtocolError and not in memory. The text is kept word for word, for the DSN, except
+that what cannot be shown (controls, octets that are not UTF-8) is escaped. Lines may end in
+a bare LF: some servers do that, and no harm can come of it on this side.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mailframe.core.reply import Reply
+from mailframe.core.status import Status
+from mailframe.errors import RemoteProtocolError
+
+# RFC 5321 section 4.5.3.1.5 says 512; Postfix (line_length_limit) reads 2048, so do we.
+MAX_LINE = 2048
+MAX_LINES = 100
+MAX_REPLY = 65_536
+
+# RFC 5321 section 4.2: Reply-code = %x32-35 %x30-35 %x30-39. Second digits up to 9 occur.
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+# RFC 2034 section 4: the status code is the first word of every line.
+_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: +|$)", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+class ReplyReader:
+    """``feed`` what came, then ``next_reply`` until it yields None."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._code = 0
+        self._lines: list[str] = []
+        self._octets = 0
+
+    def feed(self, data: bytes) -> None:
+        self._data += data
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held: no octet and no part of a reply."""
+        return not self._data and not self._lines
+
+    def next_reply(self) -> Reply | None:
+        """The next complete reply. Raises RemoteProtocolError."""
+        while (line := self._next_line()) is not None:
+            if reply := self._add(line):
+                return reply
+        return None
+
+    def _next_line(self) -> bytes | None:
+        end = self._data.find(b"\n", 0, MAX_LINE)
+        if end < 0:
+            if len(self._data) >= MAX_LINE:
+                raise RemoteProtocolError(f"a reply line longer than {MAX_LINE} octets")
+            return None
+        line = bytes(self._data[:end]).removesuffix(b"\r")
+        del self._data[: end + 1]
+        return line
+
+    def _add(self, line: bytes) -> Reply | None:
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise RemoteProtocolError(f"not a reply: {_show(line[:80])!r}")
+        code = int(match[1])
+        # RFC 5321 section 4.2.1: the code is the same on every line.
+        if self._lines and code != self._code:
+            raise RemoteProtocolError(f"a reply begins with {self._code} and goes on with {code}")
+        self._code = code
+        self._lines.append(_show(match[3] or b""))
+        self._octets += len(line)
+        if match[2] != b"-":
+            return self._finish()
+        if len(self._lines) >= MAX_LINES or self._octets > MAX_REPLY:
+            raise RemoteProtocolError("an endless reply")
+        return None
+
+    def _finish(self) -> Reply:
+        lines, self._lines, self._octets = self._lines, [], 0
+        return build_reply(self._code, lines)
+
+
+def build_reply(code: int, lines: list[str]) -> Reply:
+    """Take the enhanced status off the text where it fits the code."""
+    match = _ENHANCED.match(lines[0])
+    parsed = Status.parse(match[1]) if match else None
+    # A status of another class contradicts the code: it stays in the text, unbelieved.
+    if match is None or parsed is None or parsed[0] != code // 100:
+        return Reply(code, None, "\n".join(lines))
+    word = match[1]
+    rest = [re.sub(rf"^{re.escape(word)}(?: +|$)", "", line) for line in lines]
+    return Reply(code, parsed[1], "\n".join(rest))
+
+
+def _show(text: bytes) -> str:
+    """For people, in one line: what cannot be printed is escaped."""
+    decoded = text.decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda control: f"\\x{ord(control[0]):02x}", decoded)
