@@ -7,7 +7,11 @@ the caller's to order: nothing is synced unless asked.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import stat
+import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -24,6 +28,10 @@ class DiskFile:
         while view:
             view = view[os.write(self._descriptor, view) :]
 
+    def set_modified(self, seconds: float) -> None:
+        """Its time of modification, seconds since the epoch."""
+        os.utime(self._descriptor, (seconds, seconds))
+
     def sync(self) -> None:
         os.fsync(self._descriptor)
 
@@ -33,17 +41,57 @@ class DiskFile:
             os.close(descriptor)
 
 
+class DiskLock:
+    """An exclusive lock that the kernel holds: it ends with the process at the latest."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Harmless when called again."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+
 class Disk:
     """The real file system. Files are made 0600 and directories 0700."""
+
+    _making = threading.RLock()
 
     def create(self, path: str) -> DiskFile:
         """A new file; FileExistsError when the name is taken."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return DiskFile(path, os.open(path, flags, 0o600))
 
+    def append(self, path: str) -> DiskFile:
+        """An existing file; each write is added at its end, whoever else writes too."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        return DiskFile(path, os.open(path, flags))
+
     def open(self, path: str) -> BinaryIO:
-        """For reading; a symbolic link is not followed."""
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+        """For reading; only a regular file, and a symbolic link is not followed."""
+        # Without O_NONBLOCK a FIFO would keep the thread until somebody writes to it.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.fdopen(descriptor, "rb")
+
+    def lock(self, path: str) -> DiskLock | None:
+        """Lock the file, made where missing, against every other holder in this process or
+        another; None when there is one. The file stays: removing it would let two in."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                return None
+            raise
+        return DiskLock(descriptor)
 
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)
@@ -53,15 +101,17 @@ class Disk:
 
     def make_directories(self, path: str) -> None:
         """Like ``mkdir -p``; each new directory's entry is made durable."""
-        if os.path.isdir(path):
-            return
-        parent = os.path.dirname(path)
-        self.make_directories(parent)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            return
-        self.sync_directory(parent)
+        with self._making:  # who finds a directory made must find its entry durable too
+            if os.path.isdir(path):
+                return
+            parent = os.path.dirname(path)
+            self.make_directories(parent)
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:
+                if not os.path.isdir(path):
+                    raise
+            self.sync_directory(parent)
 
     def sync_directory(self, path: str) -> None:
         """Make names created in, renamed into or removed from the directory durable."""
@@ -71,6 +121,15 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def free(self, path: str) -> int:
+        """Octets that may still be written to the file system that holds ``path``."""
+        facts = os.statvfs(path)
+        return facts.f_bavail * facts.f_frsize
+
     def scan(self, path: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(path) as entries:
             yield from entries
+
+    def status(self, path: str) -> os.stat_result:
+        """Of the entry itself, where it is a symbolic link."""
+        return os.lstat(path)

@@ -1,0 +1,22 @@
+"""mailbox: local mail in Maildirs, its quota, its events, and moving archives in and out.
+
+What lives here
+    ``store.MaildirStore``: delivery. ``mailbox.MaildirMailbox``: one folder, handed out.
+    ``maildir``: one directory on disk, synchronous. ``events.MailboxEvents``: who listens.
+    ``importing`` and ``exporting``: Maildir, mbox and .eml archives, for the command line.
+
+May import
+    core, errors, interfaces, runtime.
+
+Start reading at
+    ``store``, then ``maildir`` and ``names``; ``paths`` says where things lie.
+
+Invariants
+    A message is in ``new`` or ``cur`` only when its octets are synced. A delivery that was
+    reported is synced with its directory entry. Files are never changed and base names
+    never renamed, so uids last for ever. No entry, however odd, takes a mailbox down.
+
+RFCs
+    None for Maildir: cr.yp.to/proto/maildir.html, and Courier's Maildir++. 3501 section
+    5.1.3 (modified UTF-7 in folder names), 1939 (uids, the exclusive lock), 4155 (mbox).
+"""

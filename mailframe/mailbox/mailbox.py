@@ -1,0 +1,168 @@
+"""One folder of one account, as protocols see it (``IMailbox``).
+
+Nothing is kept open between calls, and the last listing is only a hint where a message
+lies: flags may have changed, the file may have moved, another program may have removed it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailframe.core.events import MessagesRemoved
+from mailframe.errors import MailboxBusy, MessageGone
+from mailframe.interfaces import IMailbox, IMailboxEvents, IMessageSource, IWorkers, MessageInfo
+from mailframe.mailbox.failures import disk_trouble
+from mailframe.mailbox.maildir import Entry, Maildir
+from mailframe.mailbox.quota import Quotas, note_in_maildirsize
+from mailframe.mailbox.removing import Removal
+from mailframe.mailbox.sizes import WireSizes, count
+from mailframe.mailbox.source import FileSource
+from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.disk import Disk, DiskLock
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every mailbox of a store shares."""
+
+    disk: Disk
+    workers: IWorkers
+    events: IMailboxEvents
+    clock: IReactorTime
+    quotas: Quotas
+    sizes: WireSizes
+
+
+@implementer(IMailbox)
+class MaildirMailbox:
+    """``home`` is the account's directory: the lock lies there, one for all its folders."""
+
+    log = Logger()
+
+    def __init__(
+        self, account: str, folder: str, home: str, maildir: Maildir, around: Surroundings
+    ) -> None:
+        self.account = account
+        self.folder = folder
+        self._home = home
+        self._maildir = maildir
+        self._around = around
+        self._entries: dict[str, Entry] = {}
+        self._lock: DiskLock | None = None
+
+    def lock(self) -> Deferred[None]:
+        return as_deferred(self._take_lock())
+
+    def unlock(self) -> Deferred[None]:
+        return as_deferred(self._release_lock())
+
+    def messages(self) -> Deferred[tuple[MessageInfo, ...]]:
+        return as_deferred(self._messages())
+
+    def open(self, uid: str) -> Deferred[IMessageSource]:
+        return as_deferred(self._open(uid))
+
+    def remove(self, uids: Collection[str]) -> Deferred[frozenset[str]]:
+        return as_deferred(self._remove(frozenset(uids)))
+
+    async def _take_lock(self) -> None:
+        if self._lock is not None:
+            raise MailboxBusy(self.account)
+        with disk_trouble(f"lock {self.account}"):
+            lock: DiskLock | None = await self._around.workers.run(self._lock_file)
+        if lock is None:
+            raise MailboxBusy(self.account)
+        self._lock = lock
+
+    async def _release_lock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()  # closes a descriptor; nothing waits for the disk
+
+    def _lock_file(self) -> DiskLock | None:
+        path = os.path.join(self._home, "session.lock")
+        try:
+            return self._around.disk.lock(path)
+        except FileNotFoundError:
+            self._around.disk.make_directories(self._home)
+            return self._around.disk.lock(path)
+
+    async def _messages(self) -> tuple[MessageInfo, ...]:
+        with disk_trouble(f"list {self._maildir.path}"):
+            entries = await self._around.workers.run(self._list)
+        self._entries = {entry.uid: entry for entry in entries}
+        return tuple(MessageInfo(e.uid, e.wire_size, float(e.received)) for e in entries)
+
+    def _list(self) -> list[Entry]:
+        self._maildir.sweep(self._around.clock.seconds())
+        return self._maildir.entries(self._around.sizes)
+
+    async def _open(self, uid: str) -> IMessageSource:
+        entry = await self._entry(uid)
+        try:
+            opened: tuple[BinaryIO, int, bool] = await self._around.workers.run(
+                self._open_file, entry
+            )
+        except OSError as error:
+            raise MessageGone(f"{entry.path}: {error}") from error
+        file, size, verbatim = opened
+        return FileSource(file, size, self._around.workers, verbatim=verbatim)
+
+    async def _entry(self, uid: str) -> Entry:
+        if uid not in self._entries:
+            await self._messages()
+        try:
+            return self._entries[uid]
+        except KeyError:
+            raise MessageGone(uid) from None
+
+    def _open_file(self, entry: Entry) -> tuple[BinaryIO, int, bool]:
+        try:
+            file = self._around.disk.open(entry.path)
+        except FileNotFoundError:
+            if (path := self._maildir.find(entry.name.base)) is None:
+                raise
+            file = self._around.disk.open(path)
+        try:
+            octets = os.fstat(file.fileno()).st_size
+            size = entry.wire_size
+            if entry.name.size is not None and entry.name.size != octets:
+                # The name is wrong or the file is: hand out what is there, with its true size.
+                size = count(file)
+                file.seek(0)
+            return file, size, size == octets
+        except BaseException:
+            file.close()
+            raise
+
+    async def _remove(self, uids: frozenset[str]) -> frozenset[str]:
+        if not uids:
+            return frozenset()
+        if not uids <= self._entries.keys():
+            await self._messages()
+        entries = [self._entries[uid] for uid in uids if uid in self._entries]
+        with disk_trouble(f"remove from {self._maildir.path}"):
+            removal: Removal = await self._around.workers.run(self._remove_files, entries)
+        for uid, error in removal.failed.items():
+            self.log.error("cannot remove {uid}: {error}", uid=uid, error=error)
+        self._around.quotas.removed(self.account, removal.octets, removal.messages)
+        gone = tuple(entry.uid for entry in entries if entry.uid not in removal.failed)
+        for uid in gone:
+            self._entries.pop(uid, None)
+        if gone:
+            self._around.events.publish(MessagesRemoved(self.account, self.folder, gone))
+        return frozenset(removal.failed)
+
+    def _remove_files(self, entries: list[Entry]) -> Removal:
+        removal = Removal(self._maildir, entries)
+        inbox = os.path.join(self._home, "Maildir")
+        note_in_maildirsize(self._around.disk, inbox, -removal.octets, -removal.messages)
+        return removal

@@ -1,0 +1,178 @@
+"""One Maildir (or Maildir++ folder) on disk: what is in it, found whatever others do to it.
+
+Synchronous; runs on worker threads and in the command line. Other programs rename, move and
+remove messages at any time. Only regular files with plain names are messages; everything
+else in the directories is left alone and never an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mailframe.mailbox.names import FileName, uid_of
+from mailframe.mailbox.paths import folder_of
+from mailframe.mailbox.sizes import WireSizes
+from mailframe.runtime.disk import Disk
+
+_STALE_SECONDS = 36 * 3600  # Maildir's own rule for what a writer left behind in tmp
+_SCANS = 3  # a directory changed while it is read may hide an entry: read it again
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message."""
+
+    uid: str
+    path: str
+    name: FileName
+    received: int
+    wire_size: int
+
+
+class Maildir:
+    def __init__(self, path: str, disk: Disk) -> None:
+        self.path = path
+        self.disk = disk
+
+    def subdirectory(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def ensure(self) -> None:
+        """Make what is missing of it, durably."""
+        # ``tmp`` last: where a delivery finds it, the others are there and durable.
+        for name in ("cur", "new", "tmp"):
+            self.disk.make_directories(self.subdirectory(name))
+        if os.path.basename(self.path).startswith("."):
+            self._mark_as_folder()
+
+    def files(self) -> list[tuple[str, FileName]]:
+        """Path and name of every message, once each, in no order."""
+        for _ in range(_SCANS):
+            before = self._changed()
+            # A message moves from new to cur only: read in this order it is not missed.
+            found = {name.base: (path, name) for path, name in self._both()}
+            if self._changed() == before:
+                break
+        return list(found.values())
+
+    def entries(self, sizes: WireSizes) -> list[Entry]:
+        """Every readable message, oldest first."""
+        dated = []
+        for path, name in self.files():
+            received = name.received if name.received is not None else self._modified(path)
+            wire = name.wire_size if name.wire_size is not None else sizes.of(self.disk, path, name)
+            if received is not None and wire is not None:
+                dated.append((received, name.micros, name.base, path, name, wire))
+        dated.sort(key=lambda item: item[:3])
+        entries: dict[str, Entry] = {}
+        for received, _, base, path, name, wire in dated:
+            uid = name.uid
+            if uid in entries:  # against Maildir's rules: the same unique part twice
+                uid = uid_of(f"duplicate {base}")
+            entries[uid] = Entry(uid, path, name, received, wire)
+        return list(entries.values())
+
+    def find(self, base: str) -> str | None:
+        """Where the message of that base name is now, whatever its flags."""
+        return next((path for path, name in self.files() if name.base == base), None)
+
+    def find_delivery(self, key: str) -> tuple[str, FileName] | None:
+        """The message that was delivered under ``names.key_of(token)``."""
+        mark = f"R{key}."
+        return next((found for found in self.files() if mark in found[1].base), None)
+
+    def usage(self) -> tuple[int, int]:
+        """Octets on disk and number of messages."""
+        octets = messages = 0
+        for path, name in self.files():
+            size = name.size if name.size is not None else self._size(path)
+            if size is not None:
+                octets += size
+                messages += 1
+        return octets, messages
+
+    def folders(self) -> list[str]:
+        """Names of the folders beside the INBOX, sorted; foreign names that no client of
+        Maildir++ could have made are left out."""
+        return sorted(folder for folder, _ in self.folder_directories() if folder is not None)
+
+    def folder_directories(self) -> Iterator[tuple[str | None, str]]:
+        """Folder and path of every sub-Maildir; None where the name tells no folder."""
+        for entry in self._scan(self.path):
+            if not entry.name.startswith(".") or not _is_directory(entry):
+                continue
+            if not os.path.isdir(os.path.join(entry.path, "cur")):
+                continue
+            try:
+                yield folder_of(entry.name), entry.path
+            except ValueError:
+                yield None, entry.path
+
+    def sweep(self, now: float) -> int:
+        """Remove what dead deliveries left in ``tmp``; returns how many files."""
+        removed = 0
+        for entry in self._scan(self.subdirectory("tmp")):
+            modified = self._modified(entry.path) if _is_file(entry) else None
+            if modified is None or now - modified < _STALE_SECONDS:
+                continue
+            try:
+                self.disk.unlink(entry.path)
+            except OSError:
+                continue  # somebody else's, or gone: the next sweep will see
+            removed += 1
+        return removed
+
+    def _both(self) -> Iterator[tuple[str, FileName]]:
+        for directory in ("new", "cur"):
+            for entry in self._scan(self.subdirectory(directory)):
+                if not entry.name.startswith(".") and _is_file(entry):
+                    yield entry.path, FileName.parse(entry.name)
+
+    def _scan(self, directory: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            yield from self.disk.scan(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # it is made by the first delivery
+
+    def _changed(self) -> list[int | None]:
+        return [self._stamp(self.subdirectory(name)) for name in ("new", "cur")]
+
+    def _stamp(self, path: str) -> int | None:
+        status = self._status(path)
+        return status.st_mtime_ns if status else None
+
+    def _modified(self, path: str) -> int | None:
+        status = self._status(path)
+        return int(status.st_mtime) if status else None
+
+    def _size(self, path: str) -> int | None:
+        status = self._status(path)
+        return status.st_size if status else None
+
+    def _status(self, path: str) -> os.stat_result | None:
+        try:
+            return self.disk.status(path)
+        except OSError:
+            return None  # vanished, or not ours to see
+
+    def _mark_as_folder(self) -> None:
+        # Courier's mark of a Maildir++ folder, by which deliveries into it find the quota.
+        with contextlib.suppress(FileExistsError):
+            self.disk.create(self.subdirectory("maildirfolder")).close()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False

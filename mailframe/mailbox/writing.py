@@ -1,0 +1,112 @@
+"""One message on its way into a Maildir: tmp, sync, rename, sync of the directory.
+
+States, as a crash may leave them: a file in ``tmp`` (nothing happened; swept after 36 hours),
+a file in ``new`` whose name is not durable yet (complete, not reported), the same durable
+(``commit`` returns). Synchronous; runs on worker threads and in the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from mailframe.mailbox.maildir import Maildir
+from mailframe.mailbox.names import FileName, with_sizes
+from mailframe.mailbox.newlines import ToDisk, Verbatim
+from mailframe.runtime.disk import DiskFile
+
+
+class Writing:
+    """``unique`` comes from ``names.new_name``; nothing is on disk before the first write."""
+
+    def __init__(self, maildir: Maildir, unique: str, *, verbatim: bool = False) -> None:
+        self._maildir = maildir
+        self._unique = unique
+        self._format = Verbatim() if verbatim else ToDisk()
+        self._file: DiskFile | None = None
+        self._in_tmp = False
+        self.is_doubtful = False
+        """It failed, and may lie in ``new`` nevertheless: look before writing it again."""
+
+    @property
+    def has_begun(self) -> bool:
+        return self._in_tmp
+
+    def write(self, chunk: bytes) -> None:
+        """Add octets in wire format. Raises OSError; then ``abort``."""
+        if self._file is None:
+            self._file = self._create()
+            self._in_tmp = True
+        if data := self._format.feed(chunk):
+            self._file.write(data)
+
+    def prepare(self, modified: float | None = None) -> None:
+        """The content is complete: make it durable. ``modified``: its time, else now."""
+        self.write(b"")
+        assert self._file is not None
+        self._file.write(self._format.finish())
+        if modified is not None:
+            self._file.set_modified(modified)
+        self._file.sync()
+        self._file.close()
+
+    def publish(self, subdirectory: str = "new", info: str = "") -> str:
+        """Give it its name, with ``info`` (``:2,FLAGS``); returns the path. Not durable
+        until that directory is synced."""
+        name = with_sizes(self._unique, self._format.disk_size, self._format.wire_size) + info
+        path = os.path.join(self._maildir.subdirectory(subdirectory), name)
+        # A rename would replace silently. Only who holds the name in tmp can come here, so
+        # nobody takes the target between this look and the rename.
+        if _exists(self._maildir, path):
+            raise FileExistsError(f"{path} is there already")
+        self._maildir.disk.rename(self._tmp_path, path)
+        self._in_tmp = False
+        return path
+
+    def commit(self) -> tuple[str, FileName]:
+        """All of it. On an error nothing is left in ``new``, as far as the disk obeys."""
+        try:
+            self.prepare()
+            path = self.publish()
+        except BaseException:
+            self.abort()
+            raise
+        try:
+            self._maildir.disk.sync_directory(os.path.dirname(path))
+        except BaseException:
+            # Reported as failed, hence delivered again: this one must not stay.
+            try:
+                self._maildir.disk.unlink(path)
+            except OSError:
+                self.is_doubtful = True
+            raise
+        return path, FileName.parse(os.path.basename(path))
+
+    def abort(self) -> None:
+        """Forget it. Litter that cannot be removed is left to the sweep of ``tmp``."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        if self._in_tmp:
+            self._in_tmp = False
+            with contextlib.suppress(OSError):
+                self._maildir.disk.unlink(self._tmp_path)
+
+    @property
+    def _tmp_path(self) -> str:
+        return os.path.join(self._maildir.subdirectory("tmp"), self._unique)
+
+    def _create(self) -> DiskFile:
+        try:
+            return self._maildir.disk.create(self._tmp_path)
+        except FileNotFoundError:
+            self._maildir.ensure()
+            return self._maildir.disk.create(self._tmp_path)
+
+
+def _exists(maildir: Maildir, path: str) -> bool:
+    try:
+        maildir.disk.status(path)
+    except FileNotFoundError:
+        return False
+    return True
