@@ -111,13 +111,13 @@ class Auth(Section):
     """Whether an address from which somebody fetched mail may relay for a while."""
     pop_before_smtp_window: Duration = 900
     """How long after the last fetch it may."""
-    failures_per_account: Count = 20
-    """Failed logins of one account within the window after which further ones are refused
-    unchecked; 0 = no limit."""
-    failures_per_ip: Count = 10
+    failures_per_account: Count = 10
+    """Failed logins of one account after which further ones are refused unchecked, for longer and
+    longer; 0 = no limit."""
+    failures_per_ip: Count = 20
     """The same for one client address; 0 = no limit."""
-    failure_window: Duration = 900
-    """How long a failed login counts."""
+    failure_window: Duration = 3600
+    """How long without a failure until the count begins anew."""
 
 
 class Directory(Section):
@@ -137,8 +137,8 @@ class Dns(Section):
 
     servers: Many[ServerAddress] = ()
     """Name servers, `IP` or `IP:PORT`. Default: those of /etc/resolv.conf."""
-    timeout: Duration = 15
-    """How long one look-up may take in all, retries included."""
+    timeouts: Annotated[Many[Duration], Field(min_length=1)] = (2, 4, 8)
+    """How long to wait for an answer: one value for each round over all the servers."""
 
 
 class Relay(Section):
@@ -307,8 +307,9 @@ class Config(Section):
     base: FilePath
     """The directory that holds all state: mailboxes, queue, directory, journal."""
     postmaster: OptionalAddress = ""
-    """Who gets mail for the bare address `postmaster` and for the postmaster of a domain here that
-    has none of its own. Default: `postmaster@HOSTNAME`."""
+    """Who gets mail for the bare address `postmaster`, and for `postmaster`, `abuse` and
+    `mailer-daemon` at domains here where nobody has that address. Default: the domain's eldest
+    user."""
     listen: Annotated[dict[str, Listen], Field(min_length=1)]
     tls: Tls = Tls()
     auth: Auth = Auth()

@@ -37,8 +37,10 @@ def alias() -> None:
 def add(ctx: click.Context, alias: str, targets: tuple[str, ...], is_list: bool) -> None:
     """Add TARGETs to ALIAS, which is made where needed."""
     with directory_admin(ctx) as admin:
-        name = admin.add_alias(alias, targets, is_list=is_list)
-    click.echo(f"added {name}")
+        missing = admin.add_alias(alias, targets, is_list=is_list)
+    click.echo(f"added {alias}")
+    for target in missing:
+        click.echo(f"warning: there is no {target} yet: its mail is left out", err=True)
 
 
 @alias.command("list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,7 +65,7 @@ def _find(config: Config, term: str, limit: int) -> dict[str, list[Entry]]:
 
     with database(path_in_base(config, "journal.db"), MIGRATIONS, durable=False) as journal:
         ids = now(journal.read(lambda connection: ids_of(connection, term, limit)))
-        return {id: now(journal.read(lambda c, id=id: story(c, id))) for id in ids}
+        return {id: now(journal.read(partial(story, id=id))) for id in ids}
 
 
 def _print_story(id: str, story: list[Entry]) -> None:
