@@ -195,13 +195,19 @@ class Limits(Section):
     connections_per_ip: Count = 20
     """Connections at once from one address."""
     messages_per_hour_per_user: Count = 200
-    """Messages that one user may submit within an hour, counted by recipient batch."""
+    """Messages that one user may send within an hour (see `policy.order`)."""
     errors_per_session: Count = 10
-    """Bad commands and refused recipients after which a session is ended."""
+    """Bad commands and failed logins after which a session is ended."""
     tarpit: Duration = 1
-    """How long the answer to an error is held back; `0s` turns it off."""
+    """By how much longer the answer to each further error is held back, once a session has made
+    a few; `0s` turns it off."""
+    greet_delay: Duration = 0
+    """How long to wait for clients that talk before they are greeted, as no mail server does. What
+    has come by the time of the greeting is noticed in any case."""
     idle_timeout: Duration = 300
     """How long an SMTP client may be silent (RFC 5321 section 4.5.3.2 asks for 5 minutes)."""
+    data_timeout: Duration = 180
+    """How long it may be silent in the midst of a message (RFC 5321 asks for 3 minutes)."""
     session_timeout: Duration = 7200
     """How long an SMTP session may last in all."""
     pop3_idle_timeout: Duration = 600
