@@ -14,7 +14,8 @@ for byte: other headers, other parts, delimiters. A preamble or epilogue with 8-
 which no reader shows, is left out. Refused are 8-bit octets in a header (only SMTPUTF8
 carries them), within multipart/signed and multipart/encrypted, in message/partial and
 message/external-body (RFC 2046 section 5.2 wants them 7-bit), in a part that claims an
-encoding it does not have, and in a multipart without a boundary.
+encoding it does not have, in a multipart without a boundary, and below a header section
+with stray lines in it.
 
 A DKIM signature over the body does not survive; a next hop that takes no 8-bit mail leaves
 no choice but that or a bounce. Memory is bounded; all of it blocks: run it on a worker.
@@ -31,7 +32,7 @@ from typing import BinaryIO
 from mailframe.core.envelope import Body
 from mailframe.errors import MailframeError
 from mailframe.message.encodings import Base64, Encoder, QuotedPrintable
-from mailframe.message.headers import first, named
+from mailframe.message.headers import fields, first, named
 from mailframe.message.structure import (
     Delimiter,
     Entity,
@@ -66,15 +67,42 @@ class Treatment(enum.Enum):
 
 @dataclass(slots=True)
 class _Facts:
-    """What was seen in one region."""
+    """What was seen in one region. Holds nothing that grows with the message."""
 
-    start: RegionStart
+    kind: Kind
+    type: str
+    encoding: str
+    sealed: bool
+    well_formed: bool
+    """Whether the header has nothing but fields. Where a reader takes a stray line for the
+    end of the header, it would not see the new encoding."""
     octets: int = 0
     high: int = 0
     """Octets above 127."""
     binary: bool = False
     """NUL, bare CR or bare LF: only BINARYMIME carries them."""
     long_line: bool = False
+
+    @classmethod
+    def of(cls, start: RegionStart) -> _Facts:
+        entity = start.entity
+        return cls(
+            kind=start.kind,
+            type=str(entity.content_type)[:80],
+            encoding=entity.encoding[:80],
+            sealed=start.sealed,
+            well_formed=b"".join(field.raw for field in fields(entity.header)) == entity.header,
+        )
+
+    @property
+    def encodable(self) -> bool:
+        return (
+            self.kind is Kind.LEAF
+            and self.encoding in _IDENTITY
+            and self.type not in _MUST_BE_7BIT
+            and self.well_formed
+            and not self.sealed
+        )
 
     def offends(self, allowed: Body) -> bool:
         """Whether it may not go as it is. A long line alone is what everybody passes on, so
@@ -132,6 +160,7 @@ class Surveyor:
         self._walker = Walker()
         self._survey = Survey()
         self._facts: _Facts | None = None
+        self._number = 0
         self._tail = b""
         self._line = 0
 
@@ -149,7 +178,8 @@ class Surveyor:
             case Entity():
                 self._note_header(event.header)
             case RegionStart():
-                self._facts, self._tail, self._line = _Facts(event), b"", 0
+                self._number = event.number
+                self._facts, self._tail, self._line = _Facts.of(event), b"", 0
             case Region():
                 assert self._facts is not None
                 self._examine(self._facts, event.data)
@@ -185,39 +215,36 @@ class Surveyor:
         survey = self._survey
         survey.eight_bit |= facts.high > 0
         survey.binary |= facts.binary
-        encodable = facts.start.kind is Kind.LEAF and facts.start.entity.encoding in _IDENTITY
-        survey.long_lines |= facts.long_line and encodable and not facts.start.sealed
+        survey.long_lines |= facts.long_line and facts.encodable
         if not (facts.high or facts.binary or facts.long_line):
             return
         if len(survey._regions) >= MAX_PARTS:
             survey.too_many_parts = True
             return
-        survey._regions[facts.start.number] = facts
+        survey._regions[self._number] = facts
 
 
 def _treatment(facts: _Facts, allowed: Body) -> Treatment | None:
-    start, entity = facts.start, facts.start.entity
-    encodable = start.kind is Kind.LEAF and entity.encoding in _IDENTITY
-    must_stay = start.sealed or str(entity.content_type) in _MUST_BE_7BIT
     if not facts.offends(allowed):
-        may_wrap = facts.long_line and encodable and not must_stay
-        return _cheapest(facts) if may_wrap else None
-    if start.sealed:
+        return _cheapest(facts) if facts.long_line and facts.encodable else None
+    if facts.encodable:
+        return _cheapest(facts)
+    if facts.sealed:
         raise ConversionRefused("a signed or encrypted part holds octets that need conversion")
-    if start.kind in (Kind.PREAMBLE, Kind.EPILOGUE):
+    if facts.kind in (Kind.PREAMBLE, Kind.EPILOGUE):
         return Treatment.LEAVE_OUT
-    if start.kind is Kind.OPAQUE:
-        raise ConversionRefused(f"a {entity.content_type} cannot be taken apart")
-    if must_stay:
-        raise ConversionRefused(f"a {entity.content_type} part must not be encoded")
-    if not encodable:
-        raise ConversionRefused("a part holds octets that its encoding does not allow")
-    return _cheapest(facts)
+    if facts.kind is Kind.OPAQUE:
+        raise ConversionRefused(f"a part of type {facts.type} cannot be taken apart")
+    if facts.type in _MUST_BE_7BIT:
+        raise ConversionRefused(f"a part of type {facts.type} must not be encoded")
+    if not facts.well_formed:
+        raise ConversionRefused("a header section holds lines that are no fields")
+    raise ConversionRefused("a part holds octets that its encoding does not allow")
 
 
 def _cheapest(facts: _Facts) -> Treatment:
     # Quoted-printable costs two more octets for each it encodes, base64 a third of all.
-    readable = facts.start.entity.content_type.type in ("text", "message")
+    readable = facts.type.startswith(("text/", "message/"))
     if readable and facts.high * 6 <= facts.octets:
         return Treatment.QUOTED_PRINTABLE
     return Treatment.BASE64

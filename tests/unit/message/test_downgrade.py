@@ -180,6 +180,11 @@ def test_a_multipart_without_boundary_is_refused_when_8_bit_and_kept_otherwise()
     assert converted(message) == message
 
 
+def test_below_a_header_with_stray_lines_nothing_is_encoded() -> None:
+    with pytest.raises(ConversionRefused, match="no fields"):
+        converted(b"Subject: x\r\nthis is no field\r\n\r\n\xe9\r\n")
+
+
 def test_preamble_and_epilogue_with_8_bit_are_left_out() -> None:
     body = multipart("b", part("text/plain", b"x", "7bit"))
     head, rest = body.split(b"\r\n", 1)
