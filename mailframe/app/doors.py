@@ -1,9 +1,9 @@
 """Doors: the open listeners, and which factory their next connection gets.
 
-Binding and accepting are two steps. Ports are bound first (a port below 1024 needs the
-privileges that ``twistd --uid`` sheds right after), and nobody is let in before the server
-is ready. A reload puts a new factory behind an open door: sessions under way stay with the
-old one.
+Binding, furnishing and accepting are three steps. Ports are bound first (one below 1024
+needs the privileges that ``twistd --uid`` sheds right after), factories are put behind them
+when the server's parts are ready, and only then is anybody let in. A reload puts a new
+factory behind an open door: sessions under way stay with the old one.
 """
 
 from __future__ import annotations
@@ -14,97 +14,89 @@ from typing import Any
 
 from twisted.internet import endpoints
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailframe.runtime.aio import result_of
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One ``[listen.NAME]``: where, and who serves it."""
-
-    name: str
-    endpoint: str
-    """A server endpoint description of Twisted's."""
-    factory: IProtocolFactory
-    """Already wrapped where TLS is implicit."""
-
-
 @implementer(IProtocolFactory)
 class _Door:
-    def __init__(self, factory: IProtocolFactory) -> None:
-        self.behind = factory
+    behind: IProtocolFactory | None = None
 
     def doStart(self) -> None:
-        self.behind.doStart()
+        """The port is open; the factory behind may change, so it is not told."""
 
     def doStop(self) -> None:
-        self.behind.doStop()
+        """Likewise."""
 
     def buildProtocol(self, addr: IAddress) -> IProtocol | None:
-        return self.behind.buildProtocol(addr)
+        return self.behind.buildProtocol(addr) if self.behind is not None else None
+
+
+@dataclass(slots=True)
+class _Open:
+    endpoint: str
+    door: _Door
+    port: IListeningPort
 
 
 class Doors:
-    log = Logger()
-
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._open: dict[str, tuple[str, _Door, IListeningPort]] = {}
+        self._open: dict[str, _Open] = {}
         self._accepting = False
 
-    async def set(self, listeners: Mapping[str, Listener]) -> None:
-        """Bind what is new, swap the factory of what stays, close what went.
+    async def bind(self, wanted: Mapping[str, str]) -> None:
+        """Open what is not open yet: listener's name -> Twisted's endpoint description.
 
-        Raises CannotListenError before anything was closed; what was newly bound stays.
+        A listener whose endpoint changed is moved. Raises CannotListenError; what was open
+        before stays so, but for the listener that was being moved.
         """
-        for listener in listeners.values():
-            await self._bind(listener)
-        for name in [name for name in self._open if name not in listeners]:
+        for name, endpoint in wanted.items():
+            present = self._open.get(name)
+            if present is not None and present.endpoint == endpoint:
+                continue
+            if present is not None:
+                await self._close(name)
+            self._open[name] = await self._listen(endpoint)
+
+    def furnish(self, factories: Mapping[str, IProtocolFactory]) -> None:
+        """Say who serves the next connection at each door."""
+        for name, factory in factories.items():
+            self._open[name].door.behind = factory
+
+    async def keep(self, names: set[str]) -> None:
+        """Close every door that is not named."""
+        for name in self._open.keys() - names:
             await self._close(name)
 
-    async def _bind(self, listener: Listener) -> None:
-        present = self._open.get(listener.name)
-        if present is not None and present[0] == listener.endpoint:
-            present[1].behind = listener.factory
-            return
-        if present is not None:
-            await self._close(listener.name)
-        door = _Door(listener.factory)
-        endpoint = endpoints.serverFromString(self._reactor, listener.endpoint)
-        port: IListeningPort = await endpoint.listen(door)
-        self._open[listener.name] = (listener.endpoint, door, port)
-        if not self._accepting:
-            _hold(port)
-
-    async def _close(self, name: str) -> None:
-        _, _, port = self._open.pop(name)
-        await result_of(port.stopListening())
-
     def accept(self) -> None:
-        """Let everybody in."""
+        """Let everybody in, at doors opened later too."""
         self._accepting = True
-        for _, _, port in self._open.values():
-            if hasattr(port, "startReading"):
-                port.startReading()
+        for opened in self._open.values():
+            if hasattr(opened.port, "startReading"):
+                opened.port.startReading()
 
     async def close(self) -> None:
         """Nobody new; sessions under way are their factories' affair."""
         self._accepting = False
-        for name in list(self._open):
-            await self._close(name)
+        await self.keep(set())
 
     def addresses(self) -> dict[str, str]:
         """Where each listener really is: ``127.0.0.1:2525``, or the path of a socket."""
-        return {name: _text(port.getHost()) for name, (_, _, port) in self._open.items()}
+        return {name: _text(opened.port.getHost()) for name, opened in self._open.items()}
 
+    async def _listen(self, endpoint: str) -> _Open:
+        door = _Door()
+        port = await endpoints.serverFromString(self._reactor, endpoint).listen(door)
+        # The kernel queues whoever comes meanwhile. A port of another kind (a plugin's) that
+        # cannot pause turns early callers away, which is only less polite.
+        if not self._accepting and hasattr(port, "stopReading"):
+            port.stopReading()
+        return _Open(endpoint, door, port)
 
-def _hold(port: IListeningPort) -> None:
-    # The kernel queues whoever comes meanwhile. Ports of other kinds (a plugin's) that
-    # cannot pause accept at once, which is only less tidy.
-    if hasattr(port, "stopReading"):
-        port.stopReading()
+    async def _close(self, name: str) -> None:
+        await result_of(self._open.pop(name).port.stopListening())
 
 
 def _text(address: Any) -> str:

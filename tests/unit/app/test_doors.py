@@ -11,7 +11,9 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
-from mailframe.app.doors import Doors, Listener
+from mailframe.app.doors import Doors
+
+ANY_PORT = "tcp:0:interface=127.0.0.1"
 
 
 class Greeter(Protocol):
@@ -20,14 +22,17 @@ class Greeter(Protocol):
         self.transport.loseConnection()
 
 
-def greeting_factory(greeting: bytes) -> Factory:
+def greeter(greeting: bytes) -> Factory:
     factory = Factory.forProtocol(Greeter)
+    factory.noisy = False
     factory.greeting = greeting
     return factory
 
 
-def listener(greeting: bytes, endpoint: str = "tcp:0:interface=127.0.0.1") -> Listener:
-    return Listener("a", endpoint, greeting_factory(greeting))
+async def opened(doors: Doors) -> str:
+    await doors.bind({"a": ANY_PORT})
+    doors.furnish({"a": greeter(b"one")})
+    return doors.addresses()["a"]
 
 
 async def ask(address: str) -> bytes:
@@ -45,8 +50,7 @@ async def ask(address: str) -> bytes:
 @pytest_twisted.ensureDeferred
 async def test_nobody_is_served_before_accept() -> None:
     doors = Doors(reactor)
-    await doors.set({"a": listener(b"one")})
-    address = doors.addresses()["a"]
+    address = await opened(doors)
     assert await ask(address) == b"(silence)"
     doors.accept()
     assert await ask(address) == b"one"
@@ -56,26 +60,27 @@ async def test_nobody_is_served_before_accept() -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_reload_keeps_the_port_and_changes_the_factory() -> None:
     doors = Doors(reactor)
-    await doors.set({"a": listener(b"one")})
+    address = await opened(doors)
     doors.accept()
-    address = doors.addresses()["a"]
-    await doors.set({"a": listener(b"two")})
+    await doors.bind({"a": ANY_PORT, "b": ANY_PORT})
+    doors.furnish({"a": greeter(b"two"), "b": greeter(b"new")})
     assert doors.addresses()["a"] == address
     assert await ask(address) == b"two"
-    await doors.set({})
-    assert doors.addresses() == {}
+    assert await ask(doors.addresses()["b"]) == b"new"
+    await doors.keep({"b"})
+    assert set(doors.addresses()) == {"b"}
     with pytest.raises(ConnectionRefusedError):
         await ask(address)
+    await doors.close()
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_taken_port_is_an_error_and_closes_nothing() -> None:
     doors = Doors(reactor)
-    await doors.set({"a": listener(b"one")})
+    address = await opened(doors)
     doors.accept()
-    address = doors.addresses()["a"]
-    taken = Listener("b", f"tcp:{address.rpartition(':')[2]}:interface=127.0.0.1", Factory())
+    taken = f"tcp:{address.rpartition(':')[2]}:interface=127.0.0.1"
     with pytest.raises(CannotListenError):
-        await doors.set({"b": taken})
+        await doors.bind({"b": taken})
     assert await ask(address) == b"one"
     await doors.close()
