@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
@@ -20,6 +20,7 @@ from mailframe.mailbox.store import MaildirStore
 from mailframe.runtime.disk import Disk, DiskFile, DiskLock
 from mailframe.runtime.workers import InlineWorkers
 
+AnyDisk = TypeVar("AnyDisk", bound=Disk)
 START = 1_700_000_000.25
 ANN = "ann@example.org"
 
@@ -140,6 +141,11 @@ class House:
 
     def __post_init__(self) -> None:
         self.clock.advance(START)
+        self.use(self.disk)
+
+    def use(self, disk: AnyDisk) -> AnyDisk:
+        """Start anew, as after a restart, on this disk."""
+        self.disk = disk
         events = MailboxEvents()
         events.subscribe(self.rung.append)
         self.store = MaildirStore(
@@ -152,6 +158,7 @@ class House:
             exists=lambda account: self.exists(account),
             quota=lambda account: self.quota(account),
         )
+        return disk
 
     @property
     def maildir(self) -> Path:
