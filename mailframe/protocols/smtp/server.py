@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from mailframe.core import status
 from mailframe.core.envelope import Body as BodyType
@@ -148,16 +148,6 @@ class SmtpServer:
         """Answer the open decision."""
         decision = self._decided()
         _AFTER[type(decision)](self, decision, reply)
-
-    def send_each(self, replies: Sequence[Reply]) -> None:
-        """Answer BodyEnd or BodyFailed of LMTP: one reply per accepted RCPT, in order."""
-        if len(replies) != self.accepted or not self.settings.lmtp:
-            raise LocalProtocolError("one reply per accepted recipient")
-        if not isinstance(self._decided(), ev.BodyEnd | ev.BodyFailed):
-            raise LocalProtocolError("no message has ended")
-        for reply in replies:
-            self._say(reply)
-        self._end_transaction()
 
     def challenge(self, data: bytes) -> None:
         """Go on with AUTH; ``data`` is not encoded yet."""

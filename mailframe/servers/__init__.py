@@ -1,0 +1,24 @@
+"""servers: the thin shells between Twisted's transports and the engines.
+
+What lives here
+    ``smtp`` (the factory for mx, submission and lmtp) with its ``smtp_*`` companions:
+    ``smtp_protocol`` (transport and time), ``smtp_session`` (decisions),
+    ``smtp_transaction``, ``smtp_recipients``, ``smtp_login``, ``smtp_verify``,
+    ``smtp_policies``, ``smtp_content``, ``smtp_settings``. POP3's shell.
+    ``connections`` (how many there are), ``tlsfacts`` (what a handshake says).
+
+May import
+    core, errors, protocols, message, interfaces, runtime, Twisted.
+
+Start reading at
+    ``smtp``, then ``smtp_protocol``, then ``smtp_session``.
+
+Invariants
+    A shell decides nothing that its engine or an interface can decide. 250 is said after
+    the spool's commit has fired, never before. Whatever is unexpected becomes 451 4.3.0 (or
+    ``-ERR [SYS/TEMP]``) and a traceback in the log under the session's id. No shell touches
+    disk, and none keeps more of a message than its header section.
+
+RFCs
+    5321, 6409 (submission), 2033 (LMTP), 3207, 4954, 3848; 1939, 2595, 5034.
+"""

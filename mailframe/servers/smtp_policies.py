@@ -1,0 +1,74 @@
+"""Running the policies of one stage, in their order.
+
+The first Reply ends it and its policy is the rule that decided; Tags add up. A Failure that
+a policy raises counts as its Reply. A positive Reply is a mistake of the policy's author
+and treated as any other bug of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from mailframe.core.reply import Reply
+from mailframe.core.verdict import Tag, Verdict
+from mailframe.errors import Failure
+from mailframe.interfaces import (
+    IAuthPolicy,
+    IConnectPolicy,
+    IHeloPolicy,
+    IMailPolicy,
+    IMessagePolicy,
+    IPolicy,
+    IRecipientPolicy,
+)
+from mailframe.runtime.aio import result_of
+
+
+class Refusal(Exception):
+    """A decision against the peer: what it is told, and by which rule."""
+
+    def __init__(self, reply: Reply, rule: str, detail: str = "") -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+        self.rule = rule
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One stage of one policy."""
+
+    rule: str
+    ask: Callable[..., Verdict | Awaitable[Verdict]]
+
+
+class Stages:
+    """The policies sorted by the stages they provide."""
+
+    def __init__(self, policies: Sequence[IPolicy]) -> None:
+        self.connect = [Check(p.name, p.connect) for p in policies if IConnectPolicy.providedBy(p)]
+        self.helo = [Check(p.name, p.helo) for p in policies if IHeloPolicy.providedBy(p)]
+        self.auth = [Check(p.name, p.auth) for p in policies if IAuthPolicy.providedBy(p)]
+        self.mail = [Check(p.name, p.mail) for p in policies if IMailPolicy.providedBy(p)]
+        self.recipient = [
+            Check(p.name, p.recipient) for p in policies if IRecipientPolicy.providedBy(p)
+        ]
+        self.message = [Check(p.name, p.message) for p in policies if IMessagePolicy.providedBy(p)]
+
+
+async def consult(checks: Sequence[Check], *facts: object) -> list[Tag]:
+    """Ask each in order. Raises Refusal for the first that objects."""
+    tags = []
+    for check in checks:
+        try:
+            verdict = await result_of(check.ask(*facts))
+        except Failure as failure:
+            raise Refusal(failure.reply, check.rule, failure.detail) from failure
+        if isinstance(verdict, Reply):
+            if verdict.is_positive:
+                raise ValueError(f"policy {check.rule} refused with {verdict}")
+            raise Refusal(verdict, check.rule)
+        if verdict is not None:
+            tags.append(verdict)
+    return tags

@@ -1,0 +1,386 @@
+"""One SMTP connection: the transport on one side, engine and session on the other.
+
+Bytes go to the engine, its events to the session, the answers back to the engine, its
+output to the transport: once per read, not once per reply. While a decision takes time
+nothing else happens; what arrives meanwhile is kept, and from a full buffer on the
+transport is paused, as it is while the peer does not read our replies.
+
+Time is kept lazily: one timer per connection looks at a timestamp; no command arms any.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IPushProducer,
+    ISSLTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mailframe.core import status
+from mailframe.core.reply import Reply
+from mailframe.core.session import Session
+from mailframe.errors import INTERNAL_ERROR
+from mailframe.protocols.smtp import events as ev
+from mailframe.protocols.smtp.events import Pause
+from mailframe.protocols.smtp.server import SmtpServer
+from mailframe.servers.smtp_session import Answer, SmtpSession
+from mailframe.servers.tlsfacts import tls_facts
+
+if TYPE_CHECKING:
+    from mailframe.servers.smtp import SmtpFactory
+
+_FULL = 65_536  # octets waiting for a decision: one read of Twisted's
+_LINGER = 10.0  # seconds for the last reply to reach a peer that does not read
+
+_TOO_MANY = Reply(421, status.SECURITY_OTHER, "Too many connections, try again later")
+_SHUTTING_DOWN = Reply(421, status.SYSTEM_NOT_ACCEPTING, "The server is shutting down")
+_TIMED_OUT = Reply(421, status.BAD_CONNECTION, "Timeout, closing the connection")
+_TALKS_FIRST = Reply(554, status.INVALID_COMMAND, "You talked before you were greeted")
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class SmtpProtocol(Protocol):
+    log = Logger()
+
+    def __init__(self, factory: SmtpFactory) -> None:
+        self._factory = factory
+        self._clock = factory.clock
+        self._limits = factory.parts.limits
+        self._timer: IDelayedCall | None = None
+        self._sleep: IDelayedCall | None = None
+        self._task: Deferred[Any] | None = None
+        self._busy = False
+        """A decision, or a write to the spool, is under way."""
+        self._pumping = False
+        self._clogged = False
+        self._reading = True
+        self._draining = False
+        self._closing = ""
+        """Why we are closing the connection, once we are."""
+        self._counted = False
+        self._greeted = False
+        self._refusals = 0
+        self._began = self._last_heard = 0.0
+
+    # --- beginning ----------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        factory = self._factory
+        transport: Any = self.transport
+        peer, host = transport.getPeer(), transport.getHost()
+        session = Session(
+            id=factory.parts.ids(),
+            role=factory.parts.role,
+            listener=factory.parts.listener,
+            peer_ip=getattr(peer, "host", ""),
+            peer_port=getattr(peer, "port", 0),
+            local_ip=getattr(host, "host", ""),
+        )
+        is_tls = ISSLTransport.providedBy(transport)
+        self._session = SmtpSession(factory.parts, session)
+        self._engine = SmtpServer(
+            factory.settings,
+            reference=session.id,
+            mechanisms=factory.parts.mechanisms,
+            can_start_tls=factory.can_start_tls and not is_tls,
+            encrypted=is_tls,
+        )
+        self._begin(transport, session.peer_ip)
+        if not is_tls:
+            self._approach()
+
+    def _begin(self, transport: Any, peer_ip: str) -> None:
+        self._began = self._last_heard = self._clock.seconds()
+        if hasattr(transport, "setTcpNoDelay") and peer_ip:
+            transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)
+        self._factory.open.add(self)
+        self._counted = self._factory.connections.enter(peer_ip)
+        self._arm()
+        self._session.connected()
+
+    def _approach(self) -> None:
+        """Refuse at once, greet, or wait for those who cannot."""
+        if not self._counted:
+            self._turn_away(_TOO_MANY, "too many connections")
+        elif self._factory.is_draining:
+            self._turn_away(_SHUTTING_DOWN, "shutdown")
+        elif self._limits.greet_delay:
+            self._sleep = self._clock.callLater(self._limits.greet_delay, self._ask_greeting)
+        else:
+            self._ask_greeting()
+
+    def _ask_greeting(self) -> None:
+        self._sleep = None
+        self._run(self._session.greeting(), self._greet)
+
+    def _greet(self, reply: Reply) -> None:
+        if reply.is_positive and self._talked():
+            self._session.rejected(ev.Rejected("", _TALKS_FIRST))
+            reply = _TALKS_FIRST
+        self._greeted = True
+        self._engine.greet(reply)
+
+    def _talked(self) -> bool:
+        """RFC 5321 section 3.1: a client waits for the greeting."""
+        if self._engine.held:
+            return True
+        get_handle = getattr(self.transport, "getHandle", None)
+        handle = get_handle() if get_handle is not None else None
+        if not isinstance(handle, socket.socket):
+            return False
+        try:
+            return bool(handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False  # nothing there, or gone: the next read will tell
+
+    def _turn_away(self, reply: Reply, reason: str) -> None:
+        self._session.rejected(ev.Rejected("", reply))
+        self._engine.greet(reply)
+        self._flush()
+        self._close(reason)
+
+    def handshakeCompleted(self) -> None:
+        facts = tls_facts(self.transport)
+        if facts is None:
+            raise RuntimeError("a handshake without TLS")
+        self._session.encrypted(facts)
+        self._engine.tls_started(has_bindings=bool(facts.channel_bindings))
+        if not self._greeted:
+            self._approach()
+        self._pump()
+
+    # --- the transport's side -----------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        self._last_heard = self._clock.seconds()
+        self._engine.receive(data)
+        if self._is_waiting():
+            self._hold_back()
+        else:
+            self._pump()
+
+    def _hold_back(self) -> None:
+        if self._reading and self._engine.held >= _FULL:
+            self._reading = False
+            self._transport().pauseProducing()
+
+    def pauseProducing(self) -> None:
+        """The peer does not read: stop working for it."""
+        self._clogged = True
+        if self._reading:
+            self._reading = False
+            self._transport().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._clogged = False
+        self._pump()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; connectionLost sees to the rest."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._factory.open.discard(self)
+        for timer in (self._timer, self._sleep):
+            if timer is not None and timer.active():
+                timer.cancel()
+        was_closing, self._closing = self._closing, self._closing or "lost"
+        if self._task is not None and not self._session.is_committing:
+            self._task.cancel()
+        self._session.lost()
+        if self._counted:
+            self._factory.connections.leave(self._session.session.peer_ip)
+        self._session.disconnected(was_closing or "peer closed the connection")
+        self._factory.one_is_gone()
+
+    def _transport(self) -> Any:
+        return self.transport
+
+    # --- the engine's side --------------------------------------------------------------
+
+    def _is_waiting(self) -> bool:
+        return self._busy or self._clogged or self._sleep is not None or bool(self._closing)
+
+    def _pump(self) -> None:
+        """Work off what the engine has until it wants input or somebody has to decide."""
+        if self._pumping or self._closing:
+            return
+        self._pumping = True
+        try:
+            while not self._is_waiting():
+                event = self._engine.next_event()
+                if isinstance(event, Pause):
+                    break
+                self._dispatch(event)
+        finally:
+            self._pumping = False
+        self._flush()
+        if self._draining and not self._busy and not self._engine.in_body:
+            self._say_goodbye(_SHUTTING_DOWN, "shutdown")
+        if not self._reading and not self._is_waiting():
+            self._reading = True
+            self._transport().resumeProducing()
+
+    def _flush(self) -> None:
+        if data := self._engine.output():
+            self._transport().write(data)
+
+    def _dispatch(self, event: ev.Event) -> None:
+        match event:
+            case ev.BodyChunk(data=data):
+                self._write(data)
+            case ev.TransactionDropped():
+                self._session.drop_transaction()
+            case ev.Rejected():
+                self._session.rejected(event)
+                self._slow_down()
+            case ev.AuthCancelled():
+                self._session.auth_cancelled()
+            case ev.Close(reason=reason):
+                self._flush()
+                self._close(reason)
+            case _:
+                self._run(self._session.decide(event), lambda answer: self._answer(event, answer))
+
+    def _answer(self, event: ev.Decision, answer: Answer) -> None:
+        if answer is None:
+            self._engine.proceed()
+            return
+        if isinstance(answer, bytes):
+            self._engine.challenge(answer)
+            return
+        if isinstance(event, ev.Hello):
+            self._engine.answers_expn = self._session.expn_answered
+        self._engine.send(answer)
+        if answer.is_permanent:
+            self._slow_down()
+        if isinstance(event, ev.StartTls) and answer.is_positive:
+            self._start_tls()
+
+    def _start_tls(self) -> None:
+        tls = self._factory.parts.tls
+        assert tls is not None  # or STARTTLS would have been refused
+        self._flush()
+        self._transport().startTLS(tls.server())
+
+    def _write(self, data: bytes) -> None:
+        try:
+            waited = self._session.write(data)
+        except Exception as error:  # noqa: BLE001 - told as a reply, and logged if it is a bug
+            self._engine.fail_body(self._session.write_failed(error))
+            return
+        if waited is not None:
+            self._run_deferred(waited.addErrback(self._write_broke), lambda _: None)
+
+    def _write_broke(self, failure: Failure) -> None:
+        failure.trap(Exception)
+        if failure.check(CancelledError):
+            failure.raiseException()
+        try:
+            failure.raiseException()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._engine.fail_body(self._session.write_failed(error))
+
+    # --- waiting ------------------------------------------------------------------------
+
+    def _run(self, coroutine: Any, then: Any) -> None:
+        self._run_deferred(Deferred.fromCoroutine(coroutine), then)
+
+    def _run_deferred(self, task: Deferred[Any], then: Any) -> None:
+        """Call ``then`` with the result; until it is there the engine stands still."""
+        self._busy = True
+
+        def finished(result: Any) -> None:
+            self._busy = False
+            self._task = None
+            self._last_heard = self._clock.seconds()  # the wait was ours, not the peer's
+            if isinstance(result, Failure):
+                self._broke(result)
+            elif not self._closing:
+                then(result)
+            self._pump()
+
+        task.addBoth(finished)
+        task.addErrback(self._broke)
+        if self._busy:
+            self._task = task
+
+    def _broke(self, failure: Failure) -> None:
+        """The last resort: a bug in this file. The peer may come again."""
+        if failure.check(CancelledError) and self._closing:
+            return
+        self.log.failure("connection given up", failure, session_id=self._session.session.id)
+        if not self._closing:
+            self._say_goodbye(Reply(421, INTERNAL_ERROR.status, INTERNAL_ERROR.text), "error")
+
+    def _slow_down(self) -> None:
+        """Tarpit: after a few refusals each costs the peer more time than the one before."""
+        self._refusals += 1
+        growing = (self._refusals - self._limits.tarpit_free) * self._limits.tarpit
+        delay = min(growing, self._limits.tarpit_most)
+        if delay > 0 and not self._closing and self._sleep is None:
+            self._sleep = self._clock.callLater(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._sleep = None
+        self._last_heard = self._clock.seconds()
+        self._pump()
+
+    # --- time ---------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        limits = [self._limits.command_idle, self._limits.data_idle, self._limits.session_time]
+        given = [limit for limit in limits if limit]
+        if given:
+            self._timer = self._clock.callLater(min(given), self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        limits = self._limits
+        idle = limits.data_idle if self._engine.in_body else limits.command_idle
+        too_idle = idle and not self._busy and now - self._last_heard >= idle
+        too_long = limits.session_time and now - self._began >= limits.session_time
+        if (too_idle or too_long) and not self._session.is_committing:
+            self._session.rejected(ev.Rejected("", _TIMED_OUT))
+            self._say_goodbye(_TIMED_OUT, "timeout")
+        else:
+            self._arm()
+
+    # --- ending -------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Finish a message in flight, then say goodbye; at once without one."""
+        self._draining = True
+        self._pump()
+
+    def _say_goodbye(self, reply: Reply, reason: str) -> None:
+        if not self._greeted:
+            self._greeted = True
+            self._engine.greet(reply)
+        else:
+            self._engine.say_goodbye(reply, reason)
+        self._session.drop_transaction()
+        self._flush()
+        self._close(reason)
+
+    def _close(self, reason: str) -> None:
+        """Flush and close; a peer that does not read the last reply is cut off later."""
+        if self._closing:
+            return
+        self._closing = reason
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        transport = self._transport()
+        self._timer = self._clock.callLater(_LINGER, transport.abortConnection)
+        transport.unregisterProducer()
+        transport.loseConnection()

@@ -1,0 +1,93 @@
+"""RCPT: whose address is it, may it come in, and who gets the message then.
+
+Everything is decided while the client waits, so that nothing is accepted to bounce later.
+Relaying is asked of ``IRelayPermission`` right here for every address that is not ours:
+whatever the policies are, none of them can open a relay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mailframe.core import status
+from mailframe.core.address import Address
+from mailframe.core.envelope import Recipient
+from mailframe.core.reply import Reply
+from mailframe.core.resolution import Elsewhere, Expanded, Local, Moved, Refused, Resolution
+from mailframe.core.session import Role, Session
+from mailframe.runtime.aio import result_of
+from mailframe.servers.smtp_policies import Refusal, consult
+from mailframe.servers.smtp_settings import SmtpParts
+from mailframe.servers.smtp_transaction import AliasStep, Transaction
+
+ACCEPTED = Reply(250, status.DESTINATION_VALID, "Recipient ok")
+_RELAYING_DENIED = Reply(550, status.NOT_AUTHORIZED, "Relaying denied")
+_MAILBOX_FULL = Reply(452, status.MAILBOX_FULL, "The mailbox is full")
+
+
+async def admit(
+    parts: SmtpParts, session: Session, transaction: Transaction, recipient: Recipient
+) -> None:
+    """Take the recipient into the transaction, or raise Refusal."""
+    resolution: Resolution = await result_of(parts.resolver.resolve(recipient.address))
+    _must_be_deliverable(parts, session, resolution)
+    if parts.stages.recipient:
+        facts = (session, transaction.envelope, recipient, resolution)
+        transaction.tags += await consult(parts.stages.recipient, *facts)
+    finals = final_recipients(recipient, resolution)
+    await _must_have_room(parts, transaction, finals)
+    if isinstance(resolution, Expanded):
+        targets = tuple(target.address for target in resolution.targets)
+        transaction.aliases.append(AliasStep(recipient.address, targets))
+    transaction.add(finals)
+
+
+def _must_be_deliverable(parts: SmtpParts, session: Session, resolution: Resolution) -> None:
+    if isinstance(resolution, Refused):
+        raise Refusal(resolution.reply, "recipients")
+    if isinstance(resolution, Moved):
+        # RFC 5321 section 3.4
+        text = f"User not local; please try <{resolution.to}>"
+        raise Refusal(Reply(551, status.MAILBOX_MOVED, text), "recipients")
+    # LMTP hands over mail for mailboxes here and never relays.
+    if isinstance(resolution, Elsewhere) and (
+        parts.role is Role.LMTP or parts.permission.may_relay(session) is None
+    ):
+        raise Refusal(_RELAYING_DENIED, "relay")
+
+
+def final_recipients(recipient: Recipient, resolution: Resolution) -> list[Recipient]:
+    """Who gets the message in the end, each with the DSN wishes of whom it stands for."""
+    if isinstance(resolution, Local):
+        return [replace(recipient, mailbox=resolution)]
+    if not isinstance(resolution, Expanded):
+        return [recipient]
+    # RFC 3461 section 5.2.7: what the sender called the recipient stays with it
+    orcpt = recipient.orcpt or _orcpt(recipient.address)
+    return [
+        replace(
+            recipient,
+            address=target.address,
+            mailbox=target.mailbox,
+            original=recipient.address,
+            orcpt=orcpt,
+        )
+        for target in resolution.targets
+    ]
+
+
+def _orcpt(address: Address) -> str:
+    # RFC 6533 section 3
+    return f"utf-8;{address}" if address.needs_utf8 else f"rfc822;{address}"
+
+
+async def _must_have_room(
+    parts: SmtpParts, transaction: Transaction, recipients: list[Recipient]
+) -> None:
+    """Only where there is one mailbox: of a list, one that is full is left to its delivery."""
+    if parts.store is None or len(recipients) != 1 or recipients[0].mailbox is None:
+        return
+    account = recipients[0].mailbox.account
+    has_room: bool = await result_of(parts.store.room(account, transaction.declared_size))
+    if not has_room:
+        raise Refusal(_MAILBOX_FULL, "quota")

@@ -1,0 +1,431 @@
+"""What an SMTP session decides: each event of the engine, answered.
+
+No transport, no timer: it asks policies, resolver, spool and authenticator, keeps the
+transaction, writes the journal. Whatever goes wrong in here that is no refusal is our bug
+and becomes 451 4.3.0, logged with its traceback under the session's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+
+from mailframe.core import status
+from mailframe.core.envelope import Envelope
+from mailframe.core.reply import Reply
+from mailframe.core.session import Role, Session, TlsFacts
+from mailframe.core.verdict import Tag
+from mailframe.errors import INTERNAL_ERROR, Failure, LoginFailed
+from mailframe.interfaces import Arrival, IMailAccount
+from mailframe.message import headers, trace
+from mailframe.protocols import sasl
+from mailframe.protocols.smtp import events as ev
+from mailframe.runtime.aio import result_of
+from mailframe.servers import smtp_recipients
+from mailframe.servers.smtp_content import Content
+from mailframe.servers.smtp_login import Login
+from mailframe.servers.smtp_policies import Refusal, consult
+from mailframe.servers.smtp_settings import SmtpParts
+from mailframe.servers.smtp_transaction import Transaction
+from mailframe.servers.smtp_verify import verify
+
+_LOGGED_IN = Reply(235, status.SECURITY_OTHER, "Authentication successful")
+_SENDER_OK = Reply(250, status.OTHER, "Sender ok")
+_READY_FOR_TLS = Reply(220, status.OTHER, "Ready to start TLS")
+_NO_TLS = Reply(454, status.SECURITY_OTHER, "TLS is not available")
+_LOOP = Reply(554, status.ROUTING_LOOP, "Too many hops, this message is going in circles")
+
+Answer = Reply | bytes | None
+"""A reply; a challenge to the client; or None: let the message come."""
+
+
+class SmtpSession:
+    log = Logger()
+
+    def __init__(self, parts: SmtpParts, session: Session) -> None:
+        self.session = session
+        self.expn_answered = False
+        """Whether EXPN gets real answers; decided at each Hello."""
+        self._parts = parts
+        self._transaction: Transaction | None = None
+        self._login: Login | None = None
+        self._connect_tags: list[Tag] = []
+        self._hello_tags: list[Tag] = []
+        self.is_committing = False
+
+    # --- the connection -----------------------------------------------------------------
+
+    async def greeting(self) -> Reply:
+        """Ask the connect policies; 220 or what refuses."""
+        try:
+            self._connect_tags = await consult(self._parts.stages.connect, self.session)
+        except Refusal as refusal:
+            return self._refused("connect", refusal)
+        except CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a policy raises is our bug
+            return self._bug("connect")
+        kind = "LMTP" if self._parts.role is Role.LMTP else "ESMTP"
+        return Reply(220, None, f"{self._parts.hostname} {kind}")
+
+    def encrypted(self, facts: TlsFacts) -> None:
+        """TLS is up: what was said in the clear never was (RFC 3207 section 4.2)."""
+        session = self.session
+        self.drop_transaction()
+        self._log_out()
+        session.tls, session.helo, session.esmtp = facts, "", False
+        self._hello_tags = []
+        self._login = None
+        self._record("tls", "ok", version=facts.version, cipher=facts.cipher)
+
+    def lost(self) -> None:
+        """The connection is gone. A commit under way goes on: it cannot be taken back."""
+        if not self.is_committing:
+            self.drop_transaction()
+        self._log_out()
+
+    def drop_transaction(self) -> None:
+        if self._transaction is not None:
+            self._transaction.abort()
+            self._transaction = None
+
+    def rejected(self, event: ev.Rejected) -> None:
+        """The engine refused by itself."""
+        self._journal_refusal("protocol", event.reply, "protocol", verb=event.verb)
+
+    def auth_cancelled(self) -> None:
+        self._login = None
+
+    # --- decisions ----------------------------------------------------------------------
+
+    async def decide(self, event: ev.Decision) -> Answer:
+        """The answer to a decision; never fails but by cancellation."""
+        stage, decide = _DECISIONS[type(event)]
+        try:
+            answer: Answer = await decide(self, event)
+            return answer
+        except CancelledError:
+            raise
+        except Refusal as refusal:
+            reply = self._refused(stage, refusal)
+        except Failure as failure:
+            reply = self._refused(stage, Refusal(failure.reply, "failure", failure.detail))
+        except Exception:  # noqa: BLE001 - our bug must not become the sender's bounce
+            reply = self._bug(stage)
+        if isinstance(event, ev.BodyStart):
+            self._give_up_message()
+        elif isinstance(event, ev.BodyEnd):
+            self.drop_transaction()
+        return reply
+
+    async def _hello(self, event: ev.Hello) -> Reply:
+        session = self.session
+        session.helo, session.esmtp = event.name, event.verb != "HELO"
+        if self._parts.stages.helo:
+            self._hello_tags = await consult(self._parts.stages.helo, session)
+        self.expn_answered = self._parts.permission.may_relay(session) is not None
+        return Reply(250, None, self._parts.hostname)
+
+    async def _mail(self, event: ev.MailFrom) -> Reply:
+        session, envelope = self.session, event.envelope
+        tags = [*self._connect_tags, *self._hello_tags]
+        if self._parts.stages.mail:
+            tags += await consult(self._parts.stages.mail, session, envelope)
+        self._transaction = Transaction(envelope, tags, self._parts.limits.header_size)
+        return _SENDER_OK
+
+    async def _rcpt(self, event: ev.RcptTo) -> Reply:
+        transaction = self._current()
+        try:
+            await smtp_recipients.admit(self._parts, self.session, transaction, event.recipient)
+        except Refusal as refusal:
+            return self._refused(
+                "rcpt",
+                refusal,
+                reverse_path=_path(transaction.envelope),
+                forward_path=str(event.recipient.address),
+            )
+        return smtp_recipients.ACCEPTED
+
+    async def _verify(self, event: ev.Verify) -> Reply:
+        trusted = self._parts.permission.may_relay(self.session) is not None
+        return await verify(self._parts, event, trusted)
+
+    async def _starttls(self, event: ev.StartTls) -> Reply:
+        tls = self._parts.tls
+        return _READY_FOR_TLS if tls is not None and tls.can_serve else _NO_TLS
+
+    # --- AUTH ---------------------------------------------------------------------------
+
+    async def _auth_start(self, event: ev.AuthStart) -> Answer:
+        authenticator = self._parts.authenticator
+        assert authenticator is not None  # or the mechanism would not have been offered
+        bindings = self.session.tls.channel_bindings if self.session.tls else {}
+        plus_offered = bool(bindings) and any(
+            name.endswith("-PLUS") for name in self._parts.mechanisms
+        )
+        mechanism = sasl.server_mechanism(
+            event.mechanism, bindings, self._parts.nonce(), plus_offered
+        )
+        self._login = Login(event.mechanism, mechanism, authenticator, self.session)
+        return await self._auth_step(event.initial)
+
+    async def _auth_response(self, event: ev.AuthResponse) -> Answer:
+        return await self._auth_step(event.data)
+
+    async def _auth_step(self, response: bytes | None) -> Answer:
+        login = self._login
+        assert login is not None
+        try:
+            outcome = await login.answer(response)
+        except (Failure, Refusal) as error:
+            self._login = None
+            self._record(
+                "login",
+                "failed",
+                account=login.login,
+                mechanism=login.name,
+                reason=error.detail,
+                reply=str(error.reply),
+            )
+            # The journal has it; the peer hears the same whatever was wrong.
+            return LoginFailed().reply if isinstance(error, LoginFailed) else error.reply
+        if isinstance(outcome, bytes):
+            return outcome
+        self._login = None
+        return await self._welcome(login, outcome)
+
+    async def _welcome(self, login: Login, avatar: IMailAccount) -> Reply:
+        self.session.avatar = avatar
+        self.session.account = avatar.name
+        try:
+            tags = await consult(self._parts.stages.auth, self.session)
+        except BaseException:
+            self._log_out()
+            raise
+        self._connect_tags += tags
+        self._record("login", "ok", account=avatar.name, mechanism=login.name)
+        return _LOGGED_IN
+
+    def _log_out(self) -> None:
+        avatar, self.session.avatar = self.session.avatar, None
+        self.session.account = None
+        if avatar is not None:
+            try:
+                avatar.logout()  # type: ignore[attr-defined]
+            except Exception:  # noqa: BLE001 - a realm's bug must not keep a session open
+                self._bug("logout")
+
+    # --- the message --------------------------------------------------------------------
+
+    async def _body_start(self, event: ev.BodyStart) -> Answer:
+        transaction = self._current()
+        transaction.queue_id = self._parts.ids()
+        transaction.incoming = await result_of(self._parts.spool.begin(transaction.queue_id))
+        return None
+
+    def write(self, chunk: bytes) -> Deferred[None] | None:
+        """Pass a chunk on. Raises Refusal when the message cannot be taken; a Deferred asks
+        to wait, and its failure is one as well."""
+        transaction = self._current()
+        header = transaction.header
+        if not header.is_complete:
+            header.feed(chunk)
+            if header.is_complete or header.is_too_long:
+                self._check_header(transaction)
+        assert transaction.incoming is not None
+        waited: Deferred[None] | None = transaction.incoming.write(chunk)
+        return waited
+
+    def _check_header(self, transaction: Transaction) -> None:
+        if transaction.header.is_too_long:
+            text = f"The header section may have {self._parts.limits.header_size} octets"
+            raise Refusal(Reply(552, status.MESSAGE_TOO_BIG, text), "header_size")
+        hops = self._parts.limits.received_hops
+        if hops and headers.count(transaction.header.header, "Received") > hops:
+            # RFC 5321 section 6.3
+            raise Refusal(_LOOP, "received_hops")
+
+    def write_failed(self, error: BaseException) -> Reply:
+        """Why ``write`` did not work, as the reply at the end of the message."""
+        if isinstance(error, Refusal | Failure):
+            return error.reply
+        self.log.failure("writing a message failed", session_id=self.session.id)
+        return INTERNAL_ERROR
+
+    async def _body_failed(self, event: ev.BodyFailed) -> Reply:
+        transaction = self._current()
+        self._journal_refusal(
+            "data",
+            event.reply,
+            "message",
+            reverse_path=_path(transaction.envelope),
+            forward_path=_paths(transaction.envelope),
+        )
+        self.drop_transaction()
+        return event.reply
+
+    async def _body_end(self, event: ev.BodyEnd) -> Reply:
+        transaction = self._current()
+        incoming = transaction.incoming
+        assert incoming is not None
+        if not transaction.header.is_complete:
+            self._check_header(transaction)
+        header = transaction.header.header
+        if self._parts.stages.message:
+            content = Content(header, incoming)
+            facts = (self.session, transaction.envelope, content)
+            transaction.tags += await consult(self._parts.stages.message, *facts)
+        envelope = transaction.final_envelope()
+        tagged = transaction.tag_fields()
+        arrival = self._arrival(envelope, headers.message_id(header) or headers.message_id(tagged))
+        prefix = tagged + self._received(transaction, envelope, arrival)
+        size = incoming.size + len(prefix)
+        self.is_committing = True
+        try:
+            await incoming.commit(envelope, arrival, prefix)
+        finally:
+            self.is_committing = False
+        reply = Reply(250, status.OTHER, f"Ok: {transaction.queue_id}")
+        self._journal_accept(transaction, envelope, arrival, size, reply)
+        self._transaction = None
+        return reply
+
+    def _arrival(self, envelope: Envelope, message_id: str) -> Arrival:
+        session = self.session
+        return Arrival(
+            session_id=session.id,
+            peer_ip=session.peer_ip,
+            helo=session.helo,
+            account=session.account,
+            protocol=trace.with_protocol(
+                self._parts.role,
+                esmtp=session.esmtp,
+                tls=session.tls is not None,
+                authenticated=session.account is not None,
+                smtputf8=envelope.smtputf8,
+            ),
+            message_id=message_id,
+        )
+
+    def _received(self, transaction: Transaction, envelope: Envelope, arrival: Arrival) -> bytes:
+        recipients = envelope.recipients
+        # RFC 5321 section 4.4: FOR only with one recipient, or blind copies would show
+        single = recipients[0] if len(recipients) == 1 else None
+        address = (single.original or single.address) if single else None
+        return trace.received_field(
+            helo=self.session.helo,
+            peer_ip=self.session.peer_ip,
+            by=self._parts.hostname,
+            protocol=arrival.protocol,
+            queue_id=transaction.queue_id,
+            seconds=self._parts.seconds(),
+            recipient=address if address is not None and address.domain else None,
+            tls=self.session.tls,
+            utf8=envelope.smtputf8,
+        )
+
+    def _current(self) -> Transaction:
+        assert self._transaction is not None
+        return self._transaction
+
+    def _give_up_message(self) -> None:
+        """DATA was refused; the envelope stays for another try."""
+        if self._transaction is not None:
+            self._transaction.abort()
+
+    # --- the journal --------------------------------------------------------------------
+
+    def connected(self) -> None:
+        self._record("connect", peer=self.session.peer_ip, listener=self.session.listener)
+
+    def disconnected(self, reason: str) -> None:
+        self._record("disconnect", reason=reason)
+
+    def _record(self, step: str, result: str = "", **detail: str | int | list[str] | None) -> None:
+        self._parts.journal.record(self.session.id, step, result, session=self.session.id, **detail)
+
+    def _refused(self, stage: str, refusal: Refusal, **detail: str | list[str]) -> Reply:
+        self._journal_refusal(stage, refusal.reply, refusal.rule, reason=refusal.detail, **detail)
+        return refusal.reply
+
+    def _journal_refusal(
+        self, stage: str, reply: Reply, rule: str, **detail: str | list[str]
+    ) -> None:
+        self._record(
+            "refuse",
+            stage,
+            rule=rule,
+            reply=str(reply),
+            peer=self.session.peer_ip,
+            helo=self.session.helo,
+            **detail,
+        )
+
+    def _journal_accept(
+        self,
+        transaction: Transaction,
+        envelope: Envelope,
+        arrival: Arrival,
+        size: int,
+        reply: Reply,
+    ) -> None:
+        record, queue_id = self._parts.journal.record, transaction.queue_id
+        record(
+            queue_id,
+            "accept",
+            session=self.session.id,
+            peer=arrival.peer_ip,
+            listener=self.session.listener,
+            helo=arrival.helo,
+            account=arrival.account,
+            reverse_path=_path(envelope),
+            forward_path=_paths(envelope),
+            size=size,
+            message_id=arrival.message_id,
+            reply=str(reply),
+            tags=[tag.reason for tag in transaction.tags],
+        )
+        for step in transaction.aliases:
+            record(
+                queue_id,
+                "alias",
+                session=self.session.id,
+                forward_path=str(step.address),
+                targets=[str(target) for target in step.targets],
+            )
+
+    def _bug(self, stage: str) -> Reply:
+        """In an ``except`` block: log it in full, tell the peer to come again."""
+        self.log.failure(
+            "unexpected error in session {session_id} at {stage}",
+            session_id=self.session.id,
+            stage=stage,
+        )
+        self._journal_refusal(stage, INTERNAL_ERROR, "internal error")
+        return INTERNAL_ERROR
+
+
+def _path(envelope: Envelope) -> str:
+    return str(envelope.reverse_path or "")
+
+
+def _paths(envelope: Envelope) -> list[str]:
+    return [str(recipient.address) for recipient in envelope.recipients]
+
+
+_DECISIONS: dict[type, tuple[str, Callable[[SmtpSession, Any], Awaitable[Answer]]]] = {
+    ev.Hello: ("helo", SmtpSession._hello),
+    ev.AuthStart: ("auth", SmtpSession._auth_start),
+    ev.AuthResponse: ("auth", SmtpSession._auth_response),
+    ev.MailFrom: ("mail", SmtpSession._mail),
+    ev.RcptTo: ("rcpt", SmtpSession._rcpt),
+    ev.BodyStart: ("data", SmtpSession._body_start),
+    ev.BodyEnd: ("message", SmtpSession._body_end),
+    ev.BodyFailed: ("data", SmtpSession._body_failed),
+    ev.Verify: ("vrfy", SmtpSession._verify),
+    ev.StartTls: ("starttls", SmtpSession._starttls),
+}
