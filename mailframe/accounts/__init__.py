@@ -1,0 +1,25 @@
+"""accounts: who the users are, whose address it is, and whether the password is right.
+
+What lives here
+    ``directory`` (SQLite: domains, users, aliases) with ``admin`` for the command line,
+    ``file_checker`` (users in a text file), ``authenticator`` (the one door for logins) with
+    ``throttle`` and ``passwords``, ``realm`` and ``resolver`` over the directory,
+    ``custom`` and ``twisted_mail`` (realms that others wrote), ``dev`` (anybody may log in),
+    ``pop_before_smtp``.
+
+May import
+    core, protocols, message, interfaces, runtime, third parties. No other service.
+
+Start reading at
+    ``directory``, then ``resolver`` and ``authenticator``.
+
+Invariants
+    An account name is ``local-part@domain``: the local-part case-folded, the domain as
+    A-labels. It is made in ``names`` and nowhere else. No hash is computed on the reactor
+    thread. A failed login costs the same whether or not the user exists. An address of ours
+    never resolves to ``Elsewhere``, whatever its local-part looks like.
+
+RFCs
+    5321 sections 3.4, 3.5, 4.5.1 (aliases, VRFY, postmaster), 2142 (role names), 5233
+    (plus-addresses), 5890 and UTS 46 (A-labels), 5802 and 7677 (SCRAM), 9106 (argon2).
+"""

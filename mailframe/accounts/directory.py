@@ -1,0 +1,70 @@
+"""The directory: domains, users and aliases in ``BASE/directory.db``.
+
+The running server's view. Every question is a read of the file as it is at that moment, so a
+change made by the command line, in another process, counts for the next command of a session
+already open: there is no cache to go stale. What changes the directory is in ``admin``; the
+server itself only writes renewed password hashes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+from mailframe.accounts import lookup
+from mailframe.accounts.foreign_hashes import format_scram
+from mailframe.accounts.records import Quota, User
+from mailframe.core.scram import ScramVerifier
+from mailframe.runtime.database import Database
+
+T = TypeVar("T")
+
+
+class Directory:
+    """``database`` is made with ``schema.MIGRATIONS`` and opened by its owner.
+
+    ``token_bytes(n)`` yields n unguessable octets."""
+
+    def __init__(self, database: Database, token_bytes: Callable[[int], bytes]) -> None:
+        self._database = database
+        self._token_bytes = token_bytes
+        self._secret: bytes | None = None
+
+    async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Run several lookups as one read, off the reactor thread."""
+        return await self._database.read(question)
+
+    async def user(self, name: str) -> User | None:
+        return await self.ask(lambda connection: lookup.find_user(connection, name))
+
+    async def quota(self, account: str) -> Quota:
+        """What the mailbox may hold; no limit for an account the directory does not have."""
+        user = await self.user(account)
+        return Quota(user.quota_bytes, user.quota_messages) if user else Quota(0, 0)
+
+    async def renew(self, old: User, password: str, scram: ScramVerifier) -> None:
+        """Replace an outdated hash, unless the password was changed meanwhile."""
+        await self._database.write(
+            lambda connection: connection.execute(
+                "UPDATE users SET password = ?, scram = ? WHERE name = ? AND password = ?",
+                (password, format_scram(scram), old.name, old.password),
+            )
+        )
+
+    async def secret(self) -> bytes:
+        """32 octets that outlive the process; they make verifiers for users who do not exist
+        the same after a restart, as those of real users are."""
+        if self._secret is None:
+            fresh = self._token_bytes(32)
+            self._secret = await self._database.write(lambda c: _keep_secret(c, fresh))
+        return self._secret
+
+    def fresh_salt(self, octets: int) -> bytes:
+        return self._token_bytes(octets)
+
+
+def _keep_secret(connection: sqlite3.Connection, fresh: bytes) -> bytes:
+    connection.execute("INSERT OR IGNORE INTO secrets VALUES ('unknown users', ?)", (fresh,))
+    row = connection.execute("SELECT value FROM secrets WHERE name = 'unknown users'").fetchone()
+    return bytes(row[0])

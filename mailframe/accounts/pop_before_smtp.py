@@ -1,0 +1,58 @@
+"""POP-before-SMTP: who fetched mail from an address may relay from it for a while.
+
+The whole address counts, not its network: a neighbour has proved nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from mailframe.interfaces import IRecentFetches
+
+
+@implementer(IRecentFetches)
+class RecentFetches:
+    """Remembers at most ``most`` addresses, the latest; each for ``window`` seconds."""
+
+    def __init__(self, clock: IReactorTime, *, window: float = 900.0, most: int = 100_000) -> None:
+        self._clock = clock
+        self._window = window
+        self._most = most
+        self._fetches: OrderedDict[str, tuple[float, str]] = OrderedDict()
+
+    def note(self, peer_ip: str, account: str) -> None:
+        key = _key(peer_ip)
+        if not key:
+            return  # a Unix socket: anybody on this machine might be behind it
+        self._fetches[key] = (self._clock.seconds(), account)
+        self._fetches.move_to_end(key)
+        while len(self._fetches) > self._most:
+            self._fetches.popitem(last=False)
+
+    def may_relay(self, peer_ip: str) -> str | None:
+        self._forget_old()
+        fetch = self._fetches.get(_key(peer_ip))
+        return fetch[1] if fetch is not None else None
+
+    def _forget_old(self) -> None:
+        oldest_allowed = self._clock.seconds() - self._window
+        while self._fetches:
+            key, (when, _) = next(iter(self._fetches.items()))
+            if when > oldest_allowed:
+                return
+            del self._fetches[key]
+
+
+def _key(peer_ip: str) -> str:
+    """One spelling for one address, ``::ffff:192.0.2.1`` being ``192.0.2.1``."""
+    try:
+        address = ipaddress.ip_address(peer_ip)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)

@@ -1,0 +1,88 @@
+"""The realm over the directory and user files: account name in, ``IMailAccount`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from twisted.cred.portal import IRealm
+from twisted.internet.defer import Deferred
+from zope.interface import Interface, implementer
+
+from mailframe.accounts.directory import Directory
+from mailframe.accounts.file_checker import FileChecker
+from mailframe.accounts.names import login_key
+from mailframe.accounts.resolver import DirectoryResolver
+from mailframe.core.address import Address
+from mailframe.errors import LoginFailed
+from mailframe.interfaces import IMailAccount, IMailbox
+from mailframe.runtime.aio import as_deferred
+
+OpenMailbox = Callable[[str], IMailbox | Awaitable[IMailbox]]
+Login = tuple[type[Interface], object, Callable[[], None]]
+
+
+@implementer(IMailAccount)
+class DirectoryAccount:
+    def __init__(self, name: str, resolver: DirectoryResolver, open_mailbox: OpenMailbox) -> None:
+        self.name = name
+        self._resolver = resolver
+        self._open_mailbox = open_mailbox
+
+    def owns(self, address: Address) -> Awaitable[bool]:
+        return self._resolver.owns(self.name, address)
+
+    def inbox(self) -> IMailbox | Awaitable[IMailbox]:
+        return self._open_mailbox(self.name)
+
+    def logout(self) -> None:
+        """Nothing is held: the mailbox's lock is the session's to give back."""
+
+
+@implementer(IRealm)
+class DirectoryRealm:
+    """``open_mailbox(account)`` yields the INBOX; ``resolver`` says which addresses are whose.
+
+    A checker that is not the directory (LDAP, a strcred plugin) may prove who somebody is;
+    the account itself has to be in the directory or a user file to receive mail, so a login
+    without one fails.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        open_mailbox: OpenMailbox,
+        resolver: DirectoryResolver,
+        *,
+        files: Sequence[FileChecker] = (),
+        default_domain: str = "",
+    ) -> None:
+        self._directory = directory
+        self._open_mailbox = open_mailbox
+        self._resolver = resolver
+        self._files = files
+        self._default_domain = default_domain
+
+    def requestAvatar(
+        self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]
+    ) -> Deferred[Login]:
+        return as_deferred(self._avatar(avatarId, interfaces))
+
+    async def _avatar(
+        self, avatar_id: bytes | tuple[()], interfaces: tuple[type[Interface], ...]
+    ) -> Login:
+        if IMailAccount not in interfaces:
+            raise NotImplementedError("this realm has IMailAccount avatars only")
+        name = login_key(avatar_id, self._default_domain) if avatar_id else None
+        if name is None or not await self._may_enter(name):
+            raise LoginFailed(f"no account for {avatar_id!r}")
+        account = DirectoryAccount(name, self._resolver, self._open_mailbox)
+        return IMailAccount, account, account.logout
+
+    async def _may_enter(self, name: str) -> bool:
+        user = await self._directory.user(name)
+        if user is not None:
+            return not user.disabled
+        for checker in self._files:
+            if name in await checker.accounts():
+                return True
+        return False

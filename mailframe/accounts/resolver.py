@@ -1,0 +1,121 @@
+"""Whose address is it: the resolver over the directory (``IRecipientResolver``).
+
+Adds to ``expansion`` what is not in the tables: the bare postmaster, address literals, users
+that ``file:`` checkers keep. A local-part is only ever looked up, never taken apart for
+another domain: ``user%other@ours``, ``"user@other"@ours`` and ``other!user@ours`` are users
+that do not exist (RFC 5321 section 2.3.11).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sqlite3
+from collections.abc import Collection, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailframe.accounts.directory import Directory
+from mailframe.accounts.expansion import Expansion, Places
+from mailframe.accounts.file_checker import FileChecker
+from mailframe.accounts.names import domain_key, split_account
+from mailframe.core.address import Address, literal_ip
+from mailframe.core.resolution import Elsewhere, Expanded, Local, Resolution
+from mailframe.interfaces import IRecipientResolver
+from mailframe.runtime.aio import as_deferred
+
+
+@implementer(IRecipientResolver)
+class DirectoryResolver:
+    """
+    hostname
+        Of this server. Its role addresses take mail even when it is no mail domain.
+    own_addresses
+        IP addresses of this host: ``[192.0.2.1]`` in an address then means ``hostname``.
+    postmaster
+        Who gets mail to role names that nobody set up; None: the domain's eldest user.
+    separator
+        Between a user's name and the detail of a plus-address; empty: no such addresses.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        directory: Directory,
+        files: Sequence[FileChecker] = (),
+        *,
+        hostname: str,
+        own_addresses: Collection[str] = (),
+        postmaster: Address | None = None,
+        separator: str = "+",
+    ) -> None:
+        self._directory = directory
+        self._files = files
+        self._hostname = domain_key(hostname)
+        self._own_addresses = frozenset(map(ipaddress.ip_address, own_addresses))
+        self._postmaster = postmaster
+        self._separator = separator
+        self._known: tuple[list[frozenset[str]], Places] | None = None
+
+    def resolve(self, address: Address) -> Deferred[Resolution]:
+        return as_deferred(self._resolve(address))
+
+    async def _resolve(self, address: Address) -> Resolution:
+        named = self._with_name(address)
+        if named is None:
+            return Elsewhere()
+        places = await self._places()
+
+        def look(connection: sqlite3.Connection) -> tuple[Resolution, list[str]]:
+            expansion = Expansion(connection, places)
+            return expansion.resolve(named), expansion.dead
+
+        resolution, dead = await self._directory.ask(look)
+        if dead:
+            self.log.warn(
+                "{address} names targets that take no mail: {dead}", address=str(address), dead=dead
+            )
+        return resolution
+
+    def _with_name(self, address: Address) -> Address | None:
+        """The address at a domain name; None for the literal of another host."""
+        if not address.domain:  # RFC 5321 section 4.1.1.3: <postmaster>
+            return Address(address.local_part, self._hostname)
+        if not address.is_literal:
+            return address
+        ip = literal_ip(address.domain)
+        if ip is None or ipaddress.ip_address(ip) not in self._own_addresses:
+            return None
+        return Address(address.local_part, self._hostname)
+
+    async def _places(self) -> Places:
+        """Made anew only when a file has changed: it may hold many thousand users."""
+        accounts = [await checker.accounts() for checker in self._files]
+        if self._known is None or self._known[0] != accounts:
+            users = frozenset[str]().union(*accounts)
+            places = Places(
+                separator=self._separator,
+                other_users=users,
+                other_domains=frozenset(split_account(name)[1] for name in users),
+                postmaster=self._postmaster,
+                hostname=self._hostname,
+            )
+            self._known = (accounts, places)
+        return self._known[1]
+
+    async def owns(self, account: str, address: Address) -> bool:
+        """Whether mail from ``address`` may be written by ``account``: its own address, with
+        a detail too, and aliases (not lists) that end at it."""
+        resolution = await self._resolve(address)
+        if isinstance(resolution, Local):
+            return resolution.account == account
+        return (
+            isinstance(resolution, Expanded)
+            and not resolution.is_list
+            and any(
+                target.mailbox is not None and target.mailbox.account == account
+                for target in resolution.targets
+            )
+        )

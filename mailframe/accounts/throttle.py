@@ -1,0 +1,127 @@
+"""Guessing passwords made slow: failures are counted by address and by account.
+
+The first failures are free. Each further one doubles the time during which nothing is checked
+for that address or account, up to a quarter of an hour; ``window`` seconds without a failure
+and all is forgotten. An IPv6 address counts as its /64, which is what one customer gets.
+
+An account is not locked out of the places it logs in from: an address that has proved the
+password before is only ever held up for its own failures there. So a stranger who keeps
+guessing delays strangers, not the owner.
+
+Guesses that were already under way when the first of them failed are not stopped; the limit
+on connections bounds those.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from mailframe.errors import LoginThrottled
+
+_MOST = 50_000  # records of each kind: about 10 MB
+_FIRST_BLOCK = 2.0  # seconds
+_LONGEST_BLOCK = 900.0
+
+
+@dataclass(slots=True)
+class _Record:
+    failures: int = 0
+    last: float = 0.0
+    until: float = 0.0
+
+
+class LoginThrottle:
+    """``per_address`` and ``per_account``: failures that cost nothing; 0 is no limit."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        *,
+        per_address: int = 20,
+        per_account: int = 10,
+        window: float = 3600.0,
+    ) -> None:
+        self._clock = clock
+        self._addresses = _Failures(per_address, window)
+        self._accounts = _Failures(per_account, window)
+        self._places = _Failures(per_account, window)
+        self._proved: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def check(self, peer_ip: str, account: str) -> None:
+        """Raises LoginThrottled while the address or the account is held up."""
+        now = self._clock.seconds()
+        network = network_of(peer_ip)
+        if network and self._addresses.blocked(network, now):
+            raise LoginThrottled(f"failures from {network}")
+        known = (network, account) in self._proved
+        records, key = (
+            (self._places, f"{network} {account}") if known else (self._accounts, account)
+        )
+        if records.blocked(key, now):
+            raise LoginThrottled(f"failures for {account!r}")
+
+    def failed(self, peer_ip: str, account: str) -> None:
+        now = self._clock.seconds()
+        network = network_of(peer_ip)
+        if network:
+            self._addresses.note(network, now)
+        if (network, account) in self._proved:
+            self._places.note(f"{network} {account}", now)
+        else:
+            self._accounts.note(account, now)
+
+    def succeeded(self, peer_ip: str, account: str) -> None:
+        """Forgives the account's failures at that place, never the address's: whoever owns
+        one account must not buy guesses at others with it."""
+        network = network_of(peer_ip)
+        self._proved[network, account] = None
+        self._proved.move_to_end((network, account))
+        if len(self._proved) > _MOST:
+            self._proved.popitem(last=False)
+        self._places.forget(f"{network} {account}")
+
+
+class _Failures:
+    def __init__(self, free: int, window: float) -> None:
+        self._free = free
+        self._window = window
+        self._records: OrderedDict[str, _Record] = OrderedDict()
+
+    def blocked(self, key: str, now: float) -> bool:
+        record = self._records.get(key)
+        return record is not None and now < record.until
+
+    def note(self, key: str, now: float) -> None:
+        if not self._free:
+            return
+        record = self._records.setdefault(key, _Record())
+        self._records.move_to_end(key)
+        if now - record.last > self._window:
+            record.failures = 0
+        record.failures += 1
+        record.last = now
+        excess = record.failures - self._free
+        if excess >= 0:
+            record.until = now + min(_FIRST_BLOCK * 2.0 ** min(excess, 30), _LONGEST_BLOCK)
+        if len(self._records) > _MOST:
+            self._records.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        self._records.pop(key, None)
+
+
+def network_of(peer_ip: str) -> str:
+    """What counts as one client; empty for a Unix socket."""
+    try:
+        address = ipaddress.ip_address(peer_ip.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
