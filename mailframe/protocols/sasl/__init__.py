@@ -41,6 +41,7 @@ from mailframe.protocols.sasl.steps import (
     ServerMechanism,
     Step,
     acts_for_another,
+    decode_login,
 )
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "UnknownMechanism",
     "acts_for_another",
     "client_mechanism",
+    "decode_login",
     "prepared_password",
     "saslprep",
     "server_mechanism",

@@ -1,0 +1,165 @@
+"""Logging in: USER and PASS, APOP, AUTH (RFC 1939 sections 5 and 7, RFC 5034).
+
+Each step yields either octets to send or an event for the shell. Whether logging in is
+allowed at all on this connection is the engine's to decide, before it comes here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+
+from mailframe.core.scram import ScramVerifier
+from mailframe.errors import LocalProtocolError, RemoteProtocolError
+from mailframe.protocols import sasl
+from mailframe.protocols.pop3.events import (
+    ApopOffered,
+    IdentityProved,
+    Login,
+    PasswordOffered,
+    ProofWrong,
+    VerifierWanted,
+)
+from mailframe.protocols.pop3.replies import Refusal, ok
+
+Answer = bytes | Login
+
+_DIGEST = re.compile(rb"[0-9a-f]{32}")
+
+
+class LoginDialogue:
+    """``mechanisms`` are those to be taken on this connection; ``new_nonce`` feeds SCRAM."""
+
+    def __init__(
+        self,
+        mechanisms: frozenset[str],
+        channel_bindings: Mapping[str, bytes],
+        new_nonce: Callable[[], str],
+        timestamp: bytes,
+    ) -> None:
+        self._mechanisms = mechanisms
+        self._bindings = channel_bindings
+        self._new_nonce = new_nonce
+        self._timestamp = timestamp
+        self._user: str | None = None
+        self._exchange: sasl.ServerMechanism | None = None
+        self._mechanism = ""
+        self._proved: sasl.Proved | None = None
+
+    @property
+    def in_exchange(self) -> bool:
+        """Whether the next line answers a challenge."""
+        return self._exchange is not None
+
+    def user(self, argument: bytes) -> Answer:
+        self._user = None
+        self._user = _login(argument)
+        # RFC 1939 section 7 lets the server say yes to names that do not exist.
+        return ok("Send the password")
+
+    def password(self, argument: bytes) -> Answer:
+        login, self._user = self._user, None
+        if login is None:
+            raise Refusal("PASS follows USER")
+        if not argument:
+            raise Refusal("The password is missing")
+        return PasswordOffered(login, argument, "USER")
+
+    def apop(self, argument: bytes) -> Answer:
+        if not self._timestamp:
+            raise Refusal("APOP is not available")
+        # The name may hold spaces (a quoted local-part), the digest may not.
+        name, _, digest = argument.rpartition(b" ")
+        if not _DIGEST.fullmatch(digest.lower()):
+            raise Refusal("The digest is malformed")
+        return ApopOffered(_login(name), self._timestamp, digest.lower())
+
+    def auth(self, name: bytes, initial: bytes | None) -> Answer:
+        self._user = None
+        mechanism = name.decode("ascii", "replace").upper()
+        if mechanism not in self._mechanisms:
+            raise Refusal("That authentication mechanism is not available")
+        self._exchange = sasl.server_mechanism(
+            mechanism,
+            self._bindings,
+            self._new_nonce(),
+            plus_offered="SCRAM-SHA-256-PLUS" in self._mechanisms,
+        )
+        self._mechanism = mechanism
+        if initial is None:
+            return self._follow(lambda exchange: exchange.step(None))
+        # RFC 5034 section 4: "=" is an empty initial response.
+        return self._respond(b"" if initial == b"=" else self._decoded(initial))
+
+    def answer(self, line: bytes) -> Answer:
+        """A line of the client's within the exchange."""
+        if line == b"*":
+            self.give_up()
+            raise Refusal("Authentication cancelled")
+        response = self._decoded(line)
+        if self._proved is None:
+            return self._respond(response)
+        proved = self._proved
+        self.give_up()
+        if response:
+            raise Refusal("The last answer has to be empty")
+        return IdentityProved(proved.login, self._mechanism)
+
+    def verifier(self, verifier: ScramVerifier) -> Answer:
+        return self._follow(lambda exchange: exchange.verifier(verifier))
+
+    def give_up(self) -> None:
+        """Forget an exchange, however far it has come."""
+        self._exchange = None
+        self._proved = None
+
+    def _decoded(self, text: bytes) -> bytes:
+        try:
+            return base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            self.give_up()
+            raise Refusal("That is not base64") from None
+
+    def _respond(self, response: bytes) -> Answer:
+        return self._follow(lambda exchange: exchange.step(response))
+
+    def _follow(self, advance: Callable[[sasl.ServerMechanism], sasl.Step]) -> Answer:
+        if self._exchange is None:
+            raise LocalProtocolError("there is no authentication exchange")
+        try:
+            step = advance(self._exchange)
+        except RemoteProtocolError:
+            self.give_up()
+            raise Refusal("That is not what the mechanism expects") from None
+        return self._outcome(step)
+
+    def _outcome(self, step: sasl.Step) -> Answer:
+        if isinstance(step, sasl.Challenge):
+            return _challenge(step.data)
+        if isinstance(step, sasl.NeedVerifier):
+            return VerifierWanted(step.login, self._mechanism)
+        if isinstance(step, sasl.Proved) and step.final and not sasl.acts_for_another(step):
+            self._proved = step
+            return _challenge(step.final)
+        self.give_up()
+        if isinstance(step, sasl.Rejected):
+            return ProofWrong(step.login, self._mechanism, step.reason)
+        if sasl.acts_for_another(step):
+            return ProofWrong(step.login, self._mechanism, "wants to act for somebody else")
+        if isinstance(step, sasl.CheckPassword):
+            return PasswordOffered(step.login, step.password, self._mechanism)
+        return IdentityProved(step.login, self._mechanism)
+
+
+def _challenge(data: bytes) -> bytes:
+    return b"+ " + base64.b64encode(data) + b"\r\n"
+
+
+def _login(argument: bytes) -> str:
+    """RFC 6856 section 2.2: UTF-8, by SASLprep."""
+    try:
+        return sasl.decode_login(argument)
+    except RemoteProtocolError as error:
+        raise Refusal(str(error).capitalize()) from None
