@@ -56,6 +56,11 @@ class Background:
     def __len__(self) -> int:
         return len(self._running)
 
+    def ended(self) -> Deferred[None]:
+        """Fires when all that is running now has ended by itself; cancels nothing."""
+        everything: Deferred[Any] = DeferredList([_ending(task) for task in self._running])
+        return everything.addCallback(lambda _: None)
+
     def stop(self) -> Deferred[None]:
         """Cancel what is running; fires when all of it has ended."""
         tasks = list(self._running)
