@@ -1,0 +1,332 @@
+"""What the command line does to the queue: look, hold, release, flush, bounce, remove.
+
+Plain functions over a ``Database`` in synchronous mode, working whether or not a
+server runs on the same file; afterwards poke the server (``Queue.wake``). Nothing here
+touches a token: what an attempt under way brings is still written down, and a delivered
+recipient is never delivered again because somebody held it meanwhile.
+
+Lists are read in pages, so that 200,000 messages neither fill the memory nor keep the
+database's log from being checkpointed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from mailframe.core.envelope import Envelope
+from mailframe.interfaces import Arrival
+from mailframe.queue import ledger
+from mailframe.queue.records import (
+    MESSAGE_COLUMNS,
+    ROW_COLUMNS,
+    Message,
+    Row,
+    message_from,
+    row_from,
+)
+from mailframe.queue.schema import Lease, State, micros
+from mailframe.runtime.database import Database
+
+T = TypeVar("T")
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which recipients are meant; what is given must all hold. Nothing given: everything."""
+
+    ids: Collection[str] = field(default_factory=tuple)
+    to: str | None = None
+    """Forward-path, without regard to case."""
+    sender: str | None = None
+    """Reverse-path, likewise; ``<>`` is the null one."""
+    domain: str | None = None
+    """Of the forward-path."""
+    state: str | None = None
+    """A ``queue_name``: active, deferred, hold, corrupt, incoming."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRecipient:
+    address: str
+    delay_reason: str
+    """What the last attempt brought; empty if there was none."""
+    state: str
+    attempts: int
+    next_at: float
+    """Seconds since the epoch; of one that is being tried, when that is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """One message; the members that ``postqueue -j`` prints have its names."""
+
+    queue_name: str
+    """The most urgent of its recipients' states."""
+    queue_id: str
+    arrival_time: int
+    """Seconds since the epoch."""
+    message_size: int
+    sender: str
+    """Empty for the null reverse-path, which Postfix shows as MAILER-DAEMON."""
+    recipients: tuple[QueuedRecipient, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Everything about one message but its content."""
+
+    queue_id: str
+    arrived: float
+    size: int
+    in_file: bool
+    envelope: Envelope
+    arrival: Arrival
+    rows: tuple[Row, ...]
+
+
+_NAMES = {
+    State.RETURNING: "active",
+    State.FRESH: "incoming",
+    State.DEFERRED: "deferred",
+    State.HELD: "hold",
+    State.CORRUPT: "corrupt",
+}
+_ORDER = ("active", "incoming", "deferred", "hold", "corrupt")
+
+
+def state_name(row: Row) -> str:
+    """Postfix's name of the queue that the recipient would be in."""
+    return "active" if row.lease is Lease.TAKEN else _NAMES[row.state]
+
+
+def messages(database: Database, selection: Selection) -> Iterator[QueuedMessage]:
+    """The queue, oldest first; of each message the recipients that are meant."""
+    where, values = _condition(selection)
+    last = ""
+    while page := _read(database, _pages(where, values, last)):
+        last = page[-1][0]
+        yield from (_queued(message, rows) for _, message, rows in page)
+
+
+def details(database: Database, queue_id: str) -> Details | None:
+    """One message and all its open recipients; None where it is not in the queue."""
+    where, values = _condition(Selection(ids=(queue_id,)))
+    page = _read(database, _pages(where, values, ""))
+    if not page:
+        return None
+    _, message, rows = page[0]
+    return Details(
+        queue_id=queue_id,
+        arrived=message.arrived,
+        size=message.size,
+        in_file=message.in_file,
+        envelope=message.envelope,
+        arrival=message.arrival,
+        rows=tuple(rows),
+    )
+
+
+def stored_message(database: Database, queue_id: str) -> Message | None:
+    """For ``Spool.open``, which reads the content."""
+    query = f"SELECT {MESSAGE_COLUMNS} FROM message WHERE queue_id = ?"
+    row = _read(database, lambda connection: connection.execute(query, (queue_id,)).fetchone())
+    return None if row is None else message_from(row)
+
+
+def flush(database: Database, selection: Selection, now: float) -> list[str]:
+    """Make them due now, held ones and those being tried excepted. Returns queue ids."""
+    change = "next_at = :now"
+    only = "r.state < :held AND r.lease <> :taken"
+    return _update(database, selection, change, only, now)
+
+
+def hold(database: Database, selection: Selection, now: float) -> list[str]:
+    """Keep them from being tried again. Returns the queue ids that it changed."""
+    return _update(database, selection, "state = :held", "r.state < :held", now)
+
+
+def release(database: Database, selection: Selection, now: float) -> list[str]:
+    """Undo ``hold``; they are due at once."""
+    change = (
+        "state = CASE attempts WHEN 0 THEN :fresh ELSE :deferred END,"
+        " next_at = CASE lease WHEN :taken THEN next_at ELSE :now END"
+    )
+    return _update(database, selection, change, "r.state = :held", now)
+
+
+def bounce(database: Database, selection: Selection, now: float) -> list[str]:
+    """Have the server return them to the sender, at once or when it is started."""
+    change = "state = :returning, next_at = CASE lease WHEN :taken THEN next_at ELSE :now END"
+    return _update(database, selection, change, "r.state <> :returning", now)
+
+
+def remove(database: Database, selection: Selection) -> list[tuple[str, bool]]:
+    """Forget recipients without telling anybody.
+
+    Returns (queue id, whether it has a body file) of the messages that have left for it;
+    hand those with a file to ``Spool.discard`` (else the next start sweeps them).
+    """
+    where, values = _condition(selection)
+
+    def job(connection: sqlite3.Connection) -> list[tuple[str, bool]]:
+        meant = connection.execute(f"SELECT r.queue_id, r.number {where}", values).fetchall()
+        connection.executemany("DELETE FROM recipient WHERE queue_id = ? AND number = ?", meant)
+        return ledger.remove_finished(connection, dict.fromkeys(row[0] for row in meant))
+
+    return _now(database.write(job))
+
+
+def _update(
+    database: Database, selection: Selection, change: str, only: str, now: float
+) -> list[str]:
+    where, values = _condition(selection)
+    values |= {
+        "now": micros(now),
+        "held": State.HELD,
+        "taken": Lease.TAKEN,
+        "fresh": State.FRESH,
+        "deferred": State.DEFERRED,
+        "returning": State.RETURNING,
+    }
+
+    def job(connection: sqlite3.Connection) -> list[str]:
+        query = f"SELECT r.queue_id, r.number {where} AND {only}"
+        meant = connection.execute(query, values).fetchall()
+        connection.executemany(
+            f"UPDATE recipient SET {change} WHERE queue_id = :queue_id AND number = :number",
+            ({**values, "queue_id": row[0], "number": row[1]} for row in meant),
+        )
+        return list(dict.fromkeys(row[0] for row in meant))
+
+    return _now(database.write(job))
+
+
+_STATE_TERMS = {
+    "active": f"(r.lease = {Lease.TAKEN:d} OR r.state = {State.RETURNING:d})",
+    **{
+        name: f"(r.lease <> {Lease.TAKEN:d} AND r.state = {state:d})"
+        for state, name in _NAMES.items()
+        if state is not State.RETURNING
+    },
+}
+
+
+def _condition(selection: Selection) -> tuple[str, dict[str, object]]:
+    """FROM and WHERE over recipients ``r`` with their messages ``m``."""
+    terms = ["1 = 1"]
+    values: dict[str, object] = {}
+    if selection.ids:
+        names = []
+        for number, queue_id in enumerate(selection.ids):
+            values[f"id{number}"] = queue_id
+            names.append(f":id{number}")
+        terms.append(f"r.queue_id IN ({', '.join(names)})")
+    if selection.to is not None:
+        terms.append("LOWER(r.address) = LOWER(:to)")
+        values["to"] = selection.to
+    if selection.domain is not None:
+        terms.append("(r.lane = :domain OR r.lane LIKE :at_domain ESCAPE '!')")
+        domain = selection.domain.lower()
+        escaped = domain.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        values |= {"domain": domain, "at_domain": f"%@{escaped}"}
+    if selection.sender == "<>":
+        terms.append("m.reverse_path IS NULL")
+    elif selection.sender is not None:
+        terms.append("LOWER(m.reverse_path) = LOWER(:sender)")
+        values["sender"] = selection.sender
+    if selection.state is not None:
+        terms.append(_STATE_TERMS.get(selection.state, "1 = 0"))
+    where = " AND ".join(terms)
+    return f"FROM recipient r JOIN message m ON m.queue_id = r.queue_id WHERE {where}", values
+
+
+def _pages(
+    where: str, values: dict[str, object], after: str
+) -> Callable[[sqlite3.Connection], list[tuple[str, Message, list[Row]]]]:
+    """A job that reads the next page of messages after that id."""
+
+    def job(connection: sqlite3.Connection) -> list[tuple[str, Message, list[Row]]]:
+        ids = [
+            row[0]
+            for row in connection.execute(
+                f"SELECT DISTINCT r.queue_id {where} AND r.queue_id > :after"
+                f" ORDER BY r.queue_id LIMIT {_PAGE}",
+                {**values, "after": after},
+            )
+        ]
+        return [
+            (
+                queue_id,
+                message_from(
+                    connection.execute(
+                        f"SELECT {MESSAGE_COLUMNS} FROM message WHERE queue_id = ?", (queue_id,)
+                    ).fetchone()
+                ),
+                [
+                    row_from(row)
+                    for row in connection.execute(
+                        f"SELECT {_ROW_COLUMNS_OF_R} {where} AND r.queue_id = :this"
+                        " ORDER BY r.number",
+                        {**values, "this": queue_id},
+                    )
+                ],
+            )
+            for queue_id in ids
+        ]
+
+    return job
+
+
+_ROW_COLUMNS_OF_R = ", ".join(f"r.{name.strip()}" for name in ROW_COLUMNS.split(","))
+
+
+def _queued(message: Message, rows: list[Row]) -> QueuedMessage:
+    sender = message.envelope.reverse_path
+    recipients = tuple(
+        QueuedRecipient(
+            address=str(row.recipient.address),
+            delay_reason=_reason(row),
+            state=state_name(row),
+            attempts=row.attempts,
+            next_at=row.next_at,
+        )
+        for row in rows
+    )
+    return QueuedMessage(
+        queue_name=min((each.state for each in recipients), key=_ORDER.index),
+        queue_id=message.queue_id,
+        arrival_time=int(message.arrived),
+        message_size=message.size,
+        sender="" if sender is None else str(sender),
+        recipients=recipients,
+    )
+
+
+def _reason(row: Row) -> str:
+    if row.reply is None:
+        return ""
+    return f"host {row.remote} said: {row.reply}" if row.remote else str(row.reply)
+
+
+def _read(database: Database, job: Callable[[sqlite3.Connection], T]) -> T:
+    return _now(database.read(job))
+
+
+def _now(result: Deferred[T]) -> T:
+    """The result of synchronous work."""
+    found: list[T] = []
+    failed: list[Failure] = []
+    result.addCallbacks(found.append, failed.append)
+    if failed:
+        failed[0].raiseException()
+    if not found:
+        raise RuntimeError("queue administration needs a Database without a reactor")
+    return found[0]

@@ -1,0 +1,178 @@
+"""One message on its way into the spool.
+
+Up to ``inline_limit`` octets stay in memory and become a blob beside the row. What is longer
+goes to a body file on worker threads as it arrives; the writer of chunks is asked to wait
+once ``_HIGH_WATER`` octets are in line, so a message of any size takes a bounded part of
+memory. The file and its directory entry are synced before the row commits. A sync that
+failed is never repeated: the message is refused and the sender tries again.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, fail
+from zope.interface import implementer
+
+from mailframe.core import status
+from mailframe.core.envelope import Envelope
+from mailframe.core.reply import Reply
+from mailframe.errors import INTERNAL_ERROR, LocalProtocolError, TransientFailure
+from mailframe.interfaces import Arrival, IIncoming, IMessageSource
+from mailframe.queue.content import FileSource, MemorySource
+from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.disk import DiskFile
+
+if TYPE_CHECKING:
+    from mailframe.queue.spool import Spool
+
+STORAGE_FULL = Reply(452, status.SYSTEM_FULL, "Insufficient system storage")
+_HIGH_WATER = 256 * 1024
+
+
+@implementer(IIncoming)
+class Incoming:
+    """Made by ``Spool.begin``."""
+
+    def __init__(self, spool: Spool, queue_id: str) -> None:
+        self.queue_id = queue_id
+        self.size = 0
+        self._spool = spool
+        self._path = spool.body_path(queue_id)
+        self._waiting: list[bytes] = []  # not handed to a worker yet
+        self._octets_waiting = 0
+        self._in_file = False
+        self._file: DiskFile | None = None
+        self._writing = False
+        self._drained: list[Deferred[None]] = []
+        self._failure: BaseException | None = None
+        self._closed = False  # committed, committing or aborted
+
+    def write(self, chunk: bytes) -> Deferred[None] | None:
+        if self._closed:
+            raise LocalProtocolError("write after commit or abort")
+        if self._failure is not None:
+            return fail(self._failure)
+        self.size += len(chunk)
+        self._waiting.append(chunk)
+        self._octets_waiting += len(chunk)
+        if not self._in_file and self.size <= self._spool.inline_limit:
+            return None
+        self._in_file = True
+        if not self._writing:
+            self._spool.background.start(self._write_out(), f"writing {self._path}")
+        if self._failure is not None:
+            return fail(self._failure)
+        return self._drain() if self._octets_waiting > _HIGH_WATER else None
+
+    async def open(self) -> IMessageSource:
+        if not self._in_file:
+            return MemorySource(*self._waiting)
+        await self._all_written()
+        return FileSource(
+            b"", self._path, self.size, disk=self._spool.disk, workers=self._spool.workers
+        )
+
+    def commit(self, envelope: Envelope, arrival: Arrival, prefix: bytes) -> Deferred[None]:
+        if self._closed:
+            return fail(LocalProtocolError("commit after commit or abort"))
+        self._closed = True
+        # Whoever stops waiting must not stop the work: half done it would lose the body of
+        # a message whose row commits.
+        outcome: Deferred[None] = Deferred()
+        as_deferred(self._commit(envelope, arrival, prefix)).addBoth(outcome.callback)
+        return outcome
+
+    def abort(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._waiting.clear()
+            self._spool.background.start(self._discard(), f"removing {self._path}")
+
+    async def _commit(self, envelope: Envelope, arrival: Arrival, prefix: bytes) -> None:
+        try:
+            if self._in_file:
+                await self._all_written()
+                await self._spool.workers.run(self._sync)
+                content = None
+            else:
+                content = b"".join(self._waiting)
+            await self._spool.store(
+                self.queue_id, envelope, arrival, prefix, content=content, size=self.size
+            )
+        except BaseException as error:
+            await self._discard()
+            if refusal := refusal_of(error):
+                raise refusal from error
+            raise
+        finally:
+            self._waiting.clear()
+
+    async def _write_out(self) -> None:
+        """Hand what has gathered to a worker, again and again until nothing has."""
+        self._writing = True
+        try:
+            while self._waiting and self._failure is None:
+                chunks, self._waiting, self._octets_waiting = self._waiting, [], 0
+                writing = self._spool.workers.run(self._append, chunks)
+                self._wake()
+                await writing
+        except BaseException as error:  # noqa: BLE001 - whoever writes or commits hears of it
+            self._failure = refusal_of(error) or error
+        finally:
+            self._writing = False
+            self._wake()
+
+    def _append(self, chunks: list[bytes]) -> None:
+        if self._file is None:
+            self._file = self._spool.disk.create(self._path)
+        for chunk in chunks:
+            self._file.write(chunk)
+
+    def _sync(self) -> None:
+        assert self._file is not None
+        self._file.sync()
+        self._file.close()
+        self._spool.disk.sync_directory(self._spool.bodies)
+
+    async def _all_written(self) -> None:
+        while self._writing:
+            await self._drain()
+        if self._failure is not None:
+            raise self._failure
+
+    def _drain(self) -> Deferred[None]:
+        """Fires when what waits now was taken by a worker, or nothing is being written."""
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        return drained
+
+    def _wake(self) -> None:
+        drained, self._drained = self._drained, []
+        for waiter in drained:
+            if waiter.called:  # cancelled meanwhile
+                continue
+            if self._failure is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(self._failure)
+
+    async def _discard(self) -> None:
+        """Leave no file behind; one that cannot be removed is swept at the next start."""
+        while self._writing:
+            waiter = self._drain()
+            waiter.addErrback(lambda _: None)  # why writing ended does not matter any more
+            await waiter
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            await self._spool.discard([self.queue_id])
+
+
+def refusal_of(error: BaseException) -> TransientFailure | None:
+    """What a disk error means to a peer; None where the error is not the disk's."""
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return TransientFailure(STORAGE_FULL if full else INTERNAL_ERROR, str(error))
+    return None

@@ -1,0 +1,229 @@
+"""Values to rows and back. Nothing here decides anything.
+
+``Row`` is one recipient as the scheduler leased it, ``Message`` what its message's row says.
+Addresses are stored as rendered and split again without the checks that they passed when
+they came in: a stricter parser of a later release must not make stored mail unreadable.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailframe.core.address import Address, AddressError, split_local_part
+from mailframe.core.envelope import Body, Envelope, Notify, Recipient, Return
+from mailframe.core.reply import Reply
+from mailframe.core.resolution import Local
+from mailframe.core.status import Status
+from mailframe.interfaces import Arrival
+from mailframe.queue.schema import MICROSECONDS, Lease, State
+
+MESSAGE_COLUMNS = "queue_id, arrived, size, prefix, in_file, reverse_path, options, arrival"
+ROW_COLUMNS = (
+    "queue_id, number, lane, state, next_at, token, lease, attempts, warned, address, notify, "
+    "orcpt, original, account, folder, last_at, reply_code, reply_status, reply_text, remote"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message's row; ``envelope`` has no recipients."""
+
+    queue_id: str
+    arrived: float
+    """Seconds since the epoch."""
+    size: int
+    prefix: bytes
+    in_file: bool
+    envelope: Envelope
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A recipient's row."""
+
+    queue_id: str
+    number: int
+    lane: str
+    state: State
+    next_at: float
+    """Seconds since the epoch."""
+    token: int
+    lease: Lease
+    attempts: int
+    """How many ended; the one under way does not count."""
+    warned: bool
+    recipient: Recipient
+    last_at: float | None
+    reply: Reply | None
+    """Of the last attempt."""
+    remote: str
+
+
+def lane_of(recipient: Recipient) -> str:
+    """What waits together: the account here, or else the mail domain."""
+    return recipient.mailbox.account if recipient.mailbox else recipient.address.domain
+
+
+def probe_of(lane: str) -> Recipient:
+    """Somebody in that lane, to ask the router about the way before looking at the rows."""
+    local_part, at, domain = lane.rpartition("@")
+    if at:
+        return Recipient(Address(local_part, domain), mailbox=Local(lane))
+    return Recipient(Address("postmaster", lane))
+
+
+def new_message(
+    connection: sqlite3.Connection,
+    message: Message,
+    content: bytes | None,
+    recipients: Sequence[Recipient],
+    due: int,
+) -> None:
+    """Insert it; ``content`` None means that it lies in its body file."""
+    sender = message.envelope.reverse_path
+    connection.execute(
+        f"INSERT INTO message ({MESSAGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
+        (
+            message.queue_id,
+            round(message.arrived * MICROSECONDS),
+            message.size,
+            message.prefix,
+            int(message.in_file),
+            None if sender is None else str(sender),
+            _options_to_json(message.envelope),
+            _arrival_to_json(message.arrival),
+        ),
+    )
+    if content is not None:
+        connection.execute("INSERT INTO body VALUES (?,?)", (message.queue_id, content))
+    connection.executemany(
+        "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease, attempts,"
+        " warned, address, notify, orcpt, original, account, folder)"
+        " VALUES (?,?,?,?,?,0,0,0,0,?,?,?,?,?,?)",
+        [
+            (message.queue_id, number, lane_of(recipient), State.FRESH, due, *_wishes(recipient))
+            for number, recipient in enumerate(recipients)
+        ],
+    )
+
+
+def _wishes(recipient: Recipient) -> tuple[str | None, ...]:
+    notify = recipient.notify
+    mailbox = recipient.mailbox
+    return (
+        str(recipient.address),
+        None if notify is None else ",".join(sorted(keyword.value for keyword in notify)),
+        recipient.orcpt,
+        None if recipient.original is None else str(recipient.original),
+        None if mailbox is None else mailbox.account,
+        None if mailbox is None else mailbox.folder,
+    )
+
+
+def message_from(row: Sequence[object]) -> Message:
+    """From MESSAGE_COLUMNS."""
+    queue_id, arrived, size, prefix, in_file, reverse_path, options, arrival = row
+    return Message(
+        queue_id=str(queue_id),
+        arrived=_seconds(arrived),
+        size=_int(size),
+        prefix=prefix if isinstance(prefix, bytes) else b"",
+        in_file=bool(in_file),
+        envelope=_envelope_from(reverse_path, str(options)),
+        arrival=Arrival(**json.loads(str(arrival))),
+    )
+
+
+def row_from(row: Sequence[object]) -> Row:
+    """From ROW_COLUMNS."""
+    recipient = Recipient(
+        address=stored_address(str(row[9])),
+        notify=None if row[10] is None else _notify_from(str(row[10])),
+        orcpt=None if row[11] is None else str(row[11]),
+        original=None if row[12] is None else stored_address(str(row[12])),
+        mailbox=None if row[13] is None else Local(str(row[13]), str(row[14])),
+    )
+    return Row(
+        queue_id=str(row[0]),
+        number=_int(row[1]),
+        lane=str(row[2]),
+        state=State(_int(row[3])),
+        next_at=_seconds(row[4]),
+        token=_int(row[5]),
+        lease=Lease(_int(row[6])),
+        attempts=_int(row[7]),
+        warned=bool(row[8]),
+        recipient=recipient,
+        last_at=None if row[15] is None else _seconds(row[15]),
+        reply=reply_from(row[16], row[17], row[18]),
+        remote="" if row[19] is None else str(row[19]),
+    )
+
+
+def reply_from(code: object, status: object, text: object) -> Reply | None:
+    if code is None:
+        return None
+    subject, _, detail = str(status).partition(".")
+    known = Status(int(subject), int(detail)) if status is not None else None
+    return Reply(_int(code), known, str(text))
+
+
+def stored_address(text: str) -> Address:
+    """The inverse of ``str(Address)``; a bare local-part has the empty domain."""
+    try:
+        local_part, rest = split_local_part(text)
+    except AddressError:
+        local_part, _, domain = text.rpartition("@")
+        return Address(local_part, domain)
+    return Address(local_part, rest[1:])
+
+
+def _notify_from(text: str) -> frozenset[Notify]:
+    return frozenset(Notify(word) for word in text.split(",") if word)
+
+
+def _options_to_json(envelope: Envelope) -> str:
+    options: dict[str, object] = {"body": envelope.body.value}
+    if envelope.smtputf8:
+        options["smtputf8"] = True
+    if envelope.ret is not None:
+        options["ret"] = envelope.ret.value
+    if envelope.envid is not None:
+        options["envid"] = envelope.envid
+    if envelope.declared_size is not None:
+        options["size"] = envelope.declared_size
+    if envelope.extra:
+        options["extra"] = envelope.extra
+    return json.dumps(options)
+
+
+def _envelope_from(reverse_path: object, options: str) -> Envelope:
+    found = json.loads(options)
+    return Envelope(
+        reverse_path=None if reverse_path is None else stored_address(str(reverse_path)),
+        body=Body(found["body"]),
+        smtputf8=found.get("smtputf8", False),
+        ret=Return(found["ret"]) if "ret" in found else None,
+        envid=found.get("envid"),
+        declared_size=found.get("size"),
+        extra=found.get("extra", {}),
+    )
+
+
+def _arrival_to_json(arrival: Arrival) -> str:
+    names = ("session_id", "peer_ip", "helo", "account", "protocol", "message_id", "extra")
+    return json.dumps({name: getattr(arrival, name) for name in names if getattr(arrival, name)})
+
+
+def _seconds(value: object) -> float:
+    return _int(value) / MICROSECONDS
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} where the table holds a number")
+    return value

@@ -1,0 +1,493 @@
+"""The queue: what is due is leased, handed to couriers, and settled.
+
+Promises
+    Fresh mail goes at once, without polling and before retries. A destination at its limit,
+    or dead, costs nothing: its lanes are parked in memory and not looked at in the database.
+    No recipient is tried earlier than its schedule says. Memory holds the lanes due within
+    minutes and the batches under way, however long the queue.
+
+Does not
+    decide where mail goes (``IRouter``), or speak a protocol (``ICourier``).
+
+One lease runs at a time; what comes due meanwhile goes with the next one, so the batch is
+what arrived while the disk was busy. There is one timer, for the earliest lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from mailframe.core import status
+from mailframe.core.envelope import Recipient
+from mailframe.core.reply import Reply
+from mailframe.core.report import DeliveryReport, Outcome
+from mailframe.core.routing import Route
+from mailframe.errors import INTERNAL_ERROR, Failure
+from mailframe.interfaces import Batch, ICourier, IJournal, IRecipientResolver, IRouter
+from mailframe.queue import ledger
+from mailframe.queue.agenda import Agenda, Line
+from mailframe.queue.attempt import Attempt, attempt
+from mailframe.queue.bounces import FULL_RETURN_LIMIT, Bounces
+from mailframe.queue.destination import Destination, Pool
+from mailframe.queue.ledger import Answer, Ask, Leased
+from mailframe.queue.records import Message, Row, probe_of
+from mailframe.queue.retry import RetrySchedule
+from mailframe.queue.schema import Lease
+from mailframe.queue.settlement import Settlement, Tried, is_returning, returned
+from mailframe.queue.spool import Recovery, Spool
+from mailframe.runtime.aio import Background, as_deferred
+
+LOCAL = "local"
+"""The courier that has a pool of its own: our mailboxes never wait for other people's hosts."""
+
+NO_COURIER = Reply(451, status.UNABLE_TO_ROUTE, "No way to this destination at present")
+
+_REFILL_SECONDS = 300.0
+_HORIZON_SECONDS = 2 * _REFILL_SECONDS
+_LANES_PER_LEASE = 100
+_BATCHES_PER_LANE = 10
+_SUSPENDED_AT_ONCE = 50
+_PAUSE_AFTER_ERROR = 5.0
+# A lease outlives the longest attempt by this much, for writing down what came of it.
+_LEASE_MARGIN = 3600.0
+_DESTINATIONS_KEPT = 5000
+
+Way = tuple[str, str]  # courier, next hop
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """Room kept for what a lease will bring."""
+
+    ask: Ask
+    destination: Destination | None
+    pool: Pool | None
+
+    def release(self) -> None:
+        if self.destination is not None and self.pool is not None:
+            self.destination.running -= self.ask.batches
+            self.pool.running -= self.ask.batches
+
+
+class Queue:
+    """The schedule of one spool."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        spool: Spool,
+        router: IRouter,
+        couriers: Mapping[str, ICourier],
+        *,
+        resolver: IRecipientResolver,
+        journal: IJournal,
+        ids: Callable[[], str],
+        clock: IReactorTime,
+        random: Callable[[], float],
+        hostname: str,
+        retry: Sequence[int],
+        expire: int,
+        warn_after: int,
+        concurrency_per_destination: int = 20,
+        concurrency: int = 200,
+        local_concurrency: int = 40,
+        attempt_seconds: float = 3600.0,
+        stop_seconds: float = 20.0,
+        full_return_limit: int = FULL_RETURN_LIMIT,
+    ) -> None:
+        """``retry``, ``expire`` and ``warn_after`` (0: never) in seconds, see RetrySchedule.
+        ``resolver`` finds out where reports to senders go. ``ids`` makes queue ids for them.
+        ``random`` yields numbers of [0, 1). ``concurrency`` counts attempts that are not
+        local. An attempt is given up after ``attempt_seconds``; ``stop`` waits for those
+        under way for ``stop_seconds``."""
+        self._spool = spool
+        self._router = router
+        self._couriers = couriers
+        self._journal = journal
+        self._clock = clock
+        self._most = concurrency_per_destination
+        self._attempt_seconds = attempt_seconds
+        self._stop_seconds = stop_seconds
+        self._schedule = RetrySchedule(retry, expire, warn_after, random)
+        bounces = Bounces(
+            spool, resolver, ids, hostname=hostname, full_return_limit=full_return_limit
+        )
+        self._settlement = Settlement(
+            spool, self._schedule, bounces, journal=journal, clock=clock, later=self._see_to
+        )
+        self._agenda = Agenda()
+        self._destinations: dict[Way, Destination] = {}
+        self._pools = {True: Pool(local_concurrency), False: Pool(concurrency)}
+        self._background = Background()
+        self._suspending: set[str] = set()
+        self._running = False
+        self._stopping = False
+        self._leasing = False
+        self._filling = False
+        self._filled_until = 0.0
+        self._refill_at = 0.0
+        self._timer: IDelayedCall | None = None
+        spool.subscribe(self._committed)
+
+    # ---- life
+
+    async def recover(self) -> Recovery:
+        """Put the spool in order, then deliver again to mailboxes here what was in flight.
+
+        To be awaited before any listener opens: a message that did reach its mailbox must be
+        recognised there before a client can delete it.
+        """
+        recovery = await self._spool.recover()
+        repeated: list[Deferred[None]] = []
+        for lane in recovery.in_doubt:
+            for answer in await self._lease([Ask(lane, _SUSPENDED_AT_ONCE)]):
+                for leased in answer.leased:
+                    repeated += self._dispatch(leased)
+        for done in repeated:
+            await done
+        return recovery
+
+    def start(self) -> None:
+        """Begin to work; ``recover`` came before."""
+        self._running = True
+        self._refill()
+
+    def stop(self) -> Deferred[None]:
+        """Take nothing more; wait for the attempts under way, but not for ever. What is cut
+        off then stays leased and is tried again after the next start."""
+        self._running = False
+        self._stopping = True
+        self._cancel_timer()
+        return as_deferred(self._stop())
+
+    async def _stop(self) -> None:
+        ended = self._background.ended()
+        timer = self._clock.callLater(self._stop_seconds, self._background.stop)
+        await ended
+        if timer.active():
+            timer.cancel()
+
+    def wake(self) -> None:
+        """Look at the tables anew: somebody else changed them (``mailframe queue flush``).
+        Destinations that were given a rest are tried again."""
+        for destination in self._destinations.values():
+            destination.dead_until = 0.0
+        if self._running:
+            self._refill()
+
+    # ---- what is due
+
+    def _committed(self, lanes: frozenset[str]) -> None:
+        for lane in lanes:
+            self._agenda.line.push(lane, fresh=True)
+        self._pump_soon()
+
+    def _see_to(self, lane: str, time: float) -> None:
+        """Remember when a lane is due; what is far away is found by the next refill."""
+        if time <= self._filled_until:
+            self._agenda.at(time, lane)
+
+    def _refill(self) -> None:
+        if not self._filling:
+            self._filling = True
+            self._background.start(self._fill(), "looking for what is due")
+
+    async def _fill(self) -> None:
+        now = self._clock.seconds()
+        until = now + _HORIZON_SECONDS
+        try:
+            lanes = await self._spool.database.read(
+                lambda connection: ledger.lanes_due(connection, until)
+            )
+            self._filled_until = until
+            self._refill_at = now + _REFILL_SECONDS
+            for lane, time in lanes:
+                self._agenda.at(time, lane)
+        except BaseException:
+            self._refill_at = now + _PAUSE_AFTER_ERROR
+            raise
+        finally:
+            self._filling = False
+            self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        """One look for all that happens in this turn of the reactor."""
+        self._arm(self._clock.seconds())
+
+    def _arm(self, time: float) -> None:
+        if not self._running:
+            return
+        if self._timer is not None and self._timer.active():
+            if self._timer.getTime() <= time:
+                return
+            self._timer.cancel()
+        delay = max(0.0, time - self._clock.seconds())
+        self._timer = self._clock.callLater(delay, self._pump)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _pump(self) -> None:
+        if not self._running or self._leasing:
+            return  # the lease under way pumps again when it is done
+        now = self._clock.seconds()
+        if now >= self._refill_at:
+            self._refill()
+        self._agenda.advance(now)
+        if holds := self._choose(now):
+            self._leasing = True
+            self._background.start(self._lease_and_dispatch(holds), "leasing")
+        else:
+            following = self._agenda.next_time()
+            self._arm(min(following or self._refill_at, max(self._refill_at, now + 1)))
+
+    def _choose(self, now: float) -> list[_Hold]:
+        """Lanes that may be leased from, with room kept for them; the others are parked."""
+        holds: list[_Hold] = []
+        while len(holds) < _LANES_PER_LEASE and (entry := self._agenda.line.pop()):
+            if hold := self._consider(*entry, now):
+                holds.append(hold)
+        return holds
+
+    def _consider(self, lane: str, fresh: bool, now: float) -> _Hold | None:
+        route = self._route(probe_of(lane))
+        if not isinstance(route, Route):
+            # Which recipients have no way, and why, is found out one by one.
+            return _Hold(Ask(lane, _BATCHES_PER_LANE), None, None)
+        destination = self._destination((route.courier, route.next_hop))
+        pool = self._pools[route.courier == LOCAL]
+        if destination.is_dead(now):
+            self._suspend(lane, destination)
+            return None
+        if not destination.room:
+            destination.parked.push(lane, fresh)
+            return None
+        if not pool.room(fresh):
+            pool.parked.push(lane, fresh)
+            return None
+        batches = min(destination.room, pool.room(fresh), _BATCHES_PER_LANE)
+        destination.running += batches
+        pool.running += batches
+        return _Hold(Ask(lane, batches, fresh_only=fresh), destination, pool)
+
+    async def _lease(self, asks: Sequence[Ask]) -> list[Answer]:
+        now = self._clock.seconds()
+        until = now + self._attempt_seconds + _LEASE_MARGIN
+        return await self._spool.database.write(
+            lambda connection: ledger.lease(connection, asks, now, until)
+        )
+
+    async def _lease_and_dispatch(self, holds: Sequence[_Hold]) -> None:
+        try:
+            answers = await self._lease([hold.ask for hold in holds])
+        except BaseException:
+            for hold in holds:
+                hold.release()
+                self._agenda.at(self._clock.seconds() + _PAUSE_AFTER_ERROR, hold.ask.lane)
+            raise
+        else:
+            for hold, answer in zip(holds, answers, strict=True):
+                hold.release()
+                for leased in answer.leased:
+                    self._dispatch(leased)
+                self._put_back(answer)
+            for hold in holds:  # a lane may have had less than room was kept for
+                self._offer(hold.destination, hold.pool)
+        finally:
+            self._leasing = False
+            self._pump_soon()
+
+    def _put_back(self, answer: Answer) -> None:
+        """The rest of the lane waits for its time, or in line if it is due already."""
+        if answer.next_at is None:
+            return
+        if answer.next_at <= self._clock.seconds():
+            self._agenda.line.push(answer.ask.lane, fresh=False)
+        else:
+            self._see_to(answer.ask.lane, answer.next_at)
+
+    # ---- attempts
+
+    def _dispatch(self, leased: Leased) -> list[Deferred[None]]:
+        """Start what was leased; each Deferred fires when a part of it is settled."""
+        ways: dict[Way, list[Row]] = {}
+        judged: list[Tried] = []
+        for row in leased.rows:
+            route = self._route(row.recipient)
+            if is_returning(row):
+                judged.append(Tried(leased.message, row, returned(row)))
+            elif isinstance(route, Route):
+                ways.setdefault((route.courier, route.next_hop), []).append(row)
+            else:
+                judged.append(Tried(leased.message, row, route))
+        started = [self._launch(way, leased.message, rows) for way, rows in ways.items()]
+        if judged:
+            settling = self._settlement.settle(judged)
+            started.append(self._background.start(settling, f"settling {leased.message.queue_id}"))
+        return started
+
+    def _route(self, recipient: Recipient) -> Route | DeliveryReport:
+        """The way, or what becomes of a recipient that has none."""
+        try:
+            route = self._router.route(recipient)
+        except Failure as failure:
+            permanent = failure.reply.is_permanent
+            outcome = Outcome.FAILED if permanent else Outcome.DEFERRED
+            return DeliveryReport(recipient, outcome, failure.reply, detail=failure.detail)
+        except Exception:  # noqa: BLE001 - our bug is never the sender's bounce
+            self.log.failure("no route for {address}", address=str(recipient.address))
+            return DeliveryReport(recipient, Outcome.DEFERRED, INTERNAL_ERROR)
+        if route.courier not in self._couriers:
+            detail = f"{route.why}: there is no courier {route.courier}"
+            return DeliveryReport(recipient, Outcome.DEFERRED, NO_COURIER, detail=detail)
+        return route
+
+    def _launch(self, way: Way, message: Message, rows: Sequence[Row]) -> Deferred[None]:
+        """Try now, or when the destination has room."""
+        destination = self._destination(way)
+        finished: Deferred[None] = Deferred()
+
+        def run() -> None:
+            destination.running += 1
+            self._pools[way[0] == LOCAL].running += 1
+            what = f"delivery of {message.queue_id}"
+            trying = self._try(way, destination, message, rows)
+            self._background.start(trying, what).addBoth(finished.callback)
+
+        if destination.room:
+            run()
+        else:
+            destination.waiting.append(run)
+        return finished
+
+    async def _try(
+        self, way: Way, destination: Destination, message: Message, rows: Sequence[Row]
+    ) -> None:
+        recipients = tuple(row.recipient for row in rows)
+        batch = Batch(
+            message=self._spool.stored(message, recipients),
+            recipients=recipients,
+            next_hop=way[1],
+            attempt=1 + max(row.attempts for row in rows),
+            repeats=any(row.lease is not Lease.FREE for row in rows),
+        )
+        try:
+            result = await attempt(
+                self._couriers[way[0]], batch, self._clock, self._attempt_seconds
+            )
+            self._learn(destination, result)
+        finally:
+            self._leave(way, destination)
+        self._record(way, message, result)
+        await self._settlement.settle(
+            [
+                Tried(message, row, report, result.unknown)
+                for row, report in zip(rows, result.reports, strict=True)
+            ]
+        )
+
+    def _learn(self, destination: Destination, result: Attempt) -> None:
+        if result.unreachable is not None:
+            destination.failed(self._clock.seconds(), result.unreachable)
+        elif not result.unknown:
+            destination.succeeded()
+
+    def _leave(self, way: Way, destination: Destination) -> None:
+        """An attempt ended: whoever waited for its place may have it."""
+        pool = self._pools[way[0] == LOCAL]
+        destination.running -= 1
+        pool.running -= 1
+        if self._stopping:
+            return
+        if destination.waiting and destination.room:
+            destination.waiting.popleft()()
+        self._offer(destination, pool)
+        if len(self._destinations) > _DESTINATIONS_KEPT:
+            self._forget_idle()
+        self._pump_soon()
+
+    def _offer(self, destination: Destination | None, pool: Pool | None) -> None:
+        """Put lanes that waited for room back in line, as many as there is room for."""
+        if destination is not None:
+            # Behind a dead destination all of them go on: they are put off together.
+            is_dead = destination.is_dead(self._clock.seconds())
+            self._unpark(destination.parked, None if is_dead else destination.room)
+        if pool is not None:
+            self._unpark(pool.parked, pool.room(fresh=True))
+
+    def _unpark(self, parked: Line, places: int | None) -> None:
+        waiting = len(parked)
+        for _ in range(waiting if places is None else min(places, waiting)):
+            if entry := parked.pop():
+                self._agenda.line.push(*entry)
+
+    def _record(self, way: Way, message: Message, result: Attempt) -> None:
+        heard = next((report for report in result.reports if report.remote), result.reports[0])
+        self._journal.record(
+            message.queue_id,
+            "attempt",
+            heard.outcome.value,
+            courier=way[0],
+            next_hop=way[1],
+            remote=heard.remote,
+            remote_ip=heard.remote_ip,
+            reply=[f"{report.recipient.address}: {report.reply}" for report in result.reports],
+            reason=heard.detail or None,
+        )
+
+    # ---- destinations
+
+    def _destination(self, way: Way) -> Destination:
+        found = self._destinations.get(way)
+        if found is None:
+            found = Destination(self._most, float(self._schedule.first_wait))
+            self._destinations[way] = found
+        return found
+
+    def _forget_idle(self) -> None:
+        kept = {way: each for way, each in self._destinations.items() if not each.is_idle}
+        self._destinations = kept
+
+    def _suspend(self, lane: str, destination: Destination) -> None:
+        """Put off what is due in a lane whose destination is dead, without trying it."""
+        if lane not in self._suspending:
+            self._suspending.add(lane)
+            self._background.start(self._put_off(lane, destination), f"putting off {lane}")
+
+    async def _put_off(self, lane: str, destination: Destination) -> None:
+        following: float | None = self._clock.seconds() + _PAUSE_AFTER_ERROR
+        try:
+            while self._running and destination.is_dead(self._clock.seconds()):
+                answer = (await self._lease([Ask(lane, _SUSPENDED_AT_ONCE)]))[0]
+                following = answer.next_at
+                if not answer.leased:
+                    break
+                await self._settlement.settle(
+                    [
+                        Tried(each.message, row, _put_off(row, destination))
+                        for each in answer.leased
+                        for row in each.rows
+                    ]
+                )
+        finally:
+            self._suspending.discard(lane)
+            if following is not None:
+                self._see_to(lane, following)
+            self._pump_soon()
+
+
+def _put_off(row: Row, destination: Destination) -> DeliveryReport:
+    if is_returning(row):
+        return returned(row)
+    heard = destination.reply
+    if heard is None or not heard.is_transient:
+        heard = Reply(451, status.NO_ANSWER, "no answer" if heard is None else heard.text)
+    reply = heard.with_text(f"Not tried, the destination failed lately: {heard.text}")
+    return DeliveryReport(row.recipient, Outcome.DEFERRED, reply)

@@ -1,0 +1,253 @@
+"""The spool: what was accepted, durably, until every recipient is done.
+
+Promises
+    ``IIncoming.commit`` fires after a commit that survives a power cut, and fails when
+    nothing was kept. A message comes out as it went in, prefix first. Nothing of the size
+    of a message is held in memory but what is under ``inline_limit``.
+
+Does not
+    decide when anything is tried: that is ``scheduler``. The states that may be on disk are
+    tabled in the package's docstring.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailframe.core.envelope import Envelope, Recipient
+from mailframe.errors import MessageGone, TransientFailure
+from mailframe.interfaces import (
+    Arrival,
+    IIncoming,
+    IMessageSource,
+    ISpool,
+    IStoredMessage,
+    IWorkers,
+)
+from mailframe.queue import ledger
+from mailframe.queue.content import FileSource, MemorySource
+from mailframe.queue.incoming import STORAGE_FULL, Incoming
+from mailframe.queue.records import Message, lane_of, new_message
+from mailframe.queue.schema import micros
+from mailframe.runtime.aio import Background, as_deferred
+from mailframe.runtime.database import Database
+from mailframe.runtime.disk import Disk
+
+INLINE_LIMIT = 64 * 1024
+FREE_FLOOR = 64 * 1024 * 1024
+_SPACE_CHECK_SECONDS = 1.0
+# The id becomes a file name.
+_QUEUE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What ``Spool.recover`` found."""
+
+    swept: int
+    """Body files of messages that were never committed, or are done."""
+    corrupt: tuple[str, ...]
+    """Queue ids set aside because their body is missing or has the wrong length."""
+    in_doubt: tuple[str, ...]
+    """Lanes of mailboxes here with a delivery that may have happened without our knowing."""
+
+
+@implementer(IStoredMessage)
+class StoredMessage:
+    """``envelope`` has the recipients of one batch; others of the message may be open too."""
+
+    def __init__(self, spool: Spool, message: Message, envelope: Envelope) -> None:
+        self.queue_id = message.queue_id
+        self.envelope = envelope
+        self.arrival = message.arrival
+        self.arrived = message.arrived
+        self.size = message.size
+        self._message = message
+        self._spool = spool
+
+    async def open(self) -> IMessageSource:
+        return await self._spool.open(self._message)
+
+
+@implementer(ISpool)
+class Spool:
+    """Storage of one server, below ``queue/``."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        database: Database,
+        bodies: str,
+        disk: Disk,
+        *,
+        workers: IWorkers,
+        clock: IReactorTime,
+        inline_limit: int = INLINE_LIMIT,
+        free_floor: int = FREE_FLOOR,
+    ) -> None:
+        """``database`` was made with ``schema.MIGRATIONS`` and is open. ``bodies`` is the
+        directory of body files, made if needed by ``recover``. New mail is refused with
+        452 4.3.1 while the file system has less than ``free_floor`` octets left."""
+        self.database = database
+        self.bodies = bodies
+        self.disk = disk
+        self.workers = workers
+        self.inline_limit = inline_limit
+        self.background = Background()
+        self._clock = clock
+        self._free_floor = free_floor
+        self._free: int | None = None
+        self._free_checked = 0.0
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
+
+    def subscribe(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """``listener`` is told the lanes of each message after its commit."""
+        self._listeners.append(listener)
+
+    def begin(self, queue_id: str) -> IIncoming | Deferred[IIncoming]:
+        if not _QUEUE_ID.fullmatch(queue_id):
+            raise ValueError(f"{queue_id!r} is not fit for a queue id")
+        if self._free is not None and not self._is_stale():
+            return self._begin(queue_id)
+        return as_deferred(self._check_and_begin(queue_id))
+
+    async def open(self, message: Message) -> IMessageSource:
+        """The message from its start. Raises MessageGone where its body is lost."""
+        if message.in_file:
+            return FileSource(
+                message.prefix,
+                self.body_path(message.queue_id),
+                message.size - len(message.prefix),
+                disk=self.disk,
+                workers=self.workers,
+            )
+        query = "SELECT content FROM body WHERE queue_id = ?"
+        found = await self.database.read(
+            lambda connection: connection.execute(query, (message.queue_id,)).fetchone()
+        )
+        if found is None:
+            raise MessageGone(f"{message.queue_id} has left the queue")
+        return MemorySource(message.prefix, found[0])
+
+    def stored(self, message: Message, recipients: Sequence[Recipient]) -> StoredMessage:
+        """The message as couriers see it."""
+        plain = message.envelope
+        envelope = Envelope(
+            reverse_path=plain.reverse_path,
+            recipients=tuple(recipients),
+            body=plain.body,
+            smtputf8=plain.smtputf8,
+            ret=plain.ret,
+            envid=plain.envid,
+            declared_size=plain.declared_size,
+            extra=plain.extra,
+        )
+        return StoredMessage(self, message, envelope)
+
+    async def store(
+        self,
+        queue_id: str,
+        envelope: Envelope,
+        arrival: Arrival,
+        prefix: bytes,
+        *,
+        content: bytes | None,
+        size: int,
+    ) -> None:
+        """Commit the rows; ``content`` None means the body file is complete and synced."""
+        now = self._clock.seconds()
+        message = Message(
+            queue_id=queue_id,
+            arrived=now,
+            size=len(prefix) + size,
+            prefix=prefix,
+            in_file=content is None,
+            envelope=envelope,
+            arrival=arrival,
+        )
+
+        def insert(connection: sqlite3.Connection) -> None:
+            new_message(connection, message, content, envelope.recipients, micros(now))
+
+        if not envelope.recipients:
+            raise ValueError("a message needs a recipient")
+        try:
+            await self.database.write(insert)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise TransientFailure(STORAGE_FULL, str(error)) from error
+            raise
+        self.announce(envelope.recipients)
+
+    def announce(self, recipients: Iterable[Recipient]) -> None:
+        """Tell the listeners that these are committed and due."""
+        lanes = frozenset(map(lane_of, recipients))
+        for listener in self._listeners:
+            listener(lanes)
+
+    async def discard(self, queue_ids: Sequence[str]) -> None:
+        """Remove body files. One that cannot be removed is logged and swept at the start."""
+        try:
+            await self.workers.run(self._unlink, queue_ids)
+        except Exception:  # noqa: BLE001 - the messages are done; only room is lost
+            self.log.failure("cannot remove bodies of {queue_ids}", queue_ids=queue_ids)
+
+    def body_path(self, queue_id: str) -> str:
+        return os.path.join(self.bodies, queue_id)
+
+    async def recover(self) -> Recovery:
+        """Bring what a former process left into order; before anything else is done here."""
+        sizes = await self.workers.run(self._scan)
+        expected = await self.database.read(ledger.body_files)
+        orphans = sorted(sizes.keys() - expected.keys())
+        await self.discard(orphans)
+        corrupt = tuple(
+            queue_id for queue_id, size in expected.items() if sizes.get(queue_id) != size
+        )
+        for queue_id in corrupt:
+            self.log.error("the body of {queue_id} is lost; it is set aside", queue_id=queue_id)
+        now = micros(self._clock.seconds())
+        in_doubt = await self.database.write(
+            lambda connection: ledger.recover(connection, corrupt, now)
+        )
+        return Recovery(len(orphans), corrupt, tuple(in_doubt))
+
+    async def stop(self) -> None:
+        """Let go of messages that were being received."""
+        await self.background.stop()
+
+    def _begin(self, queue_id: str) -> IIncoming:
+        assert self._free is not None
+        if self._free < self._free_floor:
+            raise TransientFailure(STORAGE_FULL, f"{self._free} octets free at {self.bodies}")
+        return Incoming(self, queue_id)
+
+    def _is_stale(self) -> bool:
+        return abs(self._clock.seconds() - self._free_checked) >= _SPACE_CHECK_SECONDS
+
+    async def _check_and_begin(self, queue_id: str) -> IIncoming:
+        # Set first: the messages of this second use the last figure instead of asking too.
+        self._free_checked = self._clock.seconds()
+        self._free = await self.workers.run(self.disk.free, self.bodies)
+        return self._begin(queue_id)
+
+    def _unlink(self, queue_ids: Sequence[str]) -> None:
+        for queue_id in queue_ids:
+            try:
+                self.disk.unlink(self.body_path(queue_id))
+            except FileNotFoundError:
+                continue  # somebody was faster; it is gone, as wanted
+
+    def _scan(self) -> dict[str, int]:
+        self.disk.make_directories(self.bodies)
+        return {entry.name: entry.stat().st_size for entry in self.disk.scan(self.bodies)}
