@@ -1,0 +1,21 @@
+"""web: pages. For now the inbox of ``mailframe dev``: what arrived, for a developer's eyes.
+
+What lives here
+    ``inbox.InboxSite`` is the site and its pages; ``listing`` finds and sums up messages,
+    newest first; ``reading`` takes one message apart for display; ``words`` makes text of
+    octets in any charset; ``safety`` is the headers that keep a hostile message harmless.
+
+May import
+    core, errors, protocols, message, interfaces, runtime, twisted.web, Jinja2.
+
+Start reading at
+    ``inbox``, then ``safety``.
+
+Invariants
+    Everything a message says is escaped or sandboxed; no page makes the browser load
+    anything from elsewhere. No message, however broken, is an error page: its source can
+    always be seen. Pages work without JavaScript.
+
+RFCs
+    5322, 2045 to 2047, 2231 (what is shown), 6266 (names of downloads).
+"""
