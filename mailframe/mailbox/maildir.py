@@ -75,6 +75,24 @@ class Maildir:
             entries[uid] = Entry(uid, path, name, received, wire)
         return list(entries.values())
 
+    def in_order(self) -> list[tuple[str, FileName]]:
+        """``files``, oldest first as far as their names tell."""
+        return sorted(self.files(), key=lambda file: _age(file[1]))
+
+    def read(self, path: str, name: FileName) -> tuple[bytes, float] | None:
+        """Content and time of modification, wherever the file is now; None when it is gone
+        or cannot be read."""
+        try:
+            return self._read(path)
+        except FileNotFoundError:
+            found = self.find(name.base)
+        except OSError:
+            return None
+        try:
+            return self._read(found) if found is not None else None
+        except OSError:
+            return None
+
     def find(self, base: str) -> str | None:
         """Where the message of that base name is now, whatever its flags."""
         return next((path for path, name in self.files() if name.base == base), None)
@@ -111,6 +129,14 @@ class Maildir:
             except ValueError:
                 yield None, entry.path
 
+    def named_folders(self) -> list[tuple[str, Maildir]]:
+        """Every folder beside the INBOX. A foreign name that tells no folder is taken as it
+        is, an odd one, so that its mail is not lost."""
+        return [
+            (folder if folder is not None else _readable(path), Maildir(path, self.disk))
+            for folder, path in sorted(self.folder_directories(), key=lambda item: item[1])
+        ]
+
     def sweep(self, now: float) -> int:
         """Remove what dead deliveries left in ``tmp``; returns how many files."""
         removed = 0
@@ -124,6 +150,11 @@ class Maildir:
                 continue  # somebody else's, or gone: the next sweep will see
             removed += 1
         return removed
+
+    def _read(self, path: str) -> tuple[bytes, float]:
+        modified = self.disk.status(path).st_mtime
+        with self.disk.open(path) as file:
+            return file.read(), modified
 
     def _both(self) -> Iterator[tuple[str, FileName]]:
         for directory in ("new", "cur"):
@@ -162,6 +193,14 @@ class Maildir:
         # Courier's mark of a Maildir++ folder, by which deliveries into it find the quota.
         with contextlib.suppress(FileExistsError):
             self.disk.create(self.subdirectory("maildirfolder")).close()
+
+
+def _age(name: FileName) -> tuple[int, int, str]:
+    return name.received or 0, name.micros, name.base
+
+
+def _readable(path: str) -> str:
+    return os.fsencode(os.path.basename(path)[1:]).decode("utf-8", "replace")
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -32,6 +32,10 @@ class Writing:
     def has_begun(self) -> bool:
         return self._in_tmp
 
+    @property
+    def disk_size(self) -> int:
+        return self._format.disk_size
+
     def write(self, chunk: bytes) -> None:
         """Add octets in wire format. Raises OSError; then ``abort``."""
         if self._file is None:
@@ -40,13 +44,18 @@ class Writing:
         if data := self._format.feed(chunk):
             self._file.write(data)
 
-    def prepare(self, modified: float | None = None) -> None:
-        """The content is complete: make it durable. ``modified``: its time, else now."""
+    def complete(self, modified: float | None = None) -> None:
+        """Nothing more follows. ``modified``: its time, else now."""
         self.write(b"")
         assert self._file is not None
-        self._file.write(self._format.finish())
+        if rest := self._format.finish():
+            self._file.write(rest)
         if modified is not None:
             self._file.set_modified(modified)
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        assert self._file is not None
         self._file.sync()
         self._file.close()
 
@@ -66,7 +75,8 @@ class Writing:
     def commit(self) -> tuple[str, FileName]:
         """All of it. On an error nothing is left in ``new``, as far as the disk obeys."""
         try:
-            self.prepare()
+            self.complete()
+            self.sync()
             path = self.publish()
         except BaseException:
             self.abort()
