@@ -12,7 +12,9 @@ from mailframe.core.reply import Reply
 from mailframe.protocols.lines import DataDecoder, LineEndings
 
 BAD_LINE_ENDINGS = Reply(
-    550, status.BAD_LINE_ENDINGS, "The message has a bare CR, a bare LF or a NUL"
+    550,
+    status.BAD_LINE_ENDINGS,
+    "The message has a bare CR, a bare LF or a NUL; lines end with CRLF",
 )
 
 
@@ -21,50 +23,51 @@ class Body:
 
     def __init__(self, limit: int, *, binary: bool) -> None:
         self.size = 0
-        self.failure: Reply | None = None
         self.remaining = 0
         """Octets of the current BDAT chunk still to come."""
         self.is_last = True
         self.chunked = False
         self._limit = limit
+        self._refusal: Reply | None = None
         self._endings = None if binary else LineEndings()
         self._decoder = DataDecoder()
 
-    def fail(self, reply: Reply) -> None:
-        """The first reason stays."""
-        self.failure = self.failure or reply
+    def refuse(self, reply: Reply) -> None:
+        """Somebody else will not have it. The first reason stays."""
+        self._refusal = self._refusal or reply
+
+    @property
+    def failure(self) -> Reply | None:
+        """Why it cannot be taken. The order is fixed, or splits of the input would matter."""
+        if self._refusal is not None:
+            return self._refusal
+        if self._decoder.spoilt or (self._endings is not None and self._endings.spoilt):
+            return BAD_LINE_ENDINGS
+        if self._limit and self.size > self._limit:
+            text = f"Messages may have {self._limit} octets"
+            return Reply(552, status.MESSAGE_TOO_BIG, text)
+        return None
 
     def begin_chunk(self, octets: int, is_last: bool) -> None:
+        """A BDAT: what it announces counts at once, so that it fails before it was sent."""
         self.chunked = True
         self.remaining, self.is_last = octets, is_last
-        self._count(octets)
+        self.size += octets
 
     def chunk(self, data: bytes) -> bytes:
         """Octets of a BDAT chunk -> what to pass on."""
         self.remaining -= len(data)
-        if self._endings is not None and self.failure is None:
+        if self._endings is not None:
             self._endings.feed(data)
-            if self._endings.spoilt:
-                self.fail(BAD_LINE_ENDINGS)
         return b"" if self.failure else data
 
     def finish_chunks(self) -> None:
         """After the last one: the message may have broken off within a CRLF."""
         if self._endings is not None:
             self._endings.finish()
-            if self._endings.spoilt:
-                self.fail(BAD_LINE_ENDINGS)
 
     def text(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Octets of DATA -> what to pass on, and what follows the end (None before it)."""
         content, rest = self._decoder.feed(data)
-        self._count(len(content))
-        if self._decoder.spoilt:
-            self.fail(BAD_LINE_ENDINGS)
+        self.size += len(content)
         return b"" if self.failure else content, rest
-
-    def _count(self, octets: int) -> None:
-        self.size += octets
-        if self._limit and self.size > self._limit:
-            text = f"Messages may have {self._limit} octets"
-            self.fail(Reply(552, status.MESSAGE_TOO_BIG, text))

@@ -170,7 +170,7 @@ class SmtpServer:
         """The message cannot be taken: read it to its end, then ask by BodyFailed."""
         if self._body is None or self._open is not None:
             raise LocalProtocolError("no message is coming in")
-        self._body.fail(reply)
+        self._body.refuse(reply)
 
     def tls_started(self, *, has_bindings: bool) -> None:
         """The handshake is done: forget all that was said in the clear."""
