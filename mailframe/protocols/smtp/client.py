@@ -182,18 +182,18 @@ class SmtpClient:
         self._must_be_idle()
         if not transaction.recipients:
             raise LocalProtocolError("a transaction without recipients")
-        self._transaction = transaction
         offered = self.extensions
+        chunking = "CHUNKING" in offered
+        if transaction.body is Body.BINARY and not chunking:
+            raise LocalProtocolError("binary content without CHUNKING")
+        mail = commands.mail(transaction.envelope, transaction.size, transaction.body, offered)
+        rcpts = [commands.rcpt(recipient, offered) for recipient in transaction.recipients]
+        self._transaction = transaction
         if self._needs_rset:
             self._waiting.append((Step.RSET, 0, b"RSET\r\n"))
-        mail = commands.mail(transaction.envelope, transaction.size, transaction.body, offered)
         self._waiting.append((Step.MAIL, 0, mail))
-        for index, recipient in enumerate(transaction.recipients):
-            self._waiting.append((Step.RCPT, index, commands.rcpt(recipient, offered)))
-        if "CHUNKING" not in offered:
-            if transaction.body is Body.BINARY:
-                self._abandon()
-                raise LocalProtocolError("binary content without CHUNKING")
+        self._waiting.extend((Step.RCPT, index, rcpt) for index, rcpt in enumerate(rcpts))
+        if not chunking:
             self._waiting.append((Step.DATA, 0, b"DATA\r\n"))
         self._pump()
 

@@ -1,0 +1,34 @@
+"""delivery: every way out, and the choice among them.
+
+What lives here
+    ``router`` (which courier, which next hop) and ``nexthop`` (URLs of next hops). The SMTP
+    couriers: ``mx`` (by DNS, planned in ``targets``) and ``hop`` (routes, smarthost, LMTP),
+    both over ``attempt`` (one message, many hosts), ``dialler`` (a session ready for mail),
+    ``session`` (one connection), ``idle`` (kept connections) and ``content`` (what the peer
+    can take, converted where it must be). ``local`` (into mailboxes here) and ``pipe``
+    (into a program) with their shared ``prefix``.
+
+May import
+    core, errors, protocols, message, interfaces, runtime, Twisted, idna.
+
+Start reading at
+    ``mx``, then ``attempt``, then ``session``.
+
+Invariants
+    One report for each recipient, always. What a peer says is kept word for word. A reply
+    that never came, an unexpected one and any trouble of ours defer, they never bounce.
+    After the end of the content no other host is tried in the same attempt: the message may
+    have been taken. Passwords stand in no route, report or log.
+
+RFCs
+    5321 section 5 (MX), 7505 (null MX), 3207 and 7435 (opportunistic TLS), 8314 (implicit
+    TLS), 2033 (LMTP), 3030, 3461, 6152 and 6531 (what must be converted or refused).
+"""
+
+from mailframe.delivery.hop import HopCourier
+from mailframe.delivery.local import LocalCourier
+from mailframe.delivery.mx import MxCourier
+from mailframe.delivery.pipe import PipeCourier
+from mailframe.delivery.router import Router
+
+__all__ = ["HopCourier", "LocalCourier", "MxCourier", "PipeCourier", "Router"]

@@ -1,0 +1,43 @@
+"""What final delivery writes on top of a message, and the loop that it detects by it."""
+
+from __future__ import annotations
+
+from mailframe.core import status
+from mailframe.core.address import Address
+from mailframe.core.envelope import Recipient
+from mailframe.core.reply import Reply
+from mailframe.delivery.content import read_header
+from mailframe.errors import PermanentFailure
+from mailframe.interfaces import IStoredMessage
+from mailframe.message.headers import named
+from mailframe.message.trace import delivered_to_field, return_path_field
+
+# A header longer than this was refused when the message came in.
+_MAX_HEADER = 1 << 20
+
+
+def prefix(message: IStoredMessage, recipient: Recipient) -> bytes:
+    """``Return-Path`` (RFC 5321 section 4.4) and ``Delivered-To`` (RFC 9228)."""
+    path = return_path_field(message.envelope.reverse_path)
+    return path + delivered_to_field(recipient.address)
+
+
+async def delivered_to(message: IStoredMessage) -> frozenset[str]:
+    """The addresses that this message says it has been delivered to, as ``Address.key``."""
+    header = await read_header(message, _MAX_HEADER)
+    return frozenset(_key(field.text) for field in named(header, "Delivered-To"))
+
+
+def refuse_loop(recipient: Recipient, seen: frozenset[str]) -> None:
+    """Raises PermanentFailure where the message has been in this mailbox before: somebody
+    forwards it back to us, and it would come for ever."""
+    if recipient.address.key in seen:
+        text = f"Mail for {recipient.address} is going round in a loop"
+        raise PermanentFailure(Reply(554, status.ROUTING_LOOP, text))
+
+
+def _key(text: str) -> str:
+    try:
+        return Address.parse(text.strip("<>")).key
+    except ValueError:
+        return text.casefold()  # somebody else's notation
