@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_schema import Config, Listen
@@ -14,7 +13,6 @@ def cross_checks(config: Config) -> list[tuple[Path, str]]:
     return [
         *_listeners(config),
         *_equal_endpoints(config),
-        *_pipe_routes(config),
         *_queue(config),
     ]
 
@@ -46,13 +44,6 @@ def _equal_endpoints(config: Config) -> Iterator[tuple[Path, str]]:
         other = seen.setdefault(listen.endpoint, name)
         if other != name and not listen.endpoint.startswith(("tcp:0", "tcp:port=0")):
             yield ("listen", name, "endpoint"), f"is the same as that of listen.{other}"
-
-
-def _pipe_routes(config: Config) -> Iterator[tuple[Path, str]]:
-    for domain, url in config.routes.items():
-        parts = urlsplit(url)
-        if parts.scheme == "pipe" and parts.netloc not in config.couriers:
-            yield ("routes", domain), f"there is no courier {parts.netloc!r} in [couriers]"
 
 
 def _queue(config: Config) -> Iterator[tuple[Path, str]]:

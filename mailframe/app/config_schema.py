@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from mailframe.app.config_types import (
     Checker,
@@ -22,10 +22,13 @@ from mailframe.app.config_types import (
     NextHop,
     OptionalAddress,
     OptionalFilePath,
+    RouteDomain,
+    Secret,
     SecretValue,
     ServerAddress,
     Size,
     check_next_hop,
+    with_password,
 )
 from mailframe.core.session import Role
 
@@ -35,15 +38,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 RoleName = Literal["mx", "submission", "lmtp", "pop3", "imap", "managesieve", "http"]
 ROLES_TO_COME = {"imap", "managesieve", "http"}
 PolicyName = Literal["relay", "rate", "dnsbl", "spf", "dkim", "dmarc", "greylist", "content"]
-POLICIES_HERE = ("relay", "rate")
-
-
-def _smarthost(url: str) -> str:
-    if not url:
-        return ""
-    if not url.startswith(("smtp://", "smtps://")):
-        raise ValueError("must begin with smtp:// or smtps://")
-    return check_next_hop(url)
+POLICIES_HERE: tuple[PolicyName, ...] = ("relay", "rate")
 
 
 class Section(BaseModel):
@@ -148,18 +143,30 @@ class Relay(Section):
     """Networks whose hosts may relay without logging in. Default: nobody."""
     port: Port = 25
     """The port dialled on MX hosts."""
-    smarthost: Annotated[str, AfterValidator(_smarthost)] = ""
-    """Hand everything that is not for here to this server instead of looking up MX records:
-    `smtp://user:password@host:587` or `smtps://host:465`."""
     smarthost_password: SecretValue | None = None
     """The password for the smarthost, kept out of the URL: a string, `{ file = "PATH" }` or
     `{ env = "NAME" }`."""
+    smarthost: str = ""
+    """Hand everything that is not for here to this server instead of looking up MX records:
+    `smtp://user:password@host:587` or `smtps://host:465`. With a login TLS is required and the
+    certificate checked; `?tls=off|opportunistic|required` and `?verify=yes|no` say otherwise."""
 
-    @model_validator(mode="after")
-    def _password_has_a_use(self) -> Relay:
-        if self.smarthost_password is not None and "@" not in self.smarthost:
-            raise ValueError("smarthost_password needs a smarthost with a user name in its URL")
-        return self
+    @field_validator("smarthost")
+    @classmethod
+    def _is_usable(cls, url: str, info: ValidationInfo) -> str:
+        password: Secret | None = info.data.get("smarthost_password")
+        if url or password:
+            check_next_hop(with_password(url, password.value) if password else url)
+        if url and not url.startswith(("smtp://", "smtps://", "lmtp://")):
+            raise ValueError("expected smtp://, smtps:// or lmtp://")
+        return url
+
+    @property
+    def smarthost_url(self) -> str:
+        """With the password in it; empty for no smarthost."""
+        if self.smarthost_password is None:
+            return self.smarthost
+        return with_password(self.smarthost, self.smarthost_password.value)
 
 
 class Queue(Section):
@@ -228,14 +235,11 @@ class Log(Section):
     """The least important messages that are written."""
 
 
-class Courier(Section):
-    """A program that takes mail; a route sends mail to it by `pipe://NAME`."""
+class Couriers(Section):
+    """The ways out of the house."""
 
-    command: Annotated[Many[str], Field(min_length=1)]
-    """The program and its arguments; no shell is involved. `{sender}`, `{recipient}` and `{id}`
-    are replaced. The message is its standard input; exit status 75 means: try again later."""
-    timeout: Duration = 300
-    """How long it may take before it is ended and the message deferred."""
+    pipe_timeout: Duration = 300
+    """How long a program that a `pipe:` route names may take with one message."""
 
 
 class Dnsbl(Section):
@@ -322,11 +326,13 @@ class Config(Section):
     directory: Directory = Directory()
     dns: Dns = Dns()
     relay: Relay = Relay()
-    routes: dict[str, NextHop] = {}
-    """`"domain" = "URL"`: send mail for this domain there instead of asking DNS: `smtp://HOST:PORT`,
-    `smtps://...`, `lmtp://HOST:PORT`, `lmtp+unix:///PATH`, `pipe://NAME` (a courier). `".domain"`
-    stands for its subdomains, `"*"` for everything that is not for here."""
-    couriers: dict[str, Courier] = {}
+    routes: dict[RouteDomain, NextHop] = {}
+    """`"domain" = "next hop"`: send mail for this domain there instead of asking DNS.
+    `"smtp://HOST:PORT"`, `"smtps://HOST:PORT"`, `"lmtp://HOST:PORT"`, `"lmtp+unix:/PATH"`,
+    `"pipe:/PROGRAM ARGUMENT..."` (the message is its input, addresses are in its environment),
+    `"local"` (the mailbox of that name here) or `"mx"` (by DNS after all). `".domain"` stands for
+    its subdomains, `"*"` for everything that is not for here. Logins as in `relay.smarthost`."""
+    couriers: Couriers = Couriers()
     queue: Queue = Queue()
     limits: Limits = Limits()
     policy: Policy = Policy()

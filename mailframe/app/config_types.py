@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
 
@@ -23,7 +23,6 @@ from mailframe.core.units import format_duration, parse_duration, parse_size
 T = TypeVar("T")
 
 _EXAMPLE_ENDPOINT = '"tcp:2525:interface=127.0.0.1"'
-NEXT_HOP_SCHEMES = ("smtp", "smtps", "lmtp", "lmtp+unix", "pipe")
 
 
 def _text(value: Any, what: str) -> str:
@@ -132,28 +131,30 @@ def _server_address(value: str) -> str:
 
 
 def check_next_hop(value: str) -> str:
-    """An URL of ``NEXT_HOP_SCHEMES``, or ``pipe://NAME``."""
-    parts = urlsplit(value)
-    if parts.scheme not in NEXT_HOP_SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in NEXT_HOP_SCHEMES)
-        raise ValueError(f"must begin with one of {known}")
-    if parts.scheme == "lmtp+unix":
-        if not parts.path.startswith("/"):
-            raise ValueError('must name a socket (example: "lmtp+unix:///run/lmtp.sock")')
-        return value
-    if parts.scheme == "pipe":
-        if not parts.netloc or parts.path:
-            raise ValueError('must name a courier (example: "pipe://tickets")')
+    """What ``mailframe.delivery.nexthop`` understands."""
+    from mailframe.delivery.nexthop import parse_next_hop
+
+    parse_next_hop(value)
+    return value
+
+
+def _route_domain(value: str) -> str:
+    """A domain, ``.domain`` for those below it, or ``*``."""
+    if value == "*":
         return value
     try:
-        port_in_range = parts.port is None or parts.port > 0
-    except ValueError:
-        port_in_range = False
-    if not port_in_range:
-        raise ValueError("has a port that is not between 1 and 65535")
-    if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError('must be SCHEME://HOST:PORT (example: "smtp://relay.example:587")')
-    return value
+        return value[: value.startswith(".")] + normal_domain(value.removeprefix("."))
+    except AddressError as error:
+        raise ValueError(f"{value!r} is not a domain: {error}") from None
+
+
+def with_password(url: str, password: str) -> str:
+    """Put a password into an URL that has a user name only."""
+    scheme, mark, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    if not at or ":" in user:
+        raise ValueError("with smarthost_password it must have a user name and no password")
+    return f"{scheme}{mark}{user}:{quote(password, safe='')}@{host}"
 
 
 def _tuple(value: Any) -> Any:
@@ -211,6 +212,7 @@ OptionalAddress = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 ServerAddress = Annotated[str, AfterValidator(_server_address)]
 NextHop = Annotated[str, AfterValidator(check_next_hop)]
+RouteDomain = Annotated[str, AfterValidator(_route_domain)]
 SecretValue = Annotated[Secret, BeforeValidator(_secret)]
 Many = Annotated[tuple[T, ...], BeforeValidator(_tuple)]
 """A TOML array, frozen."""

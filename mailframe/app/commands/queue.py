@@ -1,0 +1,303 @@
+"""``mailframe queue``: list, flush, hold, release, rm, bounce, show."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mailframe.app import exits
+from mailframe.app.commands.listing import Column, printable, show
+from mailframe.app.commands.shared import (
+    F,
+    config_option,
+    configuration,
+    confirm,
+    control_socket,
+    database,
+    json_option,
+    now,
+    path_in_base,
+    yes_option,
+)
+from mailframe.core.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from mailframe.app.config import Config
+    from mailframe.queue.admin import QueuedMessage, Selection
+    from mailframe.runtime.database import Database
+
+_MAX_IDS = 30_000  # SQLite's limit on bound values is 32,766
+
+
+def selectors(command: F) -> F:
+    """Which messages: ids, addresses, domain. Several must all hold."""
+    for option in (
+        click.argument("ids", metavar="[ID]...", nargs=-1),
+        click.option("--to", metavar="ADDRESS", help="Recipients with this address."),
+        click.option("--from", "sender", metavar="ADDRESS", help="From this sender; <> is none."),
+        click.option("--domain", metavar="DOMAIN", help="Recipients in this domain."),
+        click.option(
+            "--state",
+            type=click.Choice(["active", "incoming", "deferred", "hold", "corrupt"]),
+            help="Recipients in this state.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@config_option
+@click.pass_context
+def queue(ctx: click.Context, as_json: bool) -> None:
+    """Mail that waits to be delivered. Without a verb: list it.
+
+    A verb takes ids, and --to, --from, --domain, --state; those given must all hold.
+
+    \b
+    Example: mailframe queue hold --domain slow.example
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_, as_json=as_json)
+
+
+@queue.command("list")
+@selectors
+@json_option
+@config_option
+@click.pass_context
+def list_(
+    ctx: click.Context,
+    as_json: bool,
+    ids: tuple[str, ...] = (),
+    to: str | None = None,
+    sender: str | None = None,
+    domain: str | None = None,
+    state: str | None = None,
+) -> None:
+    """List the queue, oldest first. --json has the members of Postfix's postqueue -j."""
+    from mailframe.queue.admin import messages
+
+    present = time.time()
+    columns: list[Column[QueuedMessage]] = [
+        Column("ID", lambda message: message.queue_id),
+        Column("AGE", lambda message: format_duration(present - message.arrival_time), right=True),
+        Column("SIZE", lambda message: format_size(message.message_size), right=True),
+        Column("FROM", lambda message: message.sender or "<>"),
+        Column("TO", _to),
+        Column("STATE", lambda message: message.queue_name),
+        Column("NEXT", lambda message: _next(message, present), right=True),
+        Column("LAST REPLY", _reason),
+    ]
+    with spool(ctx) as (opened, _):
+        show(
+            messages(opened, _selection(ids, to, sender, domain, state)), columns, _object, as_json
+        )
+
+
+def _verb(name: str, done: str, help_text: str, destroys: bool) -> Callable[[F], click.Command]:
+    """A verb that changes what is selected; with nothing selected it must be said: --all."""
+
+    def make(change: F) -> click.Command:
+        def run(ctx: click.Context, every: bool, yes: bool, **selected: Any) -> None:
+            selection = _selection(**selected)
+            if not every and not any(selected.values()):
+                raise click.UsageError("say which messages: ids, --to, --from, --domain or --all")
+            if destroys:
+                with spool(ctx) as (opened, _):
+                    _confirm_count(opened, selection, name, yes)
+            with spool(ctx) as (opened, config):
+                changed = change(opened, selection)
+            click.echo(f"{done} {len(changed)} message{'s' * (len(changed) != 1)}")
+            _record(config, changed, name)
+            _wake(config)
+
+        command: Any = click.pass_context(run)
+        for option in (
+            selectors,
+            click.option("--all", "every", is_flag=True, help="Everything in the queue."),
+            yes_option,
+            config_option,
+        ):
+            command = option(command)
+        return queue.command(name, help=help_text)(command)
+
+    return make
+
+
+@_verb("flush", "due now:", "Try again now. Held messages stay held.", destroys=False)
+def flush(opened: Database, selection: Selection) -> list[str]:
+    from mailframe.queue import admin
+
+    return admin.flush(opened, selection, time.time())
+
+
+@_verb("hold", "held", "Do not try again until released.", destroys=False)
+def hold(opened: Database, selection: Selection) -> list[str]:
+    from mailframe.queue import admin
+
+    return admin.hold(opened, selection, time.time())
+
+
+@_verb("release", "released", "Undo hold; due at once.", destroys=False)
+def release(opened: Database, selection: Selection) -> list[str]:
+    from mailframe.queue import admin
+
+    return admin.release(opened, selection, time.time())
+
+
+@_verb("bounce", "returning", "Give up and tell the sender.", destroys=True)
+def bounce(opened: Database, selection: Selection) -> list[str]:
+    from mailframe.queue import admin
+
+    return admin.bounce(opened, selection, time.time())
+
+
+@_verb("rm", "removed", "Remove without telling anybody.", destroys=True)
+def rm(opened: Database, selection: Selection) -> list[str]:
+    from mailframe.queue import admin
+
+    # A body file that is left over is swept when the server starts.
+    return [queue_id for queue_id, _ in admin.remove(opened, selection)]
+
+
+@queue.command("show")
+@click.argument("id")
+@json_option
+@config_option
+@click.pass_context
+def show_(ctx: click.Context, id: str, as_json: bool) -> None:
+    """Show the envelope of one message and where each recipient stands."""
+    from mailframe.queue.admin import Selection, details, messages
+
+    with spool(ctx) as (opened, _):
+        found = details(opened, id)
+        listed = next(messages(opened, Selection(ids=(id,))), None)
+    if found is None or listed is None:
+        raise exits.CommandFailed(f"there is no message {id} in the queue", exits.NO_INPUT)
+    arrival = found.arrival
+    facts = {
+        "message_id": arrival.message_id,
+        "protocol": arrival.protocol,
+        "peer": arrival.peer_ip,
+        "helo": arrival.helo,
+        "account": arrival.account,
+        "session": arrival.session_id,
+        "body": found.envelope.body.value,
+        "smtputf8": found.envelope.smtputf8,
+        "envid": found.envelope.envid,
+    }
+    if as_json:
+        click.echo(json.dumps(_object(listed) | facts, ensure_ascii=False))
+        return
+    arrived = datetime.fromtimestamp(found.arrived, UTC).isoformat(" ", "seconds")
+    shown: dict[str, Any] = {"id": id, "arrived": arrived, "size": format_size(found.size)}
+    shown |= {"from": listed.sender or "<>"} | {k: v for k, v in facts.items() if v}
+    for key, value in shown.items():
+        click.echo(f"{key:<11} {printable(str(value))}")
+    present = time.time()
+    for recipient in listed.recipients:
+        wait = format_duration(recipient.next_at - present)
+        stand = f"{recipient.state}, {recipient.attempts} attempts, next in {wait}"
+        words = f"{recipient.address}  {stand}  {recipient.delay_reason}"
+        click.echo(f"{'to':<11} {printable(words).rstrip()}")
+
+
+@contextmanager
+def spool(ctx: click.Context) -> Iterator[tuple[Database, Config]]:
+    from mailframe.queue.schema import MIGRATIONS
+
+    config = configuration(ctx)
+    with database(path_in_base(config, "queue", "spool.db"), MIGRATIONS) as opened:
+        yield opened, config
+
+
+def _selection(
+    ids: tuple[str, ...], to: str | None, sender: str | None, domain: str | None, state: str | None
+) -> Selection:
+    from mailframe.queue.admin import Selection
+
+    if len(ids) > _MAX_IDS:
+        raise click.UsageError(f"at most {_MAX_IDS} ids at once")
+    return Selection(ids=ids, to=to, sender=sender, domain=domain, state=state)
+
+
+def _confirm_count(opened: Database, selection: Selection, verb: str, yes: bool) -> None:
+    from mailframe.queue.admin import messages
+
+    if not yes:
+        count = sum(1 for _ in messages(opened, selection))
+        confirm(f"{verb} {count} message{'s' * (count != 1)}?", yes)
+
+
+def _record(config: Config, ids: list[str], verb: str) -> None:
+    """What an administrator did belongs to the message's story too."""
+    from twisted.internet import reactor
+
+    from mailframe.journal.journal import MIGRATIONS, Journal
+
+    path = path_in_base(config, "journal.db")
+    with database(path, MIGRATIONS, durable=False) as opened:
+        clock: Any = reactor
+        journal = Journal(opened, clock, config.journal.keep, buffer=1_000_000, log_events=False)
+        for id in ids:
+            journal.record(id, "admin", verb, account=_who())
+        now(journal.stop())
+
+
+def _who() -> str:
+    """The login name of whoever runs the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _wake(config: Config) -> None:
+    from mailframe.app.control import poke
+
+    poke(control_socket(config), "wake-queue")
+
+
+def _to(message: QueuedMessage) -> str:
+    count = len(message.recipients)
+    return message.recipients[0].address if count == 1 else f"{count} recipients"
+
+
+def _next(message: QueuedMessage, present: float) -> str:
+    if message.queue_name in ("hold", "corrupt"):
+        return "-"
+    soonest = min(recipient.next_at for recipient in message.recipients)
+    return format_duration(soonest - present) if soonest > present else "now"
+
+
+def _reason(message: QueuedMessage) -> str:
+    return next((r.delay_reason for r in message.recipients if r.delay_reason), "")
+
+
+def _object(message: QueuedMessage) -> dict[str, Any]:
+    return {
+        "queue_name": message.queue_name,
+        "queue_id": message.queue_id,
+        "arrival_time": message.arrival_time,
+        "message_size": message.message_size,
+        "sender": message.sender,
+        "recipients": [
+            {
+                "address": recipient.address,
+                **({"delay_reason": recipient.delay_reason} if recipient.delay_reason else {}),
+                "state": recipient.state,
+                "attempts": recipient.attempts,
+                "next_attempt": int(recipient.next_at),
+            }
+            for recipient in message.recipients
+        ],
+    }
