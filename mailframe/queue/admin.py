@@ -14,7 +14,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -28,9 +31,10 @@ from mailframe.queue.records import (
     Message,
     Row,
     message_from,
+    reply_from,
     row_from,
 )
-from mailframe.queue.schema import Lease, State, micros
+from mailframe.queue.schema import MICROSECONDS, Lease, State, micros
 from mailframe.runtime.database import Database
 
 T = TypeVar("T")
@@ -59,6 +63,7 @@ class QueuedRecipient:
     delay_reason: str
     """What the last attempt brought; empty if there was none."""
     state: str
+    """As ``queue_name``."""
     attempts: int
     next_at: float
     """Seconds since the epoch; of one that is being tried, when that is given up."""
@@ -102,27 +107,21 @@ _NAMES = {
 _ORDER = ("active", "incoming", "deferred", "hold", "corrupt")
 
 
-def state_name(row: Row) -> str:
-    """Postfix's name of the queue that the recipient would be in."""
-    return "active" if row.lease is Lease.TAKEN else _NAMES[row.state]
-
-
 def messages(database: Database, selection: Selection) -> Iterator[QueuedMessage]:
     """The queue, oldest first; of each message the recipients that are meant."""
-    where, values = _condition(selection)
     last = ""
-    while page := _read(database, _pages(where, values, last)):
-        last = page[-1][0]
-        yield from (_queued(message, rows) for _, message, rows in page)
+    while page := _read(database, partial(_page, selection, last)):
+        last = page[-1].queue_id
+        yield from page
 
 
 def details(database: Database, queue_id: str) -> Details | None:
     """One message and all its open recipients; None where it is not in the queue."""
-    where, values = _condition(Selection(ids=(queue_id,)))
-    page = _read(database, _pages(where, values, ""))
-    if not page:
+    message = stored_message(database, queue_id)
+    if message is None:
         return None
-    _, message, rows = page[0]
+    query = f"SELECT {ROW_COLUMNS} FROM recipient WHERE queue_id = ? ORDER BY number"
+    rows = _read(database, lambda c: c.execute(query, (queue_id,)).fetchall())
     return Details(
         queue_id=queue_id,
         arrived=message.arrived,
@@ -130,7 +129,7 @@ def details(database: Database, queue_id: str) -> Details | None:
         in_file=message.in_file,
         envelope=message.envelope,
         arrival=message.arrival,
-        rows=tuple(rows),
+        rows=tuple(map(row_from, rows)),
     )
 
 
@@ -248,72 +247,64 @@ def _condition(selection: Selection) -> tuple[str, dict[str, object]]:
     return f"FROM recipient r JOIN message m ON m.queue_id = r.queue_id WHERE {where}", values
 
 
-def _pages(
-    where: str, values: dict[str, object], after: str
-) -> Callable[[sqlite3.Connection], list[tuple[str, Message, list[Row]]]]:
-    """A job that reads the next page of messages after that id."""
-
-    def job(connection: sqlite3.Connection) -> list[tuple[str, Message, list[Row]]]:
-        ids = [
-            row[0]
-            for row in connection.execute(
-                f"SELECT DISTINCT r.queue_id {where} AND r.queue_id > :after"
-                f" ORDER BY r.queue_id LIMIT {_PAGE}",
-                {**values, "after": after},
-            )
-        ]
-        return [
-            (
-                queue_id,
-                message_from(
-                    connection.execute(
-                        f"SELECT {MESSAGE_COLUMNS} FROM message WHERE queue_id = ?", (queue_id,)
-                    ).fetchone()
-                ),
-                [
-                    row_from(row)
-                    for row in connection.execute(
-                        f"SELECT {_ROW_COLUMNS_OF_R} {where} AND r.queue_id = :this"
-                        " ORDER BY r.number",
-                        {**values, "this": queue_id},
-                    )
-                ],
-            )
-            for queue_id in ids
-        ]
-
-    return job
+# For listing: as few columns as it takes, straight to what is shown.
+_LISTED = (
+    "m.queue_id, m.arrived, m.size, m.reverse_path, r.address, r.state, r.lease, r.attempts,"
+    " r.next_at, r.reply_code, r.reply_status, r.reply_text, r.remote"
+)
 
 
-_ROW_COLUMNS_OF_R = ", ".join(f"r.{name.strip()}" for name in ROW_COLUMNS.split(","))
-
-
-def _queued(message: Message, rows: list[Row]) -> QueuedMessage:
-    sender = message.envelope.reverse_path
-    recipients = tuple(
-        QueuedRecipient(
-            address=str(row.recipient.address),
-            delay_reason=_reason(row),
-            state=state_name(row),
-            attempts=row.attempts,
-            next_at=row.next_at,
-        )
-        for row in rows
+def _page(selection: Selection, after: str, connection: sqlite3.Connection) -> list[QueuedMessage]:
+    """The next messages after that id."""
+    where, values = _condition(selection)
+    ids = connection.execute(
+        f"SELECT DISTINCT r.queue_id {where} AND r.queue_id > :after"
+        f" ORDER BY r.queue_id LIMIT {_PAGE}",
+        {**values, "after": after},
+    ).fetchall()
+    if not ids:
+        return []
+    rows = connection.execute(
+        f"SELECT {_LISTED} {where} AND r.queue_id > :after AND r.queue_id <= :last"
+        " ORDER BY r.queue_id, r.number",
+        {**values, "after": after, "last": ids[-1][0]},
     )
+    return [_queued(list(group)) for _, group in groupby(rows, key=itemgetter(0))]
+
+
+def _queued(rows: list[tuple[Any, ...]]) -> QueuedMessage:
+    queue_id, arrived, size, sender = rows[0][:4]
+    recipients = tuple(_listed(*row[4:]) for row in rows)
     return QueuedMessage(
         queue_name=min((each.state for each in recipients), key=_ORDER.index),
-        queue_id=message.queue_id,
-        arrival_time=int(message.arrived),
-        message_size=message.size,
-        sender="" if sender is None else str(sender),
+        queue_id=queue_id,
+        arrival_time=arrived // MICROSECONDS,
+        message_size=size,
+        sender=sender or "",
         recipients=recipients,
     )
 
 
-def _reason(row: Row) -> str:
-    if row.reply is None:
-        return ""
-    return f"host {row.remote} said: {row.reply}" if row.remote else str(row.reply)
+def _listed(
+    address: str,
+    state: int,
+    lease: int,
+    attempts: int,
+    next_at: int,
+    code: int | None,
+    status: str | None,
+    text: str | None,
+    remote: str | None,
+) -> QueuedRecipient:
+    reply = reply_from(code, status, text)
+    said = "" if reply is None else str(reply)
+    return QueuedRecipient(
+        address=address,
+        delay_reason=f"host {remote} said: {said}" if remote and said else said,
+        state="active" if lease == Lease.TAKEN else _NAMES[State(state)],
+        attempts=attempts,
+        next_at=next_at / MICROSECONDS,
+    )
 
 
 def _read(database: Database, job: Callable[[sqlite3.Connection], T]) -> T:
