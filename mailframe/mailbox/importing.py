@@ -140,7 +140,10 @@ class _Batch:
         """Keys of the messages that were in the folder before this import."""
         if maildir.path not in self._present:
             found = (_KEY.search(name.base) for _, name in maildir.files())
-            self._present[maildir.path] = {match[1] for match in found if match}
+            keys = self._present[maildir.path] = {match[1] for match in found if match}
+            if keys:  # whoever brought them may have died before this
+                for name in ("new", "cur"):
+                    self._disk.sync_directory(maildir.subdirectory(name))
         return self._present[maildir.path]
 
 

@@ -1,0 +1,94 @@
+"""Names, paths and line endings: what was written can be read back, for any input."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailframe.mailbox import utf7
+from mailframe.mailbox.headers import field, header_section, parse_time, received_time
+from mailframe.mailbox.names import MAX_UID, FileName
+from mailframe.mailbox.newlines import ToDisk, ToWire, WireCounter, to_wire
+from mailframe.mailbox.paths import account_directory, account_of, folder_directory, folder_of
+
+LINES = st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"bcd" * 9])).map(b"".join)
+CUTS = st.lists(st.integers(0, 60), max_size=6).map(sorted)
+
+
+def cut(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *cuts, len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
+
+
+@given(LINES, CUTS, CUTS)
+def test_line_ends(data: bytes, cuts: list[int], other: list[int]) -> None:
+    writer, reader, counter = ToDisk(), ToWire(), WireCounter()
+    disk = b"".join([*map(writer.feed, cut(data, cuts)), writer.finish()])
+    assert b"".join(map(reader.feed, cut(disk, other))) == to_wire(data)
+    for chunk in cut(disk, other):
+        counter.feed(chunk)
+    assert counter.size == writer.wire_size == len(to_wire(data))
+
+
+@given(st.text(), st.text())
+def test_accounts_have_directories_of_their_own(one: str, other: str) -> None:
+    try:
+        first, second = account_directory("", one), account_directory("", other)
+    except ValueError:
+        return
+    assert (first.casefold() == second.casefold()) == (one == other)
+    assert account_of(*first.split("/")[1:]) == one
+    assert not {"", ".", ".."} & set(first.split("/")[1:])
+
+
+@given(st.text(min_size=1))
+def test_folders(folder: str) -> None:
+    try:
+        path = folder_directory("", folder)
+    except ValueError:
+        return
+    assert "/" not in path
+    assert folder.upper() == "INBOX" or folder_of(path) == folder
+
+
+@given(st.text())
+def test_utf7(text: str) -> None:
+    try:
+        encoded = utf7.encode(text)
+    except UnicodeEncodeError:
+        return  # a lone surrogate
+    assert encoded.isascii()
+    assert utf7.decode(encoded) == text
+
+
+@given(st.text())
+def test_any_directory_name_is_a_folder_or_is_not(name: str) -> None:
+    try:
+        folder = folder_of(name)
+    except ValueError:
+        return
+    assert folder_directory("", folder) == name
+
+
+@given(st.text(st.characters(exclude_characters="/\0")))
+def test_any_file_name_has_a_uid(name: str) -> None:
+    parsed = FileName.parse(name)
+    assert 1 <= len(parsed.uid) <= MAX_UID
+    assert all(0x21 <= ord(character) <= 0x7E for character in parsed.uid)
+    assert FileName.parse(parsed.base + ":2,S").uid == parsed.uid
+
+
+@given(st.binary())
+def test_headers_of_any_octets(data: bytes) -> None:
+    header = header_section(data)
+    assert data.startswith(header)
+    received_time(header)
+    assert field(b"A: x\n" + data, b"a") == "x" or data[:1] in (b" ", b"\t")
+
+
+@given(st.text())
+def test_times_of_any_text(text: str) -> None:
+    seconds = parse_time(text)
+    assert seconds is None or 0 < seconds < 1 << 33
