@@ -44,7 +44,7 @@ def status_fields(
 ) -> list[list[str]]:
     """Groups of unfolded fields: the message's, then one a recipient."""
     message = [f"Reporting-MTA: dns; {clean(hostname, utf8=utf8)}"]
-    if envid is not None:
+    if envid:
         # RFC 3464 section 2.2.1
         message.insert(0, f"Original-Envelope-Id: {clean(envid, utf8=utf8)}")
     message.append(f"X-Mailframe-Queue-ID: {clean(queue_id, utf8=False)}")
@@ -127,14 +127,15 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def fold(field: str) -> str:
-    """The field with its CRLF, folded (RFC 5322 section 2.2.3); ``\\n`` in it breaks too."""
+    """The field with its CRLF, folded at spaces (RFC 5322 section 2.2.3), so that unfolding
+    gives the same words; ``\\n`` in it starts a line of its own, indented."""
     rows: list[str] = []
     for number, line in enumerate(field.split("\n")):
         row = "" if number == 0 else "   "
         for word in _words(line):
             if row.strip() and len((row + " " + word).encode()) > _FOLD_AT:
                 rows.append(row)
-                row = "   "
+                row = " "
             row += word if not row.strip() else f" {word}"
         rows.append(row)
     return "".join(f"{row}\r\n" for row in rows if row.strip())
