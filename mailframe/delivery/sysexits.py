@@ -7,6 +7,8 @@ and our trouble is never the sender's bounce.
 
 from __future__ import annotations
 
+import re
+
 from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.core.status import Status
@@ -19,11 +21,12 @@ _PERMANENT: dict[int, tuple[Status, str]] = {
     76: (status.PROTOCOL_OTHER, "A remote error in protocol"),
     77: (status.NOT_AUTHORIZED, "Permission denied"),
 }
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def reply_for(exit_status: int, output: str) -> Reply:
     """``output`` is what the program wrote: its first line stands for ours."""
-    said = output.strip().split("\n", 1)[0].strip()
+    said = _CONTROL.sub("?", output.strip().split("\n", 1)[0].strip())
     if exit_status == 0:
         return Reply(250, status.OTHER, said or "Taken by the program")
     if exit_status in _PERMANENT:
