@@ -61,7 +61,11 @@ class Database:
     def open(self) -> None:
         """Create or migrate the file, start the threads. Blocks; call it before serving."""
         connection = self._connect()
-        _migrate(connection, self._migrations)
+        try:
+            _migrate(connection, self._migrations)
+        except BaseException:
+            connection.close()
+            raise
         if self._reactor is None:
             self._inline = connection
             return
@@ -209,12 +213,22 @@ def _give_up(connection: sqlite3.Connection | None) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    while (version := _version(connection)) < len(migrations):
+        script = f"BEGIN IMMEDIATE;{migrations[version]};PRAGMA user_version={version + 1};COMMIT;"
+        try:
+            connection.executescript(script)
+        except sqlite3.Error:
+            _roll_back(connection)
+            if _version(connection) == version:
+                raise
+            # Another process made the same step while this one waited for the file.
     if version > len(migrations):
         raise sqlite3.DatabaseError(
             f"the file was written by a newer mailframe (schema {version}, "
             f"this one knows {len(migrations)})"
         )
-    for number in range(version, len(migrations)):
-        script = f"BEGIN IMMEDIATE;{migrations[number]};PRAGMA user_version={number + 1};COMMIT;"
-        connection.executescript(script)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import globalLogPublisher
+
+from mailframe.runtime.aio import Background, as_deferred, result_of
+
+
+async def coroutine() -> int:
+    return 3
+
+
+@pytest.mark.parametrize("value", [3, succeed(3), coroutine], ids=["value", "deferred", "async"])
+def test_result_of_any_of_the_three(value: object) -> None:
+    found: list[object] = []
+    given = value() if value is coroutine else value
+    as_deferred(result_of(given)).addCallback(found.append)
+    assert found == [3]
+
+
+def test_result_of_passes_errors_on() -> None:
+    failures: list[object] = []
+    as_deferred(result_of(fail(KeyError("x")))).addErrback(failures.append)
+    assert len(failures) == 1
+
+
+def test_none_and_falsy_values_are_values() -> None:
+    found: list[object] = []
+    for value in (None, 0, "", False):
+        as_deferred(result_of(value)).addCallback(found.append)
+    assert found == [None, 0, "", False]
+
+
+def test_a_background_task_that_fails_is_logged_under_its_name() -> None:
+    async def broken() -> None:
+        raise RuntimeError("planned")
+
+    logged: list[dict[str, object]] = []
+    globalLogPublisher.addObserver(logged.append)
+    try:
+        background, finished = Background(), list[object]()
+        background.start(broken(), "the broken one").addCallback(finished.append)
+    finally:
+        globalLogPublisher.removeObserver(logged.append)
+    assert finished == [None]
+    assert len(background) == 0
+    assert [event["what"] for event in logged] == ["the broken one"]
+
+
+def test_stop_cancels_and_waits_for_the_end() -> None:
+    cleaning: Deferred[None] = Deferred()
+    ended: list[str] = []
+
+    async def task() -> None:
+        try:
+            await Deferred()
+        finally:
+            await cleaning
+            ended.append("task")
+
+    background = Background()
+    background.start(task(), "task")
+    assert len(background) == 1
+    background.stop().addCallback(lambda _: ended.append("stop"))
+    assert ended == []
+    cleaning.callback(None)
+    assert ended == ["task", "stop"]
+    assert len(background) == 0
+
+
+def test_stop_with_nothing_running() -> None:
+    done: list[None] = []
+    Background().stop().addCallback(done.append)
+    assert done == [None]
