@@ -21,6 +21,7 @@ from mailframe.runtime.aio import result_of
 
 @implementer(IProtocolFactory)
 class _Door:
+    noisy = False  # what listens where is in the line `mailframe ready`
     behind: IProtocolFactory | None = None
 
     def doStart(self) -> None:
@@ -85,6 +86,11 @@ class Doors:
     def addresses(self) -> dict[str, str]:
         """Where each listener really is: ``127.0.0.1:2525``, or the path of a socket."""
         return {name: _text(opened.port.getHost()) for name, opened in self._open.items()}
+
+    def tcp_addresses(self) -> list[tuple[str, int]]:
+        """Host and port of every TCP listener."""
+        hosts: list[Any] = [opened.port.getHost() for opened in self._open.values()]
+        return [(at.host, at.port) for at in hosts if hasattr(at, "host")]
 
     async def _listen(self, endpoint: str) -> _Open:
         door = _Door()

@@ -37,6 +37,10 @@ class RatePolicy:
         self._most = most
         self._sent: OrderedDict[str, dict[int, int]] = OrderedDict()
 
+    def allow(self, per_hour: int) -> None:
+        """Another limit from now on; what was sent still counts."""
+        self._per_hour = per_hour
+
     def mail(self, session: Session, envelope: Envelope) -> Verdict:
         if session.account is None or not self._per_hour:
             return None

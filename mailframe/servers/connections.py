@@ -14,6 +14,11 @@ class ConnectionCounter:
         self._open: Counter[str] = Counter()
         self._count = 0
 
+    def allow(self, total: int, per_address: int) -> None:
+        """Other limits from now on; connections that are open stay."""
+        self._total = total
+        self._per_address = per_address
+
     def enter(self, address: str) -> bool:
         """Count a new connection in; False when it is one too many (then do not ``leave``)."""
         if self._total and self._count >= self._total:

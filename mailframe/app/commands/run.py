@@ -17,7 +17,6 @@ def run(ctx: click.Context) -> None:
 
     The same server as: twistd -n mailframe --config FILE
     """
-    config = configuration(ctx)
     from mailframe.app.run import serve
 
-    sys.exit(serve(config))
+    sys.exit(serve(lambda: configuration(ctx)))

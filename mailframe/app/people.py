@@ -1,0 +1,110 @@
+"""People: who the users are, and where their mail is kept.
+
+Three sources, of which one is used: the built-in directory (with ``file:`` users beside it),
+a realm that ``[realm] class`` names, and everybody (``mailframe dev``). Each yields the same
+four parts, and the rest of the wiring does not know which one it was.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.portal import IRealm
+
+from mailframe.accounts.checkers import make_checker
+from mailframe.accounts.custom import load_realm, parts_of_realm
+from mailframe.accounts.dev import DevChecker, DevRealm, DevResolver
+from mailframe.accounts.directory import Directory
+from mailframe.accounts.directory_checker import DirectoryChecker
+from mailframe.accounts.file_checker import FileChecker
+from mailframe.accounts.passwords import Passwords
+from mailframe.accounts.realm import DirectoryRealm
+from mailframe.accounts.resolver import DirectoryResolver
+from mailframe.app.config import Config
+from mailframe.app.stores import Stores
+from mailframe.core.address import Address
+from mailframe.interfaces import IMailStore, IRecipientResolver
+from mailframe.mailbox.quota import Quota
+from mailframe.runtime.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    realm: IRealm
+    checkers: Sequence[ICredentialsChecker]
+    resolver: IRecipientResolver
+    store: IMailStore
+    secret: bytes
+    """32 octets that outlive the process, for ``Authenticator``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What it takes to find out about people."""
+
+    directory: Directory
+    passwords: Passwords
+    disk_workers: Workers
+    stores: Stores
+
+
+async def people(config: Config, desk: Desk) -> People:
+    """Raises RealmError when the configured realm or a checker cannot be made."""
+    if config.realm.class_:
+        return await _of_custom_realm(config, desk)
+    return await _of_directory(config, desk)
+
+
+async def _of_directory(config: Config, desk: Desk) -> People:
+    checkers = _checkers(config, desk)
+    files = [checker for checker in checkers if isinstance(checker, FileChecker)]
+
+    async def exists(account: str) -> bool:
+        if await desk.directory.user(account) is not None:
+            return True
+        return any([account in await file.accounts() for file in files])
+
+    async def quota(account: str) -> Quota:
+        own = await desk.directory.quota(account)
+        return Quota(
+            own.octets or config.directory.quota, own.messages or config.directory.quota_messages
+        )
+
+    store = desk.stores.maildirs(exists=exists, quota=quota)
+    resolver = DirectoryResolver(
+        desk.directory,
+        files,
+        hostname=config.hostname,
+        postmaster=Address.parse(config.postmaster) if config.postmaster else None,
+        separator=config.directory.separator,
+    )
+    realm = DirectoryRealm(desk.directory, store.mailbox, resolver, files=files)
+    return People(realm, checkers, resolver, store, await desk.directory.secret())
+
+
+async def _of_custom_realm(config: Config, desk: Desk) -> People:
+    parts = parts_of_realm(load_realm(config.realm.class_), desk.disk_workers)
+    checkers = (
+        [parts.realm] if ICredentialsChecker.providedBy(parts.realm) else _checkers(config, desk)
+    )
+    store = parts.store if parts.store is not None else desk.stores.maildirs()
+    return People(parts.realm, checkers, parts.resolver, store, await desk.directory.secret())
+
+
+def people_of_dev(desk: Desk) -> People:
+    """Everybody, with the password ``dev``."""
+    store = desk.stores.maildirs()
+    secret = secrets.token_bytes(32)
+    return People(DevRealm(store.mailbox), [DevChecker()], DevResolver(), store, secret)
+
+
+def _checkers(config: Config, desk: Desk) -> list[ICredentialsChecker]:
+    of_directory = DirectoryChecker(desk.directory, desk.passwords)
+
+    def of_file(path: str) -> FileChecker:
+        return FileChecker(path, desk.passwords, desk.disk_workers)
+
+    return [make_checker(text, of_directory, of_file) for text in config.auth.checkers]

@@ -1,0 +1,85 @@
+"""Running the server in the foreground: ``mailframe run`` and ``mailframe dev``.
+
+The same service as under ``twistd -n mailframe``, with the log on standard output and without
+twistd's pid file. This module installs the reactor; nothing below ``app`` imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+
+from mailframe.app.config import Config
+from mailframe.app.config_dev import dev_config
+from mailframe.app.service import MailService
+from mailframe.app.wiring import House
+from mailframe.mailbox.tree import inboxes
+from mailframe.web.inbox import InboxSite
+
+if TYPE_CHECKING:
+    from mailframe.app.commands.dev import DevOptions
+
+
+def serve(load: Callable[[], Config]) -> int:
+    """Run until stopped. Returns the exit status. Raises ConfigError."""
+    from twisted.internet import reactor
+
+    service = MailService(load, reactor)
+    return _run(service, load().log.level)
+
+
+def serve_dev(options: DevOptions) -> int:
+    """Run ``mailframe dev``; the ports in use are printed one a line."""
+    from twisted.internet import reactor
+
+    config = dev_config(options.base, smtp=options.smtp, pop3=options.pop3)
+
+    def web(house: House) -> Mapping[str, tuple[str, IProtocolFactory]]:
+        return {"web": (f"tcp:{options.web}:interface=127.0.0.1", inbox_site(house, options.base))}
+
+    service = MailService(lambda: config, reactor, dev=True, extra=web, on_ready=_print_ports)
+    return _run(service, config.log.level)
+
+
+def inbox_site(house: House, base: str) -> InboxSite:
+    store = house.stores.store
+    return InboxSite(
+        house.events,
+        lambda: house.disk_workers.run(lambda: [name for name, _ in inboxes(base, house.disk)]),
+        store.mailbox,
+        clock=house.reactor,
+        workers=house.content_workers,
+    )
+
+
+def _print_ports(addresses: Mapping[str, str]) -> None:
+    for name, address in addresses.items():
+        print(f"{name} {address}", flush=True)
+
+
+def _run(service: MailService, level: str) -> int:
+    from twisted.internet import reactor
+
+    begin_log(level)
+    service.privilegedStartService()
+    service.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()
+    sys.stdout.flush()
+    return service.exit_status
+
+
+def begin_log(level: str) -> None:
+    predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
+    observer = FilteringLogObserver(textFileLogObserver(sys.stdout), [predicate])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

@@ -1,0 +1,95 @@
+"""Ways out: the couriers, and the router in front of them.
+
+The queue keeps this one object as its router; a reload gives it new routes to follow, and
+mail that is already queued follows them at its next attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from zope.interface import implementer
+
+from mailframe.app.config import Config
+from mailframe.core.envelope import Recipient
+from mailframe.core.routing import Route
+from mailframe.delivery.attempt import Sender
+from mailframe.delivery.dialler import Dialler
+from mailframe.delivery.hop import HopCourier
+from mailframe.delivery.hosts import Timeouts
+from mailframe.delivery.local import LocalCourier
+from mailframe.delivery.mx import MxCourier
+from mailframe.delivery.pipe import PipeCourier
+from mailframe.delivery.router import Router
+from mailframe.delivery.targets import MxTargets
+from mailframe.interfaces import ICourier, IMailStore, IResolver, IRouter, ITlsContexts, IWorkers
+
+
+def router_of(config: Config) -> Router:
+    return Router(config.routes, smarthost_of(config))
+
+
+def smarthost_of(config: Config) -> str | None:
+    """The URL with the password in it, wherever the configuration keeps that."""
+    url, secret = config.relay.smarthost, config.relay.smarthost_password
+    if not url or secret is None:
+        return url or None
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    return parts._replace(netloc=f"{user}:{quote(secret.value, safe='')}@{host}").geturl()
+
+
+@implementer(IRouter)
+class Ways:
+    """``couriers`` is what the queue is given; it is changed in place."""
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        *,
+        resolver: IResolver,
+        tls: ITlsContexts,
+        store: IMailStore,
+        workers: IWorkers,
+        random: Random,
+        listens_on: Callable[[str, int], bool],
+    ) -> None:
+        self._reactor = reactor
+        self._router = router_of(config)
+        hostname = config.hostname
+        dialler = Dialler(
+            reactor, tls, hostname, workers=workers, random=random, timeouts=Timeouts()
+        )
+        self._sender = Sender(dialler, workers=workers)
+        targets = MxTargets(
+            resolver, random, port=config.relay.port, own_names=[hostname], listens_on=listens_on
+        )
+        built_in: list[ICourier] = [
+            LocalCourier(store, hostname, workers=workers),
+            MxCourier(self._sender, targets),
+            PipeCourier(reactor, hostname),
+            *(
+                HopCourier(name, self._sender, resolver, next_hops=self._next_hops)
+                for name in ("smtp", "lmtp")
+            ),
+        ]
+        self.couriers: dict[str, ICourier] = {courier.name: courier for courier in built_in}
+
+    def route(self, recipient: Recipient) -> Route:
+        return self._router.route(recipient)
+
+    def follow(self, config: Config) -> None:
+        """New routes from now on."""
+        self._router = router_of(config)
+
+    def close(self) -> None:
+        """Say goodbye on connections that were kept open."""
+        self._sender.close()
+
+    def _next_hops(self) -> Any:
+        return self._router.next_hops()

@@ -1,0 +1,284 @@
+"""Wiring: every part is built here and connected here, top to bottom.
+
+``House`` is what lives as long as the process and owns state on disk. ``furnish`` opens it.
+``front`` makes what each listener serves and what a reload may replace: who may log in, what
+is refused, how much is too much. Reading the three is reading the whole server.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+from collections.abc import Mapping
+from random import SystemRandom
+from typing import Any
+
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from mailframe.accounts.authenticator import Authenticator
+from mailframe.accounts.directory import Directory
+from mailframe.accounts.passwords import Passwords
+from mailframe.accounts.pop_before_smtp import RecentFetches
+from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
+from mailframe.accounts.throttle import LoginThrottle
+from mailframe.app.config import Config
+from mailframe.app.config_schema import Listen
+from mailframe.app.doors import Doors
+from mailframe.app.own_addresses import OwnAddresses
+from mailframe.app.people import Desk, People, people, people_of_dev
+from mailframe.app.stores import Stores
+from mailframe.app.ways import Ways
+from mailframe.core.ids import IdSource
+from mailframe.core.session import Role
+from mailframe.dns.resolver import DnsResolver
+from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
+from mailframe.journal.journal import Journal
+from mailframe.mailbox.events import MailboxEvents
+from mailframe.mailbox.store import MaildirStore
+from mailframe.policy.order import build_policies
+from mailframe.policy.rate import RatePolicy
+from mailframe.policy.relay import RelayPermission
+from mailframe.policy.submission import SubmissionPolicy
+from mailframe.queue.scheduler import Queue
+from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
+from mailframe.queue.spool import Spool
+from mailframe.runtime.database import Database
+from mailframe.runtime.disk import Disk
+from mailframe.runtime.workers import Workers
+from mailframe.servers.connections import ConnectionCounter
+from mailframe.servers.pop3 import Pop3Factory, Pop3Limits
+from mailframe.servers.smtp import SmtpFactory, SmtpLimits
+from mailframe.tls.certificates import CertificateDirectory, CertificateFiles
+from mailframe.tls.contexts import TlsContexts
+
+BACKLOG = 10_000
+"""Calls that wait for a thread of a pool; further ones are refused with 451."""
+
+Server = SmtpFactory | Pop3Factory
+_nonce = functools.partial(secrets.token_urlsafe, 24)
+
+
+class House:
+    """Everything that outlives a reload. Built with nothing opened; see ``furnish``."""
+
+    def __init__(self, config: Config, reactor: Any, doors: Doors) -> None:
+        self.reactor = reactor
+        base = functools.partial(os.path.join, config.base)
+        self.ids = IdSource(reactor.seconds, secrets.randbelow(1024))
+        self.random = SystemRandom()
+        self.disk = Disk()
+
+        # Threads: what blocks runs here, never on the reactor's.
+        self.disk_workers = Workers("disk", 16, BACKLOG, reactor)
+        self.password_workers = Workers("password", 2, BACKLOG, reactor)
+        self.content_workers = Workers("content", 2, BACKLOG, reactor)
+
+        # State on disk.
+        self.spool_file = Database(base("queue", "spool.db"), QUEUE_SCHEMA, reactor)
+        self.directory_file = Database(base("directory.db"), DIRECTORY_SCHEMA, reactor)
+        self.journal_file = Database(base("journal.db"), JOURNAL_SCHEMA, reactor, durable=False)
+        self.journal = Journal(self.journal_file, reactor, config.journal.keep)
+        self.spool = Spool(
+            self.spool_file,
+            base("queue", "bodies"),
+            self.disk,
+            workers=self.disk_workers,
+            clock=reactor,
+        )
+        self.events = MailboxEvents()
+        self.stores = Stores(
+            lambda exists, quota: MaildirStore(
+                config.base,
+                self.disk,
+                self.disk_workers,
+                events=self.events,
+                clock=reactor,
+                hostname=config.hostname,
+                exists=exists,
+                quota=quota,
+            )
+        )
+        self.desk = Desk(
+            Directory(self.directory_file, secrets.token_bytes),
+            Passwords(self.password_workers, reactor, secrets.token_bytes(32)),
+            self.disk_workers,
+            self.stores,
+        )
+
+        # What is remembered of clients.
+        self.throttle = LoginThrottle(
+            reactor,
+            per_address=config.auth.failures_per_ip,
+            per_account=config.auth.failures_per_account,
+            window=config.auth.failure_window,
+        )
+        self.recent = RecentFetches(reactor, window=config.auth.pop_before_smtp_window)
+        self.rate = RatePolicy(config.limits.messages_per_hour_per_user, reactor)
+        self.connections = ConnectionCounter(
+            config.limits.connections, config.limits.connections_per_ip
+        )
+
+        # The network.
+        self.tls = tls_of(config, self.disk_workers, reactor)
+        self.resolver = DnsResolver(
+            reactor, dns_servers(config), self.random, timeouts=config.dns.timeouts
+        )
+        self.listens_on = OwnAddresses(doors.tcp_addresses)
+        self.queue: Queue | None = None
+        self.ways: Ways | None = None
+
+    def open(self) -> None:
+        """Open files and start threads; blocks. Raises OSError, sqlite3.Error and
+        CertificateError."""
+        for database in (self.spool_file, self.directory_file, self.journal_file):
+            self.disk.make_directories(os.path.dirname(database.path))
+            database.open()
+        for workers in (self.disk_workers, self.password_workers, self.content_workers):
+            workers.start()
+        self.tls.load()
+        self.tls.start()
+        self.journal.start()
+
+    async def close(self) -> None:
+        """The other way round; what was begun is written."""
+        if self.queue is not None:
+            await self.queue.stop()
+        if self.ways is not None:
+            self.ways.close()
+        await self.spool.stop()
+        self.tls.stop()
+        await self.journal.stop()
+        for workers in (self.content_workers, self.password_workers, self.disk_workers):
+            workers.stop()
+        for database in (self.spool_file, self.directory_file, self.journal_file):
+            database.close()
+
+
+async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
+    """Find out who the users are and give the queue its ways out."""
+    everybody = people_of_dev(house.desk) if dev else await people(config, house.desk)
+    house.ways = Ways(
+        config,
+        house.reactor,
+        resolver=house.resolver,
+        tls=house.tls,
+        store=everybody.store,
+        workers=house.content_workers,
+        random=house.random,
+        listens_on=house.listens_on,
+    )
+    house.queue = Queue(
+        house.spool,
+        house.ways,
+        house.ways.couriers,
+        resolver=everybody.resolver,
+        journal=house.journal,
+        ids=house.ids,
+        clock=house.reactor,
+        random=house.random.random,
+        hostname=config.hostname,
+        retry=config.queue.retry,
+        expire=config.queue.expire,
+        warn_after=config.queue.warn_after,
+        concurrency=config.queue.concurrency,
+        concurrency_per_destination=config.queue.concurrency_per_destination,
+    )
+    return everybody
+
+
+def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
+    """One server for each ``[listen.NAME]``."""
+    authenticator = Authenticator(
+        everybody.realm, everybody.checkers, house.throttle, secret=everybody.secret
+    )
+    recent = house.recent if config.auth.pop_before_smtp else None
+    policies = build_policies(
+        config.policy.order,
+        {"rate": house.rate},
+        always=[SubmissionPolicy(config.hostname, house.reactor, house.ids)],
+    )
+    smtp = functools.partial(
+        SmtpFactory,
+        config.hostname,
+        spool=house.spool,
+        resolver=everybody.resolver,
+        permission=RelayPermission(config.relay.networks, recent),
+        policies=policies,
+        authenticator=authenticator,
+        store=everybody.store,
+        journal=house.journal,
+        ids=house.ids,
+        connections=house.connections,
+        clock=house.reactor,
+        limits=smtp_limits(config),
+    )
+    pop3 = functools.partial(
+        Pop3Factory,
+        config.hostname,
+        authenticator=authenticator,
+        journal=house.journal,
+        ids=house.ids,
+        nonces=_nonce,
+        clock=house.reactor,
+        connections=house.connections,
+        recent=recent,
+        limits=Pop3Limits(
+            idle=config.limits.pop3_idle_timeout,
+            errors=config.limits.errors_per_session,
+            allow_plaintext=config.auth.allow_plaintext,
+        ),
+    )
+
+    def serve(name: str, listen: Listen) -> Server:
+        tls = house.tls if config.tls_mode(listen) == "starttls" else None
+        if listen.protocol is Role.POP3:
+            return pop3(listener=name, tls=tls)
+        return smtp(role=listen.protocol, listener=name, tls=tls)
+
+    return {name: serve(name, listen) for name, listen in config.listen.items()}
+
+
+def behind_tls(
+    house: House, config: Config, servers: Mapping[str, Server]
+) -> dict[str, IProtocolFactory]:
+    """The servers as the doors need them: wrapped where TLS begins with the connection."""
+    return {
+        name: TLSMemoryBIOFactory(house.tls.server(), False, server, house.reactor)
+        if config.tls_mode(config.listen[name]) == "implicit"
+        else server
+        for name, server in servers.items()
+    }
+
+
+def smtp_limits(config: Config) -> SmtpLimits:
+    limits = config.limits
+    return SmtpLimits(
+        message_size=limits.message_size,
+        header_size=limits.header_size,
+        recipients=limits.recipients_per_message,
+        received_hops=limits.hops,
+        errors=limits.errors_per_session,
+        command_idle=limits.idle_timeout,
+        data_idle=limits.data_timeout,
+        session_time=limits.session_timeout,
+        greet_delay=limits.greet_delay,
+        tarpit=limits.tarpit,
+        allow_plaintext=config.auth.allow_plaintext,
+    )
+
+
+def tls_of(config: Config, workers: Workers, reactor: Any) -> TlsContexts:
+    source: CertificateFiles | CertificateDirectory | None = None
+    if config.tls.certificate:
+        source = CertificateFiles(config.tls.certificate, config.tls.key)
+    elif config.tls.directory:
+        source = CertificateDirectory(config.tls.directory, config.hostname)
+    return TlsContexts(source, workers, reactor)
+
+
+def dns_servers(config: Config) -> list[tuple[str, int]] | None:
+    """None: the system's."""
+    pairs = [server.rpartition(":") for server in config.dns.servers]
+    return [(host.strip("[]"), int(port)) for host, _, port in pairs] or None
