@@ -75,9 +75,7 @@ class Pop3Connection(Protocol):
             local_ip=getattr(host, "host", ""),
         )
         if not self._house.entered(self):
-            self._closing = self._lost = True
-            self.transport.write(_TOO_MANY)
-            self.transport.loseConnection()
+            self._turn_away()
             return
         if ITCPTransport.providedBy(self.transport):
             # Otherwise a reply to a client that waits for each may wait for the client's ACK.
@@ -117,11 +115,11 @@ class Pop3Connection(Protocol):
         """Nothing to do: a failing write is followed by ``connectionLost``."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._cancel_timer()
         if self._lost:  # it was turned away at the door
             return
         self._lost = self._closing = True
         self._reason = self._reason or reason.getErrorMessage()
-        self._cancel_timer()
         busy = self._busy
         self._wake_up(Failure(PeerGone()))
         if not busy:  # otherwise when that is served
@@ -186,6 +184,14 @@ class Pop3Connection(Protocol):
         self.transport.abortConnection()
 
     # Drawing events
+
+    def _turn_away(self) -> None:
+        self._closing = self._lost = True
+        self.transport.write(_TOO_MANY)
+        self.transport.loseConnection()
+        # With implicit TLS that waits for a handshake which may never come.
+        linger = self._house.limits.linger
+        self._timer = self._clock.callLater(linger, self.transport.abortConnection)
 
     def _greet(self, facts: TlsFacts | None) -> None:
         self._conversation = Conversation(self._house, self.session, self, facts)

@@ -479,6 +479,8 @@ def test_too_many_connections():
     assert second.greeting.startswith(b"-ERR [SYS/TEMP]")
     assert second.closed
     assert second.say("USER ann") == b""
+    house.clock.advance(16)
+    assert second.transport.aborted
     second.hang_up()
     first.hang_up()
     assert len(house.factory.connections) == 0
