@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 T = TypeVar("T")
+_MEASURED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,13 @@ def show(
         for item in items:
             click.echo(json.dumps(as_object(item), ensure_ascii=False))
         return
-    rows = [[printable(column.cell(item)) for column in columns] for item in items]
-    if sys.stdout.isatty():
-        _table(rows, columns)
+    rows = ([printable(column.cell(item)) for column in columns] for item in items)
+    # Widths come from the first rows, so that a list of any length begins at once.
+    first = list(itertools.islice(rows, _MEASURED))
+    if sys.stdout.isatty() and len(first) < _MEASURED:
+        _table(first, columns)
     else:
-        _plain(rows, columns)
+        _plain(first, rows, columns)
 
 
 def printable(text: str) -> str:
@@ -65,10 +69,12 @@ def _table(rows: list[list[str]], columns: Sequence[Column[Any]]) -> None:
     Console().print(table)
 
 
-def _plain(rows: list[list[str]], columns: Sequence[Column[Any]]) -> None:
-    lines = [[column.title for column in columns], *rows]
+def _plain(
+    first: list[list[str]], rest: Iterable[list[str]], columns: Sequence[Column[Any]]
+) -> None:
+    lines = [[column.title for column in columns], *first]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
-    for line in lines:
+    for line in itertools.chain(lines, rest):
         cells = [
             cell.rjust(width) if column.right else cell.ljust(width)
             for cell, width, column in zip(line, widths, columns, strict=True)

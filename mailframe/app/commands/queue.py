@@ -103,13 +103,17 @@ def list_(
         )
 
 
-def _verb(name: str, done: str, help_text: str, destroys: bool) -> Callable[[F], click.Command]:
-    """A verb that changes what is selected; with nothing selected it must be said: --all."""
+def _verb(
+    name: str, done: str, help_text: str, *, destroys: bool = False, needs_all: bool = True
+) -> Callable[[F], click.Command]:
+    """A verb that changes what is selected.
+
+    ``destroys``: ask first. ``needs_all``: with nothing selected, --all must be said."""
 
     def make(change: F) -> click.Command:
         def run(ctx: click.Context, every: bool, yes: bool, **selected: Any) -> None:
             selection = _selection(**selected)
-            if not every and not any(selected.values()):
+            if needs_all and not every and not any(selected.values()):
                 raise click.UsageError("say which messages: ids, --to, --from, --domain or --all")
             if destroys:
                 with spool(ctx) as (opened, _):
@@ -133,21 +137,21 @@ def _verb(name: str, done: str, help_text: str, destroys: bool) -> Callable[[F],
     return make
 
 
-@_verb("flush", "due now:", "Try again now. Held messages stay held.", destroys=False)
+@_verb("flush", "due now:", "Try again now. Held messages stay held.", needs_all=False)
 def flush(opened: Database, selection: Selection) -> list[str]:
     from mailframe.queue import admin
 
     return admin.flush(opened, selection, time.time())
 
 
-@_verb("hold", "held", "Do not try again until released.", destroys=False)
+@_verb("hold", "held", "Do not try again until released.")
 def hold(opened: Database, selection: Selection) -> list[str]:
     from mailframe.queue import admin
 
     return admin.hold(opened, selection, time.time())
 
 
-@_verb("release", "released", "Undo hold; due at once.", destroys=False)
+@_verb("release", "released", "Undo hold; due at once.")
 def release(opened: Database, selection: Selection) -> list[str]:
     from mailframe.queue import admin
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -125,3 +125,27 @@ def new_password(from_stdin: bool, generate: bool) -> tuple[str, bool]:
     if not sys.stdin.isatty():
         raise click.UsageError("no terminal to ask for a password: use --stdin or --generate")
     return click.prompt("Password", hide_input=True, confirmation_prompt=True), False
+
+
+def with_reactor(work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """Run the reactor until ``work(reactor)`` is done; once a process. For look-ups."""
+    from twisted.internet import reactor
+    from twisted.python.failure import Failure
+
+    from mailframe.runtime.aio import as_deferred
+
+    clock: Any = reactor
+    results: list[Any] = []
+
+    def finished(result: Any) -> None:
+        results.append(result)
+        clock.stop()
+
+    clock.callWhenRunning(lambda: as_deferred(work(clock)).addBoth(finished))
+    clock.run()
+    if not results:
+        raise KeyboardInterrupt
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    answer: T = results[0]
+    return answer

@@ -1,0 +1,66 @@
+"""The parts of the server that answer questions, built without the server.
+
+For ``route`` and ``check``: they ask the same resolver and router that the server would, over
+the same files, and send no mail.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import Any
+
+from mailframe.accounts.directory import Directory
+from mailframe.accounts.passwords import Passwords
+from mailframe.accounts.schema import MIGRATIONS
+from mailframe.app.commands.shared import database, path_in_base
+from mailframe.app.config import Config
+from mailframe.app.people import Desk, people
+from mailframe.app.stores import Stores
+from mailframe.app.ways import router_of
+from mailframe.app.wiring import dns_servers
+from mailframe.dns.resolver import DnsResolver
+from mailframe.interfaces import IRecipientResolver, IResolver, IRouter
+from mailframe.mailbox.events import MailboxEvents
+from mailframe.mailbox.store import MaildirStore
+from mailframe.runtime.disk import Disk
+from mailframe.runtime.workers import InlineWorkers
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    recipients: IRecipientResolver
+    router: IRouter
+    dns: IResolver
+
+
+@asynccontextmanager
+async def inquiry(config: Config, reactor: Any) -> AsyncIterator[Inquiry]:
+    """Raises RealmError and ValueError as the start of the server would."""
+    workers: Any = InlineWorkers()
+    with database(path_in_base(config, "directory.db"), MIGRATIONS) as opened:
+        desk = Desk(
+            Directory(opened, secrets.token_bytes),
+            Passwords(workers, reactor, secrets.token_bytes(32)),
+            workers,
+            Stores(
+                lambda exists, quota: MaildirStore(
+                    config.base,
+                    Disk(),
+                    workers,
+                    events=MailboxEvents(),
+                    clock=reactor,
+                    hostname=config.hostname,
+                    exists=exists,
+                    quota=quota,
+                )
+            ),
+        )
+        everybody = await people(config, desk)
+        dns = DnsResolver(
+            reactor, dns_servers(config), SystemRandom(), timeouts=config.dns.timeouts
+        )
+        yield Inquiry(everybody.resolver, router_of(config), dns)
