@@ -18,11 +18,10 @@ SCRIPTS = sorted((SUITES / "03-smtp" / "james-mpt").glob("*.test"))
 if not SCRIPTS:
     pytest.skip("the James scripts are not here (set MAILFRAME_SUITES)", allow_module_level=True)
 
-# Their answers where ours differ on purpose. They let AUTH come before EHLO, answer 501
-# where the state is wrong, and give up the session when something follows STARTTLS, which
-# we throw away.
+# Their answers where ours differ on purpose. They answer 501 where the state is wrong, and
+# give up the session when something follows STARTTLS, which we throw away. They also let
+# AUTH come before EHLO: ``authplain`` is played below in the order that the RFC asks for.
 OTHERWISE = {
-    "authplain": {"334": "503", "235": "503"},
     "starttls_session_fixation": {"501": "503"},
     "starttls_with_injection": {"451": "220"},
 }
@@ -50,24 +49,20 @@ def wanted(script: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in SCRIPTS if p.stem != "authplain"], ids=lambda path: path.stem
+)
 def test_script(path: Path) -> None:
     lines = path.read_text().splitlines()
     peer = world().connect()
     said = peer.read()
-    in_relay = False
     for line in lines:
         if line.startswith("C:"):
             text = line[3:].replace("\\r\\n", "\r\n")
             ended = "" if text.endswith("\r\n") else "\r\n"
             said += peer.ask(f"{text}{ended}".encode())
-        in_relay = in_relay or "rcpt to:<matthieu@yopmail.com>" in line
     expected = [OTHERWISE.get(path.stem, {}).get(code, code) for code in wanted(lines)]
-    got = codes(said)
-    if path.stem == "authplain":
-        assert got[:2] == ["220", "503"]
-        return
-    assert got == expected
+    assert codes(said) == expected
 
 
 def test_auth_login_after_ehlo() -> None:

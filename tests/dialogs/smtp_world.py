@@ -15,14 +15,13 @@ from functools import cache
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from OpenSSL import crypto
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import ISSLTransport
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, ISSLTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -234,11 +233,11 @@ class ListJournal:
 
 
 @cache
-def certificate() -> tuple[crypto.X509, crypto.PKey]:
+def server_context() -> SSL.Context:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mx.local.test")])
     start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -248,35 +247,24 @@ def certificate() -> tuple[crypto.X509, crypto.PKey]:
         .not_valid_after(start + datetime.timedelta(days=36500))
         .sign(key, hashes.SHA256())
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    private = crypto.load_privatekey(crypto.FILETYPE_PEM, pem)
-    return crypto.X509.from_cryptography(made), private
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.use_certificate(certificate)
+    context.use_privatekey(key)
+    return context
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class TlsCreator:
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        return SSL.Connection(server_context(), None)
 
 
 @implementer(ITlsContexts)
-class TestContexts:
-    __test__ = False
+class MemoryContexts:
     can_serve = True
 
-    def server(self) -> Any:
-        public, private = certificate()
-        options = CertificateOptions(privateKey=private, certificate=public)
-
-        class Creator:
-            def serverConnectionForTLS(self, protocol: Any) -> Any:
-                from OpenSSL.SSL import Connection
-
-                return Connection(options.getContext(), None)
-
-        from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-
-        creator = Creator()
-        directlyProvides(creator, IOpenSSLServerConnectionCreator)
-        return creator
+    def server(self) -> TlsCreator:
+        return TlsCreator()
 
     def client(self, host: str, verify: bool) -> Any:
         raise NotImplementedError
@@ -437,7 +425,7 @@ class World:
             store=self.store,
             journal=self.journal,
             ids=IdSource(self.clock.seconds, 1),
-            tls=TestContexts() if self.tls else None,
+            tls=MemoryContexts() if self.tls else None,
             connections=self.connections,
             clock=self.clock,
             limits=self.limits,
