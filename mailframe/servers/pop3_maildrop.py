@@ -11,7 +11,7 @@ from mailframe.runtime.aio import result_of
 
 
 class OpenMaildrop:
-    """Made by ``open``. Whoever has it calls ``release``, as often as it likes."""
+    """Made by ``open``. Whoever holds it calls ``release``, once, and lets go of it."""
 
     log = Logger()
 
@@ -26,7 +26,6 @@ class OpenMaildrop:
         self.removed = 0
         self._account = account
         self._mailbox = mailbox
-        self._released = False
 
     @classmethod
     async def open(cls, account: IMailAccount) -> OpenMaildrop:
@@ -57,10 +56,7 @@ class OpenMaildrop:
         return len(left)
 
     async def release(self) -> None:
-        """Unlock and log the avatar out, once."""
-        if self._released:
-            return
-        self._released = True
+        """Unlock and log the avatar out."""
         try:
             await self._mailbox.unlock()
         except Exception:  # noqa: BLE001 - the avatar has to be logged out all the same

@@ -143,12 +143,12 @@ class Authenticator:
 
     def login(self, credentials: Any, session: Session) -> Deferred[Account]:
         if self.waiting is None:
-            return self._check(credentials)
+            return self._check(credentials, session)
         gate: Deferred[None] = Deferred()
         self.waiting.append(gate)
-        return gate.addCallback(lambda _: self._check(credentials))
+        return gate.addCallback(lambda _: self._check(credentials, session))
 
-    def _check(self, credentials: Any) -> Deferred[Account]:
+    def _check(self, credentials: Any, session: Session) -> Deferred[Account]:
         try:
             self.store.stumble("login")
         except Exception as error:
@@ -163,6 +163,7 @@ class Authenticator:
         if not right:
             return fail(LoginFailed("test"))
         self.store.logins += 1
+        session.account = Account.name
         return succeed(Account(self.store))
 
     def scram_verifier(self, login: str, session: Session) -> Deferred[ScramVerifier]:

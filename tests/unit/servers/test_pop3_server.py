@@ -187,6 +187,7 @@ def test_a_mailbox_in_use():
     first, second = house.client(login=True), house.client()
     second.say("USER ann")
     assert second.say("PASS secret").startswith(b"-ERR [IN-USE]")
+    assert second.protocol.session.account is None
     first.say("QUIT")
     second.say("USER ann")
     assert second.say("PASS secret").startswith(b"+OK")
