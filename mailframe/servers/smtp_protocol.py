@@ -275,20 +275,17 @@ class SmtpProtocol(Protocol):
     def _write(self, data: bytes) -> None:
         try:
             waited = self._session.write(data)
-        except Exception as error:  # noqa: BLE001 - told as a reply, and logged if it is a bug
-            self._engine.fail_body(self._session.write_failed(error))
+        except Exception:  # noqa: BLE001 - told as a reply, and logged if it is a bug
+            self._write_broke(Failure())
             return
         if waited is not None:
             self._run_deferred(waited.addErrback(self._write_broke), lambda _: None)
 
-    def _write_broke(self, failure: Failure) -> None:
-        failure.trap(Exception)
+    def _write_broke(self, failure: Failure) -> Failure | None:
         if failure.check(CancelledError):
-            failure.raiseException()
-        try:
-            failure.raiseException()
-        except Exception as error:  # noqa: BLE001 - as above
-            self._engine.fail_body(self._session.write_failed(error))
+            return failure
+        self._engine.fail_body(self._session.write_failed(failure))
+        return None
 
     # --- waiting ------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure as ExceptionFailure
 
 from mailframe.core import status
 from mailframe.core.envelope import Envelope
@@ -249,11 +250,20 @@ class SmtpSession:
             # RFC 5321 section 6.3
             raise Refusal(_LOOP, "received_hops")
 
-    def write_failed(self, error: BaseException) -> Reply:
+    def write_failed(self, failure: ExceptionFailure) -> Reply:
         """Why ``write`` did not work, as the reply at the end of the message."""
-        if isinstance(error, Refusal | Failure):
+        error = failure.value
+        if isinstance(error, Refusal):
+            self._current().spoilt_by = error.rule
             return error.reply
-        self.log.failure("writing a message failed", session_id=self.session.id)
+        self._current().spoilt_by = "spool"
+        if isinstance(error, Failure):
+            return error.reply
+        self.log.failure(
+            "writing a message failed in session {session_id}",
+            failure,
+            session_id=self.session.id,
+        )
         return INTERNAL_ERROR
 
     async def _body_failed(self, event: ev.BodyFailed) -> Reply:
@@ -261,7 +271,7 @@ class SmtpSession:
         self._journal_refusal(
             "data",
             event.reply,
-            "message",
+            transaction.spoilt_by,
             reverse_path=_path(transaction.envelope),
             forward_path=_paths(transaction.envelope),
         )

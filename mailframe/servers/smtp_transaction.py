@@ -38,6 +38,8 @@ class Transaction:
         self.header = HeaderCollector(header_limit)
         self.incoming: IIncoming | None = None
         self.queue_id = ""
+        self.spoilt_by = "protocol"
+        """The rule to name should the message fail before its end."""
         self._envelope = envelope
         self._seen: set[str] = set()
 

@@ -30,33 +30,33 @@ from mailframe.protocols.smtp.events import (
 from mailframe.protocols.smtp.grammar import refuse
 
 if TYPE_CHECKING:
-    from mailframe.protocols.smtp.server import SmtpServer
+    from mailframe.protocols.smtp.conversation import Conversation
 
 OK = Reply(250, status.OTHER, "Ok")
 GOODBYE = Reply(221, status.OTHER, "Bye")
 
 
-def no_keyword(server: SmtpServer) -> str | None:
+def no_keyword(server: Conversation) -> str | None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    run: Callable[[SmtpServer, bytes], Reply | Decision | None]
+    run: Callable[[Conversation, bytes], Reply | Decision | None]
     smtp: bool = True
     lmtp: bool = True
-    keyword: Callable[[SmtpServer], str | None] = no_keyword
+    keyword: Callable[[Conversation], str | None] = no_keyword
     """Its EHLO line in the engine's present state, None where it would not work."""
 
 
-def _hello(verb: str) -> Callable[[SmtpServer, bytes], Decision]:
-    def run(server: SmtpServer, argument: bytes) -> Decision:
+def _hello(verb: str) -> Callable[[Conversation, bytes], Decision]:
+    def run(server: Conversation, argument: bytes) -> Decision:
         return Hello(verb, grammar.helo_name(argument, verb))
 
     return run
 
 
-def _mail(server: SmtpServer, argument: bytes) -> Decision:
+def _mail(server: Conversation, argument: bytes) -> Decision:
     settings = server.settings
     # RFC 4954 section 6
     if settings.login_required and not server.authenticated:
@@ -68,7 +68,7 @@ def _mail(server: SmtpServer, argument: bytes) -> Decision:
     return MailFrom(envelope)
 
 
-def _rcpt(server: SmtpServer, argument: bytes) -> Decision:
+def _rcpt(server: Conversation, argument: bytes) -> Decision:
     recipient = parameters.rcpt(argument, smtputf8=server.envelope.smtputf8)
     limit = server.settings.recipients
     if limit and server.accepted >= limit:
@@ -78,7 +78,7 @@ def _rcpt(server: SmtpServer, argument: bytes) -> Decision:
     return RcptTo(recipient)
 
 
-def _data(server: SmtpServer, argument: bytes) -> Decision:
+def _data(server: Conversation, argument: bytes) -> Decision:
     grammar.no_argument(argument, "DATA")
     # RFC 3030 section 3
     if server.envelope.body is BodyType.BINARY:
@@ -86,39 +86,39 @@ def _data(server: SmtpServer, argument: bytes) -> Decision:
     return server.begin_text()
 
 
-def _bdat(server: SmtpServer, argument: bytes) -> Decision | None:
+def _bdat(server: Conversation, argument: bytes) -> Decision | None:
     return server.begin_chunk(*grammar.chunk(argument))
 
 
-def _rset(server: SmtpServer, argument: bytes) -> Reply:
+def _rset(server: Conversation, argument: bytes) -> Reply:
     grammar.no_argument(argument, "RSET")
     server.drop_transaction()
     return OK
 
 
-def _noop(server: SmtpServer, argument: bytes) -> Reply:
+def _noop(server: Conversation, argument: bytes) -> Reply:
     return OK
 
 
-def _help(server: SmtpServer, argument: bytes) -> Reply:
+def _help(server: Conversation, argument: bytes) -> Reply:
     known = ", ".join(offered(server))
     return Reply(214, status.OTHER, f"Commands: {known}\nSee RFC 5321")
 
 
-def _quit(server: SmtpServer, argument: bytes) -> Reply:
+def _quit(server: Conversation, argument: bytes) -> Reply:
     grammar.no_argument(argument, "QUIT")
     return server.hang_up(GOODBYE, "quit")
 
 
-def _verify(expand: bool) -> Callable[[SmtpServer, bytes], Decision]:
-    def run(server: SmtpServer, argument: bytes) -> Decision:
+def _verify(expand: bool) -> Callable[[Conversation, bytes], Decision]:
+    def run(server: Conversation, argument: bytes) -> Decision:
         address, text = grammar.user_or_address(argument)
         return Verify(text, address, expand)
 
     return run
 
 
-def _starttls(server: SmtpServer, argument: bytes) -> Decision:
+def _starttls(server: Conversation, argument: bytes) -> Decision:
     # RFC 3207 section 4: with parameters 501
     grammar.no_argument(argument, "STARTTLS")
     if server.encrypted:
@@ -128,7 +128,7 @@ def _starttls(server: SmtpServer, argument: bytes) -> Decision:
     return StartTls()
 
 
-def _auth(server: SmtpServer, argument: bytes) -> Decision:
+def _auth(server: Conversation, argument: bytes) -> Decision:
     name, response = grammar.mechanism(argument)
     # RFC 4954 section 4
     if server.authenticated:
@@ -152,14 +152,14 @@ def sasl_octets(line: bytes, *, initial: bool = False) -> bytes:
         raise refuse(501, status.SYNTAX_ERROR, "This is no base64") from None
 
 
-def _auth_keyword(server: SmtpServer) -> str | None:
+def _auth_keyword(server: Conversation) -> str | None:
     mechanisms = server.mechanisms()
     if not mechanisms or server.authenticated:
         return None
     return " ".join(["AUTH", *mechanisms])
 
 
-def _starttls_keyword(server: SmtpServer) -> str | None:
+def _starttls_keyword(server: Conversation) -> str | None:
     return "STARTTLS" if server.can_start_tls and not server.encrypted else None
 
 
@@ -194,12 +194,12 @@ FOREIGN = frozenset(
 )
 
 
-def _size_keyword(server: SmtpServer) -> str:
+def _size_keyword(server: Conversation) -> str:
     limit = server.settings.message_size
     return f"SIZE {limit}" if limit else "SIZE"
 
 
-def _limits_keyword(server: SmtpServer) -> str | None:
+def _limits_keyword(server: Conversation) -> str | None:
     """RFC 9422 section 4."""
     settings = server.settings
     limits = [("MAILMAX", settings.transactions), ("RCPTMAX", settings.recipients)]
@@ -207,7 +207,7 @@ def _limits_keyword(server: SmtpServer) -> str | None:
     return " ".join(["LIMITS", *words]) if words else None
 
 
-_EXTENSIONS: tuple[Callable[[SmtpServer], str | None], ...] = (
+_EXTENSIONS: tuple[Callable[[Conversation], str | None], ...] = (
     lambda server: "PIPELINING",
     _size_keyword,
     lambda server: "8BITMIME",
@@ -219,20 +219,20 @@ _EXTENSIONS: tuple[Callable[[SmtpServer], str | None], ...] = (
 )
 
 
-def keywords(server: SmtpServer) -> list[str]:
+def keywords(server: Conversation) -> list[str]:
     """The lines of the EHLO answer after its first."""
     lines = [extension(server) for extension in _EXTENSIONS]
     lines += [VERBS[name].keyword(server) for name in offered(server)]
     return [line for line in lines if line is not None]
 
 
-def offered(server: SmtpServer) -> list[str]:
+def offered(server: Conversation) -> list[str]:
     """The verbs of this role."""
     lmtp = server.settings.lmtp
     return [name for name, verb in VERBS.items() if (verb.lmtp if lmtp else verb.smtp)]
 
 
-def find(server: SmtpServer, name: str) -> Verb:
+def find(server: Conversation, name: str) -> Verb:
     """Raises RemoteProtocolError for what is no verb here."""
     verb = VERBS.get(name)
     if verb is not None and (verb.lmtp if server.settings.lmtp else verb.smtp):
