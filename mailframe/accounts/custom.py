@@ -10,13 +10,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.portal import IRealm
 
 from mailframe.accounts.errors import RealmError
 from mailframe.accounts.names import domain_key
 from mailframe.interfaces import IMailStore, IRecipientResolver, IWorkers
+
+if TYPE_CHECKING:
+    from mailframe.accounts.twisted_delivery import TwistedDelivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class RealmParts:
     resolver: IRecipientResolver
     store: IMailStore | None
     """None: local mail goes into the built-in Maildirs."""
+    checker: ICredentialsChecker | None
+    """The realm itself where it checks logins as well; None: ``[auth] checkers`` do."""
 
 
 def load_realm(name: str, options: Mapping[str, object] | None = None) -> IRealm:
@@ -64,20 +70,21 @@ def parts_of_realm(realm: IRealm, workers: IWorkers) -> RealmParts:
     Of a realm that resolves no recipients itself, ``domains`` (a collection of names), where
     it has one, says which addresses it decides about; the rest may be relayed.
     """
-    if IRecipientResolver.providedBy(realm):
-        store = cast(IMailStore, realm) if IMailStore.providedBy(realm) else None
-        return RealmParts(_accounts(realm, workers), cast(IRecipientResolver, realm), store)
     # Not before it is needed: importing Twisted Mail asks the system for its host name.
+    from mailframe.accounts.twisted_realm import TwistedMailRealm
+
+    store = cast(IMailStore, realm) if IMailStore.providedBy(realm) else None
+    if IRecipientResolver.providedBy(realm):
+        resolver = cast(IRecipientResolver, realm)
+    else:
+        resolver = delivery = _delivery(realm)
+        store = store or delivery
+    checker = cast(ICredentialsChecker, realm) if ICredentialsChecker.providedBy(realm) else None
+    return RealmParts(TwistedMailRealm(realm, workers), resolver, store, checker)
+
+
+def _delivery(realm: IRealm) -> TwistedDelivery:
     from mailframe.accounts.twisted_delivery import TwistedDelivery
 
     domains = getattr(realm, "domains", None)
-    keys = frozenset(map(domain_key, domains)) if domains is not None else None
-    delivery = TwistedDelivery(realm, keys)
-    store = cast(IMailStore, realm) if IMailStore.providedBy(realm) else delivery
-    return RealmParts(_accounts(realm, workers), delivery, store)
-
-
-def _accounts(realm: IRealm, workers: IWorkers) -> IRealm:
-    from mailframe.accounts.twisted_realm import TwistedMailRealm
-
-    return TwistedMailRealm(realm, workers)
+    return TwistedDelivery(realm, frozenset(map(domain_key, domains)) if domains else None)

@@ -64,7 +64,8 @@ class DirectoryChecker:
 
     async def _checked(self, login: bytes, password: bytes) -> User:
         user = await self._enabled(login)
-        checked = await self._passwords.check(user.password if user else None, password)
+        name, stored = (user.name, user.password) if user is not None else ("", None)
+        checked = await self._passwords.check(name, stored, password)
         if user is None or not checked.right:
             raise LoginFailed("no such user in the directory" if user is None else "wrong password")
         await self._renew(user, password, checked)

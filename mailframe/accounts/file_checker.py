@@ -83,9 +83,9 @@ class FileChecker:
     async def _check(self, credentials: Any) -> bytes:
         account = login_key(credentials.username, self._default_domain)
         entries = (await self._current()).entries
-        entry = entries.get(account) if account is not None else None
-        password = credentials.password
-        checked = await self._passwords.check(entry.password if entry else None, password)
+        entry = entries.get(account or "")
+        stored = entry.password if entry is not None else None
+        checked = await self._passwords.check(account or "", stored, credentials.password)
         if entry is None or not checked.right:
             raise LoginFailed("no such user in the file" if entry is None else "wrong password")
         if checked.renewed is not None and self._renew:

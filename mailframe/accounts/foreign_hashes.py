@@ -46,7 +46,8 @@ def parse_scram(stored: str) -> ScramVerifier | None:
         verifier = ScramVerifier(salt, int(iterations), stored_key, server_key)
     except ValueError:
         return None
-    return verifier if len(stored_key) == 32 and verifier.iterations > 0 else None
+    whole = len(stored_key) == len(server_key) == 32 and verifier.iterations > 0
+    return verifier if whole else None
 
 
 def format_scram(verifier: ScramVerifier) -> str:
@@ -87,9 +88,9 @@ def _digest(algorithm: str, salted: bool) -> Callable[[str, bytes], bool]:
 def _pbkdf2(text: str, password: bytes) -> bool:
     """Dovecot's: ``$1$salt$rounds$hex`` of PBKDF2-HMAC-SHA1."""
     empty, version, salt, rounds, digest = text.split("$")
-    if empty or version != "1":
-        return False
     expected = bytes.fromhex(digest)
+    if empty or version != "1" or len(expected) != 20:
+        return False
     found = hashlib.pbkdf2_hmac("sha1", password, salt.encode(), int(rounds), len(expected))
     return hmac.compare_digest(found, expected)
 

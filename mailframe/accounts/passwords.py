@@ -5,9 +5,10 @@ library's defaults take 185). Every check that fails has computed exactly one ar
 for an unknown user too; a check against a cheaper foreign hash computes one beside it, which
 is the renewed hash when it succeeds.
 
-A password that was right lately is remembered, as an HMAC over the stored hash and the
-password under a key of this process, so that a mail program that polls every minute does not
-cost a hash each time. As the stored hash is part of it, a changed password counts at once.
+A password that was right lately is remembered, as an HMAC over the account, the stored hash
+and the password under a key of this process, so that a mail program that polls every minute
+does not cost a hash each time. As the stored hash is part of it, a changed password counts at
+once.
 """
 
 from __future__ import annotations
@@ -38,10 +39,8 @@ _REMEMBER = 900.0  # seconds; mail programs poll every one to ten minutes
 _REMEMBER_MOST = 10_000
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
-# A hash of a password that nobody has: made by the library once, with the parameters above.
-_NOBODY = (
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmU$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-)
+# What an unknown user's password is checked against: nobody will find what hashes to zeros.
+_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGxpdmVzIGhlcg$" + "A" * 43
 
 
 def check_new_password(password: bytes) -> None:
@@ -129,11 +128,11 @@ class Passwords:
         self._secret = secret
         self._remembered: OrderedDict[bytes, float] = OrderedDict()
 
-    async def check(self, stored: str | None, password: bytes) -> Checked:
-        """Raises TransientFailure when the pool is full."""
-        key = hmac.digest(
-            self._secret, hashlib.sha256((stored or "").encode()).digest() + password, "sha256"
-        )
+    async def check(self, account: str, stored: str | None, password: bytes) -> Checked:
+        """``stored`` None is a user that does not exist. Raises TransientFailure when the
+        pool is full."""
+        known = hashlib.sha256(f"{account}\0{stored}".encode()).digest()
+        key = hmac.digest(self._secret, known + password, "sha256")
         if self._remembers(key):
             return Checked(True)
         right, renewed = await self._workers.run(check_password, stored, password)
