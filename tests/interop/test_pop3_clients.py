@@ -27,6 +27,9 @@ UNVERIFIED.check_hostname = False
 UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
+pytestmark = pytest.mark.slow  # some fifty processes, half a second each
+
+
 class Ports(NamedTuple):
     plain: int
     implicit: int
