@@ -34,11 +34,12 @@ _PURGE_EVERY = 600.0
 _PURGE_ROWS = 2_000  # a batch holds the writer for some ten milliseconds
 _SECRET = frozenset({"password", "secret", "token", "credentials", "response", "verifier"})
 _HIDDEN = "[hidden]"
+_NAMESPACE = "mailframe.journal"
 
 
 @implementer(IJournal)
 class Journal:
-    log = Logger(namespace="mailframe.journal")
+    log = Logger()
 
     def __init__(
         self,
@@ -107,9 +108,9 @@ class Journal:
         rows, self._rows = self._rows, []
         if not rows:
             return succeed(None)
-        for row in rows:
-            _clean(row[5])
-            if self._log_events:
+        rows = [_cleaned(row) for row in rows]
+        if self._log_events:
+            for row in rows:
                 self._tell(row)
         self._writing += len(rows)
         return self._database.write(lambda connection: _insert(connection, rows)).addBoth(
@@ -128,7 +129,7 @@ class Journal:
         self.log.observer(
             {
                 "log_level": LogLevel.info,
-                "log_namespace": self.log.namespace,
+                "log_namespace": _NAMESPACE,
                 "log_time": time,
                 "log_logger": self.log,
                 "log_source": None,
@@ -156,9 +157,15 @@ class Journal:
         self._purged(0)
 
 
-def _clean(detail: dict[str, Any]) -> None:
-    for name in _SECRET.intersection(detail):
-        detail[name] = _HIDDEN
+def _cleaned(row: Row) -> Row:
+    """Without what says nothing, and without secrets, whoever let them in."""
+    time, id, session, step, result, detail = row
+    kept = {
+        name: _HIDDEN if name in _SECRET else value
+        for name, value in detail.items()
+        if value is not None and value != ""
+    }
+    return time, id, "" if session == id else session, step, result, kept
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

@@ -142,7 +142,7 @@ class InboxPages(Resource):
         self._templates = Environment(
             loader=PackageLoader("mailframe.web"), autoescape=True, undefined=StrictUndefined
         )
-        self._templates.filters.update(size=format_size, when=_when, segment=_segment)
+        self._templates.filters.update(size=_size, when=_when, segment=_segment)
 
     def render(self, request: Request) -> int | bytes:
         protect(request, PAGE_POLICY)
@@ -321,6 +321,10 @@ def _segment(text: str) -> str:
 
 def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _size(octets: int) -> str:
+    return f"{format_size(octets)}B"
 
 
 def _iso(seconds: float) -> str:

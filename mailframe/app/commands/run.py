@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
@@ -17,6 +18,7 @@ def run(ctx: click.Context) -> None:
 
     The same server as: twistd -n mailframe --config FILE
     """
+    configuration(ctx)  # every problem is told before anything is started
     from mailframe.app.run import serve
 
-    sys.exit(serve(lambda: configuration(ctx)))
+    sys.exit(serve(partial(configuration, ctx)))

@@ -26,8 +26,11 @@ def status(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
+    listeners = answer.pop("listeners", {})
     for name, value in answer.items():
-        click.echo(f"{name} {value if isinstance(value, str | int | float) else json.dumps(value)}")
+        click.echo(f"{name:<11} {value}")
+    for name, address in listeners.items():
+        click.echo(f"{'listener':<11} {name} {address}")
 
 
 @click.command()
