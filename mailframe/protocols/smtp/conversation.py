@@ -33,6 +33,8 @@ from mailframe.protocols.smtp.state import (
 _NO_ENVELOPE = Envelope(reverse_path=None)
 _TOO_MANY_ERRORS = Reply(421, status.SECURITY_OTHER, "Too many errors, closing the connection")
 _NOT_SMTP = Reply(421, status.PROTOCOL_OTHER, "This is a mail server")
+# A client that is refused a message or a recipient is not broken; one that hears these is.
+_BAD_COMMAND = frozenset({500, 501, 502, 503, 504, 555})
 _TLS_HELLO = b"\x16\x03"  # RFC 8446 section 5.1: a handshake record
 
 
@@ -72,8 +74,8 @@ class Conversation:
         self._body: Body | None = None
         self._swallow = 0
         self._heard_nothing = True
-        self._excused = False
-        self._refused_mail = False
+        self._may_be_pipelined = False
+        """Whether more commands of a transaction that we ended may be on their way."""
 
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms that work right now."""
@@ -84,10 +86,6 @@ class Conversation:
     @property
     def has_login(self) -> bool:
         return bool(self._mechanisms)
-
-    def excuse_next_error(self) -> None:
-        """The refusal that follows is no sign of a broken client."""
-        self._excused = True
 
     def begin_text(self) -> Decision:
         self._body = Body(self.settings.message_size, binary=False)
@@ -151,11 +149,13 @@ class Conversation:
             return
         try:
             verb = verbs.find(self, name)
-            self._check_order(name, argument)
+            self._check_order(name)
             result = verb.run(self, argument.strip(b" "))
         except RemoteProtocolError as error:
             self._reject(name, _reply_of(error))
-            if name == "BDAT":
+            if name == "MAIL":
+                self._may_be_pipelined = True
+            elif name == "BDAT":
                 self._after_refused_chunk(argument)
             return
         if isinstance(result, Reply):
@@ -163,17 +163,14 @@ class Conversation:
         elif result is not None:
             self._ask(result)
 
-    def _check_order(self, name: str, argument: bytes) -> None:
+    def _check_order(self, name: str) -> None:
         if name not in ("RCPT", "DATA", "BDAT"):
-            self._refused_mail = False
+            self._may_be_pipelined = False
         if self.state in ALLOWED[name]:
             return
         if name in ("DATA", "BDAT") and self.state is State.MAIL:
             # RFC 2920 section 3.1: what a pipelining client hears when all were refused
-            self._excused = True
             raise refuse(554, status.INVALID_COMMAND, "No valid recipients")
-        # A client that pipelines cannot know that its MAIL was refused.
-        self._excused = self._refused_mail
         text = OUT_OF_ORDER.get((name, self.state), "Bad sequence of commands")
         raise refuse(503, status.INVALID_COMMAND, text)
 
@@ -250,9 +247,7 @@ class Conversation:
         self._events.append(ev.Rejected(verb, reply))
         if reply.code == 421:
             self.hang_up(reply, reply.text)
-        elif self._excused:
-            self._excused = False
-        else:
+        elif reply.code in _BAD_COMMAND and not (reply.code == 503 and self._may_be_pipelined):
             self._count_error()
 
     def _count_error(self) -> None:

@@ -30,7 +30,7 @@ from mailframe.protocols.smtp import verbs
 from mailframe.protocols.smtp.conversation import READERS, SILENT, Conversation
 from mailframe.protocols.smtp.events import NEED_DATA, PAUSED, Decision, Event, Pause
 from mailframe.protocols.smtp.replies import render_lines
-from mailframe.protocols.smtp.state import COMMAND_STATES, State
+from mailframe.protocols.smtp.state import State
 
 
 class SmtpServer(Conversation):
@@ -75,11 +75,6 @@ class SmtpServer(Conversation):
                     return NEED_DATA
             elif not READERS[self.state](self):
                 return NEED_DATA
-
-    @property
-    def is_idle(self) -> bool:
-        """Between commands with nothing decided or received: fit for a farewell."""
-        return self._open is None and self.state in COMMAND_STATES and not self.held
 
     @property
     def in_body(self) -> bool:
@@ -156,7 +151,7 @@ class SmtpServer(Conversation):
 
     def _after_mail(self, decision: ev.MailFrom, reply: Reply) -> None:
         self._say(reply)
-        self._refused_mail = not reply.is_positive
+        self._may_be_pipelined = not reply.is_positive
         if reply.is_positive:
             self.envelope, self.accepted = decision.envelope, 0
             self.transactions += 1
@@ -177,6 +172,7 @@ class SmtpServer(Conversation):
             self._swallow = body.remaining
             self._say(reply)
             self._end_transaction()
+            self._may_be_pipelined = True
         else:
             self._body = None
             self._say(reply)
@@ -186,6 +182,7 @@ class SmtpServer(Conversation):
         # RFC 2033 section 4.2: LMTP owes one reply per accepted recipient at the end
         for _ in range(self.accepted if self.settings.lmtp and body.is_last else 1):
             self._say(reply)
+        self._may_be_pipelined = not body.is_last
         self._end_transaction()
 
     def _after_verify(self, decision: ev.Verify, reply: Reply) -> None:

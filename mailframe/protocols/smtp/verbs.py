@@ -73,7 +73,6 @@ def _rcpt(server: Conversation, argument: bytes) -> Decision:
     limit = server.settings.recipients
     if limit and server.accepted >= limit:
         # RFC 5321 section 4.5.3.1.10: a client sends these in another transaction
-        server.excuse_next_error()
         raise refuse(452, status.TOO_MANY_RECIPIENTS, "Too many recipients")
     return RcptTo(recipient)
 
