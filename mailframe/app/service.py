@@ -29,6 +29,7 @@ from mailframe.app.config import Config
 from mailframe.app.control import ControlServer
 from mailframe.app.doors import Doors
 from mailframe.app.people import People, people
+from mailframe.app.ways import router_of
 from mailframe.app.wiring import House, Server, behind_tls, front, furnish
 from mailframe.errors import ConfigError, MailframeError
 from mailframe.runtime.aio import as_deferred
@@ -141,7 +142,10 @@ class MailService(Service):
             self.log.error("mailframe cannot start: {why}", why=failure.getErrorMessage())
         else:
             self.log.failure("mailframe cannot start", failure)
-        # At once would be before the reactor runs.
+        self._end()
+
+    def _end(self) -> None:
+        # Not at once: the reactor may not run yet, and an answer may have to be sent.
         self._reactor.callLater(0, self._reactor.stop)
 
     # ---- reload
@@ -153,18 +157,20 @@ class MailService(Service):
         def refused(failure: Failure) -> None:
             self.log.error("not reloaded: {why}", why=failure.getErrorMessage())
 
-        as_deferred(self._reload()).addErrback(refused)
+        as_deferred(self.reload()).addErrback(refused)
 
-    async def _reload(self) -> None:
+    async def reload(self) -> None:
+        """Raises ConfigError, RealmError or CannotListenError; then nothing was changed."""
         config = self._load()
         everybody = await self._people_now(config)
-        assert self._house.ways is not None
+        router = router_of(config)
         servers = front(self._house, config, everybody)
         await self._bind(config)
         # Nothing can fail from here on.
         self._doors.furnish(behind_tls(self._house, config, servers))
         self._servers = [*(one for one in self._servers if one.open), *servers.values()]
-        self._house.ways.follow(config)
+        assert self._house.ways is not None
+        self._house.ways.follow(router)
         self._house.rate.allow(config.limits.messages_per_hour_per_user)
         self._house.connections.allow(config.limits.connections, config.limits.connections_per_ip)
         changed = [
@@ -221,11 +227,11 @@ class MailService(Service):
 
     async def _reload_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            await self._reload()
+            await self.reload()
         except (ConfigError, CannotListenError) as error:
             raise MailframeError(f"nothing was changed: {error}") from error
         return {}
 
     def _stop_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        self._reactor.callLater(0, self._reactor.stop)
+        self._end()
         return {}

@@ -83,9 +83,9 @@ class Ways:
     def route(self, recipient: Recipient) -> Route:
         return self._router.route(recipient)
 
-    def follow(self, config: Config) -> None:
+    def follow(self, router: Router) -> None:
         """New routes from now on."""
-        self._router = router_of(config)
+        self._router = router
 
     def close(self) -> None:
         """Say goodbye on connections that were kept open."""

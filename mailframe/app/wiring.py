@@ -33,6 +33,7 @@ from mailframe.app.ways import Ways
 from mailframe.core.ids import IdSource
 from mailframe.core.session import Role
 from mailframe.dns.resolver import DnsResolver
+from mailframe.interfaces import IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
 from mailframe.journal.journal import Journal
 from mailframe.mailbox.events import MailboxEvents
@@ -269,7 +270,7 @@ def smtp_limits(config: Config) -> SmtpLimits:
     )
 
 
-def tls_of(config: Config, workers: Workers, reactor: Any) -> TlsContexts:
+def tls_of(config: Config, workers: IWorkers, reactor: Any) -> TlsContexts:
     source: CertificateFiles | CertificateDirectory | None = None
     if config.tls.certificate:
         source = CertificateFiles(config.tls.certificate, config.tls.key)
