@@ -1,0 +1,80 @@
+"""All checks, in the order in which a person mends things."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from mailframe.accounts.admin import DirectoryAdmin
+from mailframe.accounts.schema import MIGRATIONS
+from mailframe.app.checks.certificates import check_certificates
+from mailframe.app.checks.finding import Finding, Mark, fail, ok, skip, warn
+from mailframe.app.checks.listeners import check_listeners
+from mailframe.app.checks.names import check_domain, check_host
+from mailframe.app.checks.people import check_people
+from mailframe.app.checks.relaying import check_networks, check_tricks
+from mailframe.app.checks.storage import check_storage
+from mailframe.app.commands.shared import database, path_in_base
+from mailframe.app.config import Config
+from mailframe.app.inquiry import inquiry
+from mailframe.core.units import format_duration
+from mailframe.queue.admin import Selection, messages
+from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
+
+
+async def all_findings(
+    config: Config, reactor: Any, domains: tuple[str, ...], network: bool
+) -> AsyncIterator[Finding]:
+    """``domains``: only these, of our domains; empty for all. ``network``: ask the DNS."""
+    yield ok("config", "the configuration is fine")
+    usable = True
+    for finding in check_storage(config):
+        usable = usable and not (finding.id == "storage.base" and finding.mark is Mark.FAIL)
+        yield finding
+    for finding in (*check_listeners(config), *check_certificates(config)):
+        yield finding
+    for finding in check_networks(config):
+        yield finding
+    if usable:
+        async for finding in _about_state(config, reactor, domains, network):
+            yield finding
+
+
+async def _about_state(
+    config: Config, reactor: Any, domains: tuple[str, ...], network: bool
+) -> AsyncIterator[Finding]:
+    with database(path_in_base(config, "directory.db"), MIGRATIONS) as opened:
+        admin = DirectoryAdmin(opened, time.time, secrets.token_bytes)
+        async with inquiry(config, reactor) as parts:
+            ours = [domain.name for domain in admin.domains()]
+            for finding in await check_people(config, admin, parts):
+                yield finding
+            for finding in await check_tricks(parts, ours):
+                yield finding
+            for finding in _queue(config):
+                yield finding
+            if not network:
+                yield skip("dns", "not looked up (--no-network)")
+                return
+            for finding in await check_host(config, parts.dns):
+                yield finding
+            for domain in domains or ours:
+                for finding in await check_domain(domain, config, parts.dns):
+                    yield finding
+
+
+def _queue(config: Config) -> list[Finding]:
+    with database(path_in_base(config, "queue", "spool.db"), QUEUE_SCHEMA) as opened:
+        corrupt = sum(1 for _ in messages(opened, Selection(state="corrupt")))
+        oldest = next(messages(opened, Selection(state="deferred")), None)
+    findings = []
+    if corrupt:
+        text = f"{corrupt} messages have lost their content"
+        findings.append(fail("queue.corrupt", text, "mailframe queue list --state corrupt"))
+    age = time.time() - oldest.arrival_time if oldest else 0.0
+    if oldest and age > config.queue.warn_after:
+        text = f"the oldest message has waited {format_duration(age)}"
+        findings.append(warn("queue.age", text, f"mailframe queue show {oldest.queue_id}"))
+    return findings or [ok("queue", "nothing waits unduly")]
