@@ -63,6 +63,10 @@ class _UdpQuestion(DatagramProtocol):
     def connectionRefused(self) -> None:
         self.fail("nobody listens there")
 
+    def stopProtocol(self) -> None:
+        # epoll reports a refusal as the end of the socket, without ``connectionRefused``.
+        self.fail("nobody listens there")
+
     def fail(self, why: str) -> None:
         if not self.result.called:
             self._close()
