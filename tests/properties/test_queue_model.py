@@ -24,6 +24,7 @@ from mailframe.queue.admin import Selection
 from tests.unit.queue.world import BUSY, DOWN, OK, REFUSED, World, to
 
 ANSWERS = st.sampled_from([OK, OK, BUSY, REFUSED, "down", "bug"])
+RARELY = st.sampled_from([False, False, False, True])
 DOMAINS = ("a.example", "b.example", "here.example")
 
 
@@ -71,8 +72,11 @@ class QueueModel(RuleBasedStateMachine):
         ),
         null=st.booleans(),
         large=st.booleans(),
+        seconds=st.sampled_from([None, 0.0, 1.0]),
     )
-    def accept(self, recipients: list[tuple[int, str]], null: bool, large: bool) -> None:
+    def accept(
+        self, recipients: list[tuple[int, str]], null: bool, large: bool, seconds: float | None
+    ) -> None:
         self.messages += 1
         queue_id = f"M{self.messages:05}"
         addresses = [f"u{number}@{domain}" for number, domain in recipients]
@@ -81,6 +85,8 @@ class QueueModel(RuleBasedStateMachine):
         self.world.accept(queue_id, to(*addresses, sender=sender), content)
         for address in addresses:
             self.accepted.add((queue_id, address))
+        if seconds is not None:
+            self.world.run(seconds)
 
     @rule(domain=st.sampled_from(DOMAINS), reply=ANSWERS)
     def change_answer(self, domain: str, reply: Any) -> None:
@@ -90,10 +96,11 @@ class QueueModel(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.world.run(seconds)
 
-    @rule()
-    def block(self) -> None:
+    @rule(really=RARELY)
+    def block(self, really: bool) -> None:
         for courier in (self.world.mx, self.world.local):
-            courier.gate = Deferred()
+            if really and courier.gate is None:
+                courier.gate = Deferred()
 
     @rule()
     def unblock(self) -> None:
@@ -102,8 +109,10 @@ class QueueModel(RuleBasedStateMachine):
             if gate is not None:
                 gate.callback(None)
 
-    @rule()
-    def kill_and_restart(self) -> None:
+    @rule(really=RARELY)
+    def kill_and_restart(self, really: bool) -> None:
+        if not really:
+            return
         old = self.world
         self.collect()
         self.generation += 1
@@ -125,8 +134,10 @@ class QueueModel(RuleBasedStateMachine):
             self.hurried.update(changed)
         self.world.queue.wake()
 
-    @rule(domain=st.sampled_from(DOMAINS))
-    def remove(self, domain: str) -> None:
+    @rule(domain=st.sampled_from(DOMAINS), really=RARELY)
+    def remove(self, domain: str, really: bool) -> None:
+        if not really:
+            return
         for message in admin.messages(self.world.database, Selection(domain=domain)):
             for each in message.recipients:
                 self.removed.add((message.queue_id, each.address))
@@ -189,6 +200,6 @@ class QueueModel(RuleBasedStateMachine):
 
 
 QueueModel.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=100, stateful_step_count=40, deadline=None, derandomize=True
 )
 TestQueueModel = QueueModel.TestCase
