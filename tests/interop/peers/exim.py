@@ -120,7 +120,9 @@ tls_certificate = {certificate}
 tls_privatekey = {key}
 log_selector = +tls_cipher +smtp_confirmation
 never_users =
-smtp_accept_max_per_host = 0
+smtp_accept_max = 200
+smtp_accept_queue_per_connection = 0
+smtp_accept_max_per_connection = 0
 smtputf8_advertise_hosts = *
 keep_environment =
 
