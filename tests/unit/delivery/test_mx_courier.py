@@ -414,6 +414,19 @@ def test_a_reused_connection_that_is_dead_is_replaced_unnoticed(world: World, de
     assert len(made) == 2
 
 
+def test_a_dead_connection_uses_up_none_of_the_hosts(world: World) -> None:
+    world.names.mxs["dest.example"] = [(10, "mx.dest.example"), (20, "b.example")]
+    world.names.hosts["b.example"] = ("192.0.2.2",)
+    first = world.serve("192.0.2.1", answers={"end": b"250 ok\r\n"})
+    world.serve("192.0.2.2")
+    world.send()
+    first[0].answers["MAIL"] = ConnectionLost()
+    world.serve("192.0.2.1", answers={"RCPT": b"450 4.2.1 greylisted\r\n"})
+    (report,) = world.send()
+    assert report.outcome is Outcome.RELAYED
+    assert report.remote == "b.example"
+
+
 def test_an_idle_connection_that_the_server_closes_is_forgotten(world: World) -> None:
     made = world.serve()
     world.send()
