@@ -193,9 +193,13 @@ def test_our_own_slowness_is_not_the_peer_s() -> None:
     held = hold_commit(world)
     with world.greeted() as peer:
         peer.ask(ENVELOPE + b"DATA\r\n\r\n.\r\n")
-        pass_time(world, 1000)
+        pass_time(world, 950)
         held.callback(None)
         assert peer.read().startswith(b"250 2.0.0 Ok: ")
+        pass_time(world, 90)
+        assert not peer.closed
+        pass_time(world, 200)
+        assert peer.closed
 
 
 def test_no_session_lasts_for_ever() -> None:
@@ -331,6 +335,24 @@ def secure(world: World) -> Peer:
 def test_starttls_is_offered_when_it_works() -> None:
     assert b"STARTTLS" not in World(tls=False).connect().ask(b"EHLO x\r\n")
     assert b"454 4.7.0" in World(tls=False).connect().ask(b"EHLO x\r\nSTARTTLS\r\n")
+
+
+def test_a_certificate_that_went_away() -> None:
+    world = World()
+    with world.greeted() as peer:
+        contexts = world.factory.parts.tls
+        assert contexts is not None
+        contexts.can_serve = False
+        assert peer.ask(b"STARTTLS\r\nNOOP\r\n").splitlines()[1] == b"250 2.0.0 Ok"
+        assert not peer.closed
+
+
+def test_nothing_is_kept_between_220_and_tls() -> None:
+    with World().greeted() as peer:
+        peer.send(b"STARTTLS\r\n")
+        engine = peer.protocol._engine
+        engine.receive(b"MAIL FROM:<evil@far.test>\r\n")
+        assert engine.held == 0
 
 
 def test_auth_is_offered_under_tls_only() -> None:

@@ -263,6 +263,18 @@ def test_no_room_at_data_leaves_the_envelope() -> None:
         assert b"250 2.0.0 Ok" in peer.ask(b"DATA\r\n" + MESSAGE + b".\r\n")
 
 
+def test_no_room_at_bdat_swallows_the_chunk() -> None:
+    world = World()
+    world.spool.begin_error = FULL_DISK
+    with world.greeted() as peer:
+        said = peer.ask(
+            b"MAIL FROM:<a@far.test>\r\nRCPT TO:<ann@local.test>\r\n"
+            b"BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"
+        )
+    codes = [line[:3] for line in said.splitlines()]
+    assert codes == [b"250", b"250", b"452", b"503", b"250"]
+
+
 @pytest.mark.parametrize("error", [FULL_DISK, OSError("disk on fire")])
 def test_a_write_that_fails_is_told_at_the_end(error: Exception) -> None:
     world = World()
