@@ -104,6 +104,10 @@ def test_a_disabled_user_fails_as_an_unknown_one_does(peopled: House, hashes: li
     with pytest.raises(LoginFailed):
         log_in(peopled.door(), "ann", "secret")
     assert hashes == ["verify"]
+    for credentials in (UsernamePassword(b"ann", b"secret"), VerifiedIdentity(b"ann")):
+        with pytest.raises(LoginFailed):
+            now(peopled.checker.requestAvatarId(credentials))
+    assert now(peopled.checker.scram_verifier("ann")) is None
 
 
 def test_a_user_without_a_password_of_ours(peopled: House, hashes: list[str]) -> None:

@@ -118,6 +118,17 @@ def test_a_certificate_and_its_key_in_two_files(tmp_path: Path) -> None:
     assert shown(served, "whatever.test") == ["mail.example.test"]
 
 
+def test_old_versions_are_switched_off(tmp_path: Path) -> None:
+    """Not only by what this build of OpenSSL happens to refuse."""
+    served = contexts(CertificateFiles(str(put(tmp_path / "cert.pem", "a.test"))))
+    dialled = contexts(None).client("a.test", False).clientConnectionForTLS(Peer())
+    accepted = served.server().serverConnectionForTLS(Peer())
+    for connection in (accepted, dialled):
+        options = connection.set_options(0)
+        for version in (SSL.OP_NO_SSLv3, SSL.OP_NO_TLSv1, SSL.OP_NO_TLSv1_1):
+            assert options & version
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
 def test_a_start_with_a_bad_file_names_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.pem"
