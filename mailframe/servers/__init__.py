@@ -4,7 +4,8 @@ What lives here
     ``smtp`` (the factory for mx, submission and lmtp) with its ``smtp_*`` companions:
     ``smtp_protocol`` (transport and time), ``smtp_session`` (decisions),
     ``smtp_transaction``, ``smtp_recipients``, ``smtp_login``, ``smtp_verify``,
-    ``smtp_policies``, ``smtp_content``, ``smtp_settings``. POP3's shell.
+    ``smtp_policies``, ``smtp_content``, ``smtp_story``,
+    ``smtp_settings``. POP3's shell.
     ``connections`` (how many there are), ``tlsfacts`` (what a handshake says).
 
 May import

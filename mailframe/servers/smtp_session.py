@@ -30,6 +30,7 @@ from mailframe.servers.smtp_content import Content
 from mailframe.servers.smtp_login import Login
 from mailframe.servers.smtp_policies import Refusal, consult
 from mailframe.servers.smtp_settings import SmtpParts
+from mailframe.servers.smtp_story import SessionStory, forward_paths, reverse_path
 from mailframe.servers.smtp_transaction import Transaction
 from mailframe.servers.smtp_verify import verify
 
@@ -51,6 +52,7 @@ class SmtpSession:
         self.expn_answered = False
         """Whether EXPN gets real answers; decided at each Hello."""
         self._parts = parts
+        self._story = SessionStory(parts.journal, session)
         self._transaction: Transaction | None = None
         self._login: Login | None = None
         self._connect_tags: list[Tag] = []
@@ -80,7 +82,7 @@ class SmtpSession:
         session.tls, session.helo, session.esmtp = facts, "", False
         self._hello_tags = []
         self._login = None
-        self._record("tls", "ok", version=facts.version, cipher=facts.cipher)
+        self._story.record("tls", "ok", version=facts.version, cipher=facts.cipher)
 
     def lost(self) -> None:
         """The connection is gone. A commit under way goes on: it cannot be taken back."""
@@ -95,7 +97,7 @@ class SmtpSession:
 
     def rejected(self, event: ev.Rejected) -> None:
         """The engine refused by itself."""
-        self._journal_refusal("protocol", event.reply, "protocol", verb=event.verb)
+        self._story.refusal("protocol", event.reply, "protocol", verb=event.verb)
 
     def auth_cancelled(self) -> None:
         self._login = None
@@ -146,7 +148,7 @@ class SmtpSession:
             return self._refused(
                 "rcpt",
                 refusal,
-                reverse_path=_path(transaction.envelope),
+                reverse_path=reverse_path(transaction.envelope),
                 forward_path=str(event.recipient.address),
             )
         return smtp_recipients.ACCEPTED
@@ -184,7 +186,7 @@ class SmtpSession:
             outcome = await login.answer(response)
         except (Failure, Refusal) as error:
             self._login = None
-            self._record(
+            self._story.record(
                 "login",
                 "failed",
                 account=login.login,
@@ -208,7 +210,7 @@ class SmtpSession:
             self._log_out()
             raise
         self._connect_tags += tags
-        self._record("login", "ok", account=avatar.name, mechanism=login.name)
+        self._story.record("login", "ok", account=avatar.name, mechanism=login.name)
         return _LOGGED_IN
 
     def _log_out(self) -> None:
@@ -268,12 +270,12 @@ class SmtpSession:
 
     async def _body_failed(self, event: ev.BodyFailed) -> Reply:
         transaction = self._current()
-        self._journal_refusal(
+        self._story.refusal(
             "data",
             event.reply,
             transaction.spoilt_by,
-            reverse_path=_path(transaction.envelope),
-            forward_path=_paths(transaction.envelope),
+            reverse_path=reverse_path(transaction.envelope),
+            forward_path=forward_paths(transaction.envelope),
         )
         self.drop_transaction()
         return event.reply
@@ -300,7 +302,7 @@ class SmtpSession:
         finally:
             self.is_committing = False
         reply = Reply(250, status.OTHER, f"Ok: {transaction.queue_id}")
-        self._journal_accept(transaction, envelope, arrival, size, reply)
+        self._story.acceptance(transaction, envelope, arrival, size, reply)
         self._transaction = None
         return reply
 
@@ -350,63 +352,14 @@ class SmtpSession:
     # --- the journal --------------------------------------------------------------------
 
     def connected(self) -> None:
-        self._record("connect", peer=self.session.peer_ip, listener=self.session.listener)
+        self._story.record("connect", peer=self.session.peer_ip, listener=self.session.listener)
 
     def disconnected(self, reason: str) -> None:
-        self._record("disconnect", reason=reason)
-
-    def _record(self, step: str, result: str = "", **detail: str | int | list[str] | None) -> None:
-        self._parts.journal.record(self.session.id, step, result, session=self.session.id, **detail)
+        self._story.record("disconnect", reason=reason)
 
     def _refused(self, stage: str, refusal: Refusal, **detail: str | list[str]) -> Reply:
-        self._journal_refusal(stage, refusal.reply, refusal.rule, reason=refusal.detail, **detail)
+        self._story.refusal(stage, refusal.reply, refusal.rule, reason=refusal.detail, **detail)
         return refusal.reply
-
-    def _journal_refusal(
-        self, stage: str, reply: Reply, rule: str, **detail: str | list[str]
-    ) -> None:
-        self._record(
-            "refuse",
-            stage,
-            rule=rule,
-            reply=str(reply),
-            peer=self.session.peer_ip,
-            helo=self.session.helo,
-            **detail,
-        )
-
-    def _journal_accept(
-        self,
-        transaction: Transaction,
-        envelope: Envelope,
-        arrival: Arrival,
-        size: int,
-        reply: Reply,
-    ) -> None:
-        record, queue_id = self._parts.journal.record, transaction.queue_id
-        record(
-            queue_id,
-            "accept",
-            session=self.session.id,
-            peer=arrival.peer_ip,
-            listener=self.session.listener,
-            helo=arrival.helo,
-            account=arrival.account,
-            reverse_path=_path(envelope),
-            forward_path=_paths(envelope),
-            size=size,
-            message_id=arrival.message_id,
-            reply=str(reply),
-            tags=[tag.reason for tag in transaction.tags],
-        )
-        for step in transaction.aliases:
-            record(
-                queue_id,
-                "alias",
-                session=self.session.id,
-                forward_path=str(step.address),
-                targets=[str(target) for target in step.targets],
-            )
 
     def _bug(self, stage: str) -> Reply:
         """In an ``except`` block: log it in full, tell the peer to come again."""
@@ -415,16 +368,8 @@ class SmtpSession:
             session_id=self.session.id,
             stage=stage,
         )
-        self._journal_refusal(stage, INTERNAL_ERROR, "internal error")
+        self._story.refusal(stage, INTERNAL_ERROR, "internal error")
         return INTERNAL_ERROR
-
-
-def _path(envelope: Envelope) -> str:
-    return str(envelope.reverse_path or "")
-
-
-def _paths(envelope: Envelope) -> list[str]:
-    return [str(recipient.address) for recipient in envelope.recipients]
 
 
 _DECISIONS: dict[type, tuple[str, Callable[[SmtpSession, Any], Awaitable[Answer]]]] = {
