@@ -3,7 +3,7 @@
 A delivery is durable, with its directory entry, before its Deferred fires and before its
 event is published. Its file name carries the delivery's token, so that one that is repeated
 after a crash finds its earlier self instead of making a second copy. All disk work runs on
-the workers: a small message is one call, a large one a call per 256 KB.
+the workers: a small message is a part of one call, a large one a call per 256 KB more.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from mailframe.interfaces import (
     MessageInfo,
 )
 from mailframe.mailbox import tree
+from mailframe.mailbox.committing import Found, GroupCommit
 from mailframe.mailbox.failures import MAILBOX_FULL, NO_SUCH_MAILBOX, disk_trouble
 from mailframe.mailbox.mailbox import MaildirMailbox, Surroundings
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.names import FileName, host_part, key_of, new_name
 from mailframe.mailbox.paths import account_directory, folder_directory
-from mailframe.mailbox.quota import Quota, Quotas, note_in_maildirsize
+from mailframe.mailbox.quota import Quota, Quotas
 from mailframe.mailbox.sizes import WireSizes
 from mailframe.mailbox.writing import Writing
 from mailframe.runtime.aio import as_deferred, result_of
@@ -45,7 +46,6 @@ _BUFFERED = 1 << 18  # what of a message is in memory at once
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Found = tuple[str, FileName]
 
 
 @implementer(IMailStore)
@@ -75,6 +75,7 @@ class MaildirStore:
         self._host = host_part(hostname)
         self._exists = exists
         self._quotas = Quotas(quota, self._count, clock)
+        self._group = GroupCommit(workers)
         self._around = Surroundings(disk, workers, events, clock, self._quotas, WireSizes())
         # Deliveries that failed so that their file may be there nevertheless.
         self._doubtful: set[str] = set()
@@ -120,13 +121,13 @@ class MaildirStore:
     ) -> MessageInfo:
         if not await result_of(self._exists(account)):
             raise PermanentFailure(NO_SUCH_MAILBOX, f"no account {account}")
-        home, maildir = self._place(account, folder)
+        _, maildir = self._place(account, folder)
         key = key_of(token)
         found: Found | None = None
         if repeats or key in self._doubtful:
             found = await self._run(f"look for {token}", self._find_delivery, maildir, key)
         if found is None:
-            found = await self._deliver_anew(account, home, maildir, message, prefix, key)
+            found = await self._deliver_anew(account, maildir, message, prefix, key)
         self._doubtful.discard(key)
         info = _info(found[1])
         self._events.publish(MessageArrived(account, folder, info.uid, message.queue_id, info.size))
@@ -135,7 +136,6 @@ class MaildirStore:
     async def _deliver_anew(
         self,
         account: str,
-        home: str,
         maildir: Maildir,
         message: IStoredMessage,
         prefix: bytes,
@@ -150,7 +150,7 @@ class MaildirStore:
         verbatim = message.envelope.body is Body.BINARY
         writing = Writing(maildir, unique, verbatim=verbatim)
         try:
-            found = await self._write(home, writing, message, prefix)
+            found = await self._write(account, writing, message, prefix)
         except BaseException:
             reservation.release()
             if writing.is_doubtful:
@@ -160,8 +160,9 @@ class MaildirStore:
         return found
 
     async def _write(
-        self, home: str, writing: Writing, message: IStoredMessage, prefix: bytes
+        self, account: str, writing: Writing, message: IStoredMessage, prefix: bytes
     ) -> Found:
+        _, inbox = self._place(account, "")
         source: IMessageSource = await message.open()
         buffered, size = [prefix], len(prefix)
         try:
@@ -171,22 +172,14 @@ class MaildirStore:
                 if size >= _BUFFERED:
                     await self._run("deliver", writing.write, b"".join(buffered))
                     buffered, size = [], 0
-            return await self._run("deliver", self._finish, home, writing, b"".join(buffered))
+            with disk_trouble("deliver"):
+                found = await self._group.commit(writing, b"".join(buffered), inbox)
         except BaseException:
             await self._abort(writing)
             raise
         finally:
             source.close()
-
-    def _finish(self, home: str, writing: Writing, rest: bytes) -> Found:
-        try:
-            writing.write(rest)
-        except BaseException:
-            writing.abort()
-            raise
-        path, name = writing.commit()
-        note_in_maildirsize(self._disk, os.path.join(home, "Maildir"), name.size or 0, 1)
-        return path, name
+        return found
 
     async def _abort(self, writing: Writing) -> None:
         if not writing.has_begun:

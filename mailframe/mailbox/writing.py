@@ -2,7 +2,7 @@
 
 States, as a crash may leave them: a file in ``tmp`` (nothing happened; swept after 36 hours),
 a file in ``new`` whose name is not durable yet (complete, not reported), the same durable
-(``commit`` returns). Synchronous; runs on worker threads and in the command line.
+(``sync_name`` has returned). Synchronous; runs on worker threads and in the command line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import os
 
 from mailframe.mailbox.maildir import Maildir
-from mailframe.mailbox.names import FileName, with_sizes
+from mailframe.mailbox.names import with_sizes
 from mailframe.mailbox.newlines import ToDisk, Verbatim
 from mailframe.runtime.disk import DiskFile
 
@@ -25,6 +25,7 @@ class Writing:
         self._format = Verbatim() if verbatim else ToDisk()
         self._file: DiskFile | None = None
         self._in_tmp = False
+        self._path = ""
         self.is_doubtful = False
         """It failed, and may lie in ``new`` nevertheless: look before writing it again."""
 
@@ -70,27 +71,20 @@ class Writing:
             raise FileExistsError(f"{path} is there already")
         self._maildir.disk.rename(self._tmp_path, path)
         self._in_tmp = False
+        self._path = path
         return path
 
-    def commit(self) -> tuple[str, FileName]:
-        """All of it. On an error nothing is left in ``new``, as far as the disk obeys."""
+    def sync_name(self) -> None:
+        """Make its name durable, and those of all others in the same directory."""
+        self._maildir.disk.sync_directory(os.path.dirname(self._path))
+
+    def withdraw(self) -> None:
+        """Its name could not be made durable. It is reported as failed, hence delivered
+        again: this one must not stay."""
         try:
-            self.complete()
-            self.sync()
-            path = self.publish()
-        except BaseException:
-            self.abort()
-            raise
-        try:
-            self._maildir.disk.sync_directory(os.path.dirname(path))
-        except BaseException:
-            # Reported as failed, hence delivered again: this one must not stay.
-            try:
-                self._maildir.disk.unlink(path)
-            except OSError:
-                self.is_doubtful = True
-            raise
-        return path, FileName.parse(os.path.basename(path))
+            self._maildir.disk.unlink(self._path)
+        except OSError:
+            self.is_doubtful = True
 
     def abort(self) -> None:
         """Forget it. Litter that cannot be removed is left to the sweep of ``tmp``."""
