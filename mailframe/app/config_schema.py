@@ -146,7 +146,7 @@ class Relay(Section):
     smarthost_password: SecretValue | None = None
     """The password for the smarthost, kept out of the URL: a string, `{ file = "PATH" }` or
     `{ env = "NAME" }`."""
-    smarthost: str = ""
+    smarthost: Annotated[str, Field(validate_default=True)] = ""
     """Hand everything that is not for here to this server instead of looking up MX records:
     `smtp://user:password@host:587` or `smtps://host:465`. With a login TLS is required and the
     certificate checked; `?tls=off|opportunistic|required` and `?verify=yes|no` say otherwise."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import sys
 from email.message import EmailMessage
@@ -76,7 +77,9 @@ def _talk(
     password: str,
 ) -> int:
     """Hold the dialogue; returns the code that decided."""
-    with smtplib.SMTP(timeout=_TIMEOUT) as client:
+    client = smtplib.SMTP(timeout=_TIMEOUT)
+    # Not SMTP's own context manager: what a server says to QUIT changes nothing any more.
+    with contextlib.closing(client):
         _show("greeting", client.connect(host, port))
         _show("EHLO", client.ehlo())
         if tls or (tls is None and client.has_extn("starttls")):
@@ -97,7 +100,10 @@ def _talk(
             return code
         client.send(_stuffed(content))
         # The reply to the data decides, but a refused recipient must not look like success.
-        return max(_show("message", client.getreply()), *replies)
+        code = max(_show("message", client.getreply()), *replies)
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            client.quit()
+        return code
 
 
 def _show(step: str, reply: tuple[int, bytes]) -> int:
