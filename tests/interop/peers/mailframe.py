@@ -37,8 +37,14 @@ def mailframe_command() -> str:
 class Mailframe:
     """One server with every listener; ``ports`` by listener name."""
 
-    def __init__(self, directory: Path, address: str = "127.0.0.1", mx_port: int = 0) -> None:
-        self._command = mailframe_command()
+    def __init__(
+        self,
+        directory: Path,
+        address: str = "127.0.0.1",
+        mx_port: int = 0,
+        command: str | None = None,
+    ) -> None:
+        self._command = command or mailframe_command()
         self.directory = directory
         self.address = address
         self.hostname = "mail.mf.test"
@@ -156,18 +162,21 @@ class Mailframe:
     def queue(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.cli("queue", "list", "--json").splitlines()]
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def memory(self, what: str = "VmRSS") -> int:
         """Kilobytes: ``VmRSS`` is the memory in use, ``VmHWM`` the most it ever was."""
-        assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(rf"^{what}:\s+(\d+) kB", status, re.MULTILINE)
         assert found is not None
         return int(found[1])
 
     def forget_memory_peak(self) -> None:
         """Let VmHWM begin anew at what is in use now."""
-        assert self._process is not None
-        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     # -- talking to it ----------------------------------------------------------------
 

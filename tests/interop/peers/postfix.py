@@ -58,6 +58,11 @@ class Postfix:
             run(["postfix", "-c", self._config, "stop"])
             self._process.stop()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def inbox(self, address: str) -> list[bytes]:
         """Messages delivered to the address, oldest first."""
         local, _, domain = address.partition("@")
