@@ -87,9 +87,7 @@ async def _of_directory(config: Config, desk: Desk) -> People:
 
 async def _of_custom_realm(config: Config, desk: Desk) -> People:
     parts = parts_of_realm(load_realm(config.realm.class_), desk.disk_workers)
-    checkers = (
-        [parts.realm] if ICredentialsChecker.providedBy(parts.realm) else _checkers(config, desk)
-    )
+    checkers = [parts.checker] if parts.checker is not None else _checkers(config, desk)
     store = parts.store if parts.store is not None else desk.stores.maildirs()
     return People(parts.realm, checkers, parts.resolver, store, await desk.directory.secret())
 

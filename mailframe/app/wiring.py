@@ -14,8 +14,12 @@ from collections.abc import Mapping
 from random import SystemRandom
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 
 from mailframe.accounts.authenticator import Authenticator
 from mailframe.accounts.directory import Directory
@@ -54,6 +58,7 @@ from mailframe.servers.smtp import SmtpFactory, SmtpLimits
 from mailframe.tls.certificates import CertificateDirectory, CertificateFiles
 from mailframe.tls.contexts import TlsContexts
 
+SWEEP_SECONDS = 86_400.0
 BACKLOG = 10_000
 """Calls that wait for a thread of a pool; further ones are refused with 451."""
 
@@ -63,6 +68,8 @@ _nonce = functools.partial(secrets.token_urlsafe, 24)
 
 class House:
     """Everything that outlives a reload. Built with nothing opened; see ``furnish``."""
+
+    log = Logger()
 
     def __init__(self, config: Config, reactor: Any, doors: Doors) -> None:
         self.reactor = reactor
@@ -127,6 +134,8 @@ class House:
             reactor, dns_servers(config), self.random, timeouts=config.dns.timeouts
         )
         self.listens_on = OwnAddresses(doors.tcp_addresses)
+        self.sweeping = LoopingCall(self._sweep)
+        self.sweeping.clock = reactor
         self.queue: Queue | None = None
         self.ways: Ways | None = None
 
@@ -141,9 +150,12 @@ class House:
         self.tls.load()
         self.tls.start()
         self.journal.start()
+        self.sweeping.start(SWEEP_SECONDS, now=False)
 
     async def close(self) -> None:
         """The other way round; what was begun is written."""
+        if self.sweeping.running:
+            self.sweeping.stop()
         if self.queue is not None:
             await self.queue.stop()
         if self.ways is not None:
@@ -155,6 +167,14 @@ class House:
             workers.stop()
         for database in (self.spool_file, self.directory_file, self.journal_file):
             database.close()
+
+    def _sweep(self) -> Deferred[None]:
+        """Remove what dead deliveries left behind; trouble with it is no reason to stop."""
+
+        def failed(failure: Failure) -> None:
+            self.log.failure("mailboxes could not be swept", failure)
+
+        return self.stores.store.sweep().addCallbacks(lambda _: None, failed)
 
 
 async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
