@@ -125,7 +125,7 @@ class House:
         self.recent = RecentFetches(reactor, window=config.auth.pop_before_smtp_window)
         self.rate = RatePolicy(config.limits.messages_per_hour_per_user, reactor)
         self.connections = ConnectionCounter(
-            config.limits.connections, config.limits.connections_per_ip
+            config.limits.connections, config.limits.connections_per_ip, reactor.seconds
         )
 
         # The network.

@@ -92,7 +92,7 @@ class Pop3Factory(Factory):
         """Count a new connection in and note it; False when it is one too many."""
         session = connection.session
         facts = {"peer": session.peer_ip, "listener": session.listener}
-        if not self.connections.enter(session.peer_ip):
+        if not self.connections.enter(session.peer_ip, connection):
             self.journal.record(session.id, "refuse", "-ERR", rule="connections", **facts)
             return False
         self.journal.record(session.id, "connect", **facts)
@@ -101,7 +101,7 @@ class Pop3Factory(Factory):
 
     def left(self, connection: Pop3Connection, reason: str) -> None:
         """The connection is gone and holds nothing any more."""
-        self.connections.leave(connection.session.peer_ip)
+        self.connections.leave(connection.session.peer_ip, connection)
         self.journal.record(connection.session.id, "disconnect", reason=reason)
         self.open.discard(connection)
         if not self.open:

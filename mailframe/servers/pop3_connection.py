@@ -149,6 +149,18 @@ class Pop3Connection(Protocol):
         else:
             self._pump()
 
+    # From the counter of connections
+
+    def waiting_since(self) -> float | None:
+        """Until the login nothing counts as progress: it has a deadline of its own."""
+        if self._busy or self._closing or self.session.account is not None:
+            return None
+        return self._started
+
+    def make_room(self) -> None:
+        self._reason = "made room for others"
+        self.drain()
+
     # The conversation's channel
 
     async def room(self) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mailframe.servers.smtp import SmtpFactory
 
 _FULL = 65_536  # octets waiting for a decision: one read of Twisted's
+_PROGRESS = 256  # octets of a message at once that show a client in earnest, not a drip
 _LINGER = 10.0  # seconds for the last reply to reach a peer that does not read
 
 _TOO_MANY = Reply(421, status.SECURITY_OTHER, "Too many connections, try again later")
@@ -69,7 +70,7 @@ class SmtpProtocol(Protocol):
         self._counted = False
         self._greeted = False
         self._refusals = 0
-        self._began = self._last_heard = 0.0
+        self._began = self._last_heard = self._progress = 0.0
 
     # --- beginning ----------------------------------------------------------------------
 
@@ -99,12 +100,12 @@ class SmtpProtocol(Protocol):
             self._approach()
 
     def _begin(self, transport: Any, peer_ip: str) -> None:
-        self._began = self._last_heard = self._clock.seconds()
+        self._began = self._last_heard = self._progress = self._clock.seconds()
         if hasattr(transport, "setTcpNoDelay") and peer_ip:
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
         self._factory.open.add(self)
-        self._counted = self._factory.connections.enter(peer_ip)
+        self._counted = self._factory.connections.enter(peer_ip, self)
         self._arm()
         self._session.connected()
 
@@ -198,7 +199,7 @@ class SmtpProtocol(Protocol):
             self._task.cancel()
         self._session.lost()
         if self._counted:
-            self._factory.connections.leave(self._session.session.peer_ip)
+            self._factory.connections.leave(self._session.session.peer_ip, self)
         self._session.disconnected(was_closing or "peer closed the connection")
         self._factory.one_is_gone()
 
@@ -235,6 +236,8 @@ class SmtpProtocol(Protocol):
             self._transport().write(data)
 
     def _dispatch(self, event: ev.Event) -> None:
+        if not isinstance(event, ev.BodyChunk) or len(event.data) >= _PROGRESS:
+            self._progress = self._last_heard
         match event:
             case ev.BodyChunk(data=data):
                 self._write(data)
@@ -352,6 +355,16 @@ class SmtpProtocol(Protocol):
             self._say_goodbye(_TIMED_OUT, "timeout")
         else:
             self._arm()
+
+    # --- Guest --------------------------------------------------------------------------
+
+    def waiting_since(self) -> float | None:
+        if self._busy or self._closing or self._session.session.account is not None:
+            return None
+        return self._progress
+
+    def make_room(self) -> None:
+        self._say_goodbye(_TOO_MANY, "made room for others")
 
     # --- ending -------------------------------------------------------------------------
 

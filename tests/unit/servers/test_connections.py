@@ -20,3 +20,38 @@ def test_zero_is_no_limit_and_unix_sockets_have_no_address() -> None:
     local = ConnectionCounter(0, 1)
     assert local.enter("")
     assert local.enter("")
+
+
+class Sitting:
+    """A guest that has kept us waiting since the given time."""
+
+    def __init__(self, since: float | None) -> None:
+        self.since = since
+        self.asked = 0
+
+    def waiting_since(self) -> float | None:
+        return self.since
+
+    def make_room(self) -> None:
+        self.asked += 1
+
+
+def test_who_sits_silent_for_long_makes_room_when_it_is_full() -> None:
+    counter = ConnectionCounter(3, 0, lambda: 100.0)
+    busy, recent, silent = Sitting(None), Sitting(96.0), Sitting(94.0)
+    for guest in (busy, recent, silent):
+        assert counter.enter("a", guest)
+    assert counter.enter("b", Sitting(100.0))
+    assert (busy.asked, recent.asked, silent.asked) == (0, 0, 1)
+    assert not counter.enter("b", Sitting(100.0)), "nobody is asked twice"
+    counter.leave("a", silent)
+    counter.leave("a", recent)
+    assert counter.enter("b", Sitting(100.0))
+
+
+def test_the_limit_of_one_address_is_never_made_room_for() -> None:
+    counter = ConnectionCounter(0, 1, lambda: 100.0)
+    silent = Sitting(0.0)
+    assert counter.enter("a", silent)
+    assert not counter.enter("a", Sitting(100.0))
+    assert not silent.asked

@@ -468,3 +468,26 @@ def test_a_reply_of_a_policy_is_told_once() -> None:
     assert peer.read().startswith(b"421 4.7.0 Go away (ref ")
     assert peer.closed
     assert [entry["rule"] for entry in world.journal.steps("refuse")] == ["no"]
+
+
+def test_a_full_server_lets_a_silent_client_go_for_a_new_one() -> None:
+    world = World()
+    world.factory.connections = ConnectionCounter(2, 0, world.clock.seconds)
+    silent, sending = world.connect(), world.connect()
+    sending.ask(b"EHLO slow\r\n")
+    world.clock.advance(6)
+    sending.ask(b"MAIL FROM:<a@client.test>\r\n")
+    assert world.connect().read().startswith(b"220 ")
+    assert b"421 4.7.0 Too many connections" in silent.read()
+    assert silent.closed
+    assert world.connect().read().startswith(b"421 "), "who does something stays"
+
+
+def test_nothing_but_noop_is_as_good_as_silence() -> None:
+    world = World()
+    world.factory.connections = ConnectionCounter(1, 0, world.clock.seconds)
+    idler = world.connect()
+    world.clock.advance(6)
+    idler.ask(b"NOOP\r\n")
+    assert world.connect().read().startswith(b"220 ")
+    assert idler.closed
