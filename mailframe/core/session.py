@@ -52,3 +52,7 @@ class TlsFacts:
     server_name: str = ""
     channel_bindings: dict[str, bytes] = field(default_factory=dict)
     """SASL channel binding type (``tls-exporter``, ``tls-server-end-point``) -> data."""
+
+    def __str__(self) -> str:
+        """``TLSv1.3 TLS_AES_256_GCM_SHA384``"""
+        return f"{self.version} {self.cipher}"

@@ -273,14 +273,13 @@ class Attempt:
         detail: str = "",
     ) -> None:
         """No other host will be asked about this recipient."""
-        detail = "; ".join(filter(None, (session.tls or "plain text", detail)))
-        self._note(index, outcome, reply, session.host, detail)
+        said = "; ".join(filter(None, (_encryption(session), detail)))
+        self._note(index, outcome, reply, session.host, said)
         self._open.discard(index)
 
     def _hear(self, index: int, reply: Reply, session: SmtpSession) -> None:
         """A 4yz: another host may have another opinion."""
-        detail = session.tls or "plain text"
-        self._note(index, Outcome.DEFERRED, reply, session.host, detail)
+        self._note(index, Outcome.DEFERRED, reply, session.host, _encryption(session))
         self._heard.add(index)
 
     def _note(self, index: int, outcome: Outcome, reply: Reply, host: Host, detail: str) -> None:
@@ -299,6 +298,10 @@ def _done(session: SmtpSession) -> Outcome:
     if "DSN" in session.extensions:
         return Outcome.PASSED_ON
     return Outcome.DELIVERED if session.is_lmtp else Outcome.RELAYED
+
+
+def _encryption(session: SmtpSession) -> str:
+    return str(session.tls or "plain text")
 
 
 def _is_crowded(reply: Reply) -> bool:

@@ -27,7 +27,6 @@ from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.delivery.hosts import Credentials, Encryption, Host, Security, Timeouts
 from mailframe.delivery.session import HostFailed, SmtpSession, TlsFailed
-from mailframe.delivery.tlsinfo import channel_bindings
 from mailframe.interfaces import ITlsContexts, IWorkers
 from mailframe.protocols.sasl import CLIENT_PREFERENCE, client_mechanism
 
@@ -143,7 +142,7 @@ class Dialler:
             raise LoopsBack(Reply(554, status.ROUTING_LOOP, text))
 
     async def _log_in(self, session: SmtpSession, credentials: Credentials) -> None:
-        bindings = channel_bindings(session.transport) if session.tls else {}
+        bindings = session.tls.channel_bindings if session.tls else {}
         name = _choose(session, credentials, bindings)
         nonce = f"{self._random.getrandbits(192):048x}"
         password = credentials.password.encode()

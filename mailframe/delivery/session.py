@@ -29,8 +29,8 @@ from zope.interface import implementer
 
 from mailframe.core import status
 from mailframe.core.reply import Reply
+from mailframe.core.session import TlsFacts
 from mailframe.delivery.hosts import Host, Timeouts
-from mailframe.delivery.tlsinfo import describe
 from mailframe.errors import MailframeError, RemoteProtocolError
 from mailframe.interfaces import IMessageSource, IWorkers
 from mailframe.protocols.sasl import ClientMechanism
@@ -47,6 +47,7 @@ from mailframe.protocols.smtp.client import (
 from mailframe.protocols.smtp.client_extensions import Extensions
 from mailframe.protocols.smtp.client_transaction import Transaction
 from mailframe.runtime.aio import result_of
+from mailframe.runtime.tlsfacts import tls_facts
 
 CHUNK = 65_536
 
@@ -74,8 +75,8 @@ class SmtpSession(Protocol):
         self, clock: IReactorTime, timeouts: Timeouts, host: Host, *, lmtp: bool = False
     ) -> None:
         self.host = host
-        self.tls = ""
-        """Version and cipher, empty while in plain text."""
+        self.tls: TlsFacts | None = None
+        """None while in plain text."""
         self.messages = 0
         """Transactions begun on this connection."""
         self.on_close: Any = None
@@ -326,7 +327,7 @@ class SmtpSession(Protocol):
 
     def handshakeCompleted(self) -> None:
         self._handshaking = False
-        self.tls = describe(self.transport)
+        self.tls = tls_facts(self.transport, dialled=True)
         self._engine.tls_started()
         self._wake()
 
