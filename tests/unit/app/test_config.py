@@ -347,6 +347,7 @@ _VALUES = st.one_of(
     st.just('"""\n[x]\ny = "\n"""'),
     st.just("'''\n'\n'''"),
     st.just('[ # ]\n "a]", [\n1] ]'),
+    st.just("[\n[1],\n[2] ]"),
     st.just('"a#[b"'),
     st.just("{ a = [1], b = '}' }"),
 )

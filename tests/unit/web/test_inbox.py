@@ -18,6 +18,7 @@ from mailframe.errors import MessageGone
 from mailframe.interfaces import IMailbox, IMailboxEvents, IMessageSource, MessageInfo
 from mailframe.runtime.workers import InlineWorkers
 from mailframe.web.inbox import InboxSite
+from mailframe.web.words import to_text
 
 ANN = "ann@here.test"
 SIMPLE = b"From: Bob <bob@there.test>\r\nTo: ann@here.test\r\nSubject: Hello\r\n\r\nHi Ann\r\n"
@@ -242,6 +243,11 @@ def test_encoded_words_and_charsets(browser: Browser) -> None:
     )
     text = page_of(browser, data)
     assert "Αθήνα Καλη" in text
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "unicode_escape", "zip", "none"])
+def test_what_python_calls_a_codec_is_not_always_a_charset(charset: str) -> None:
+    assert to_text(b"xn--mnchen-3ya \\x41", charset) == "xn--mnchen-3ya \\x41"
 
 
 @pytest.mark.parametrize(
