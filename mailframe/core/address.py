@@ -117,7 +117,20 @@ def normal_domain(domain: str) -> str:
     """Check a domain or address literal; returns it NFC-normalised in lower case."""
     if domain.startswith("["):
         return _normal_literal(domain)
+    # Before it is normalised, which takes time by the square of many combining characters.
+    _check_domain_length(domain)
     domain = unicodedata.normalize("NFC", domain).lower()
+    _check_domain_length(domain)
+    for label in domain.split("."):
+        # RFC 1035 section 2.3.4; a U-label is bounded again when it becomes an A-label
+        if not _LABEL.fullmatch(label) or (label.isascii() and len(label) > 63):
+            raise AddressError("the domain is malformed")
+        if any(unicodedata.category(c) in ("Cc", "Cf", "Zs", "Zl", "Zp") for c in label):
+            raise AddressError("the domain contains a character that no host name has")
+    return domain
+
+
+def _check_domain_length(domain: str) -> None:
     try:
         octets = len(domain.encode())
     except UnicodeEncodeError:
@@ -127,13 +140,6 @@ def normal_domain(domain: str) -> str:
     # RFC 5321 section 4.5.3.1.2
     if octets > MAX_DOMAIN:
         raise AddressError("the domain is longer than 255 octets")
-    for label in domain.split("."):
-        # RFC 1035 section 2.3.4; a U-label is bounded again when it becomes an A-label
-        if not _LABEL.fullmatch(label) or (label.isascii() and len(label) > 63):
-            raise AddressError("the domain is malformed")
-        if any(unicodedata.category(c) in ("Cc", "Cf", "Zs", "Zl", "Zp") for c in label):
-            raise AddressError("the domain contains a character that no host name has")
-    return domain
 
 
 def _normal_literal(domain: str) -> str:

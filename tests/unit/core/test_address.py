@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,21 @@ def test_literal_ip() -> None:
     assert literal_ip(normal_domain("[IPv6:::1]")) == "::1"
     assert literal_ip("example.org") is None
     assert literal_ip("[tag:x]") is None
+
+
+def test_a_long_domain_is_refused_before_it_is_normalised() -> None:
+    # Putting marks of two combining classes in order takes time by the square of their number.
+    started = time.process_time()
+    with pytest.raises(AddressError, match="255"):
+        Address.build("a", "a" + "\u0301" * 16_000 + "\u0323" * 16_000)
+    assert time.process_time() - started < 0.1
+
+
+def test_a_domain_that_grows_as_it_is_normalised_is_measured_afterwards() -> None:
+    # U+1D160 stands for three characters of four octets each
+    assert normal_domain("\U0001d160" * 20)
+    with pytest.raises(AddressError, match="255"):
+        normal_domain("\U0001d160" * 60)
 
 
 @given(st.text(min_size=1, max_size=80))
