@@ -14,8 +14,10 @@ import re
 from mailframe.core.address import Address, AddressError, split_local_part
 from mailframe.message.headers import unfolded
 
-# RFC 5322 section 2.2.3 counts lines; this only bounds our work. 1000 authors fit.
+# RFC 5322 section 2.2.3 counts lines; these only bound our work: it is done between two reads
+# of other people's sockets.
 MAX_VALUE = 65_536
+MAX_ADDRESSES = 1_000
 _MAX_COMMENT_DEPTH = 20
 
 _BLANK = re.compile(r"[ \t]*")
@@ -105,6 +107,8 @@ class _List:
         local_part, rest = split_local_part(local)
         if rest:
             raise AddressError("the local part is malformed")
+        if len(self.found) >= MAX_ADDRESSES:
+            raise AddressError("there are too many addresses")
         return Address.build(local_part, domain[0])
 
     def _words(self) -> list[str]:

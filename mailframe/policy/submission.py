@@ -67,7 +67,7 @@ class SubmissionPolicy:
             return BAD_FROM
         if not named_addresses:
             return NO_FROM
-        for address in named_addresses:
+        for address in dict.fromkeys(named_addresses):
             if not await result_of(account.owns(address)):
                 return NOT_YOUR_FROM
         return self._completed(content.header)

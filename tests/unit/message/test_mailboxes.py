@@ -118,6 +118,18 @@ def test_an_endless_list_is_refused() -> None:
         texts("a@b.example," * 9000)
 
 
+@pytest.mark.parametrize("more", ["a@b.example,", "<a@b.example>,", "g: a@b.example;,"])
+def test_more_than_a_thousand_addresses_are_refused(more: str) -> None:
+    assert len(texts(more * 999 + "a@b.example")) == 1000
+    with pytest.raises(AddressError, match="too many"):
+        texts(more * 1000 + "a@b.example")
+
+
+def test_a_group_has_no_more_room() -> None:
+    with pytest.raises(AddressError, match="too many"):
+        texts("g: " + "a@b.example," * 1000 + "a@b.example;")
+
+
 def test_an_encoded_word_in_an_address_is_letters() -> None:
     assert texts("=?utf-8?q?ann=40example.org?=@example.net") == [
         "=?utf-8?q?ann=40example.org?=@example.net"
