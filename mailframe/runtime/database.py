@@ -11,6 +11,7 @@ which works on the same files while a server runs, and for simulation.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -59,7 +60,11 @@ class Database:
         self._readers: Workers | None = None
 
     def open(self) -> None:
-        """Create or migrate the file, start the threads. Blocks; call it before serving."""
+        """Create or migrate the file, start the threads. Blocks; call it before serving.
+
+        A new file, and what SQLite puts beside it, is for the server's own user only,
+        whatever the umask and the directory let others do."""
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = self._connect()
         try:
             _migrate(connection, self._migrations)

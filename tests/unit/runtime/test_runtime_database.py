@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -236,3 +237,17 @@ def test_durable_means_that_every_commit_is_synced(
     assert done(database.read(lambda c: c.execute("PRAGMA synchronous").fetchone())) == (level,)
     assert done(database.read(lambda c: c.execute("PRAGMA journal_mode").fetchone())) == ("wal",)
     database.close()
+
+
+def test_its_files_are_for_their_owner_only(tmp_path: Path, loop: Loop) -> None:
+    before = os.umask(0)
+    try:
+        database = Database(str(tmp_path / "mine.db"), MIGRATIONS, loop)
+        database.open()
+        loop.result(database.write(add("x")))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        database.close()
+    finally:
+        os.umask(before)
+    assert set(modes) >= {"mine.db", "mine.db-wal"}
+    assert set(modes.values()) == {0o600}
