@@ -12,8 +12,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from twisted.internet.defer import Deferred
-
 from mailframe.accounts import lookup
 from mailframe.accounts.errors import (
     AlreadyExists,
@@ -34,6 +32,7 @@ from mailframe.accounts.passwords import (
 )
 from mailframe.accounts.records import Alias, Domain, MovedAddress, User
 from mailframe.core.address import Address, AddressError, normal_domain
+from mailframe.runtime.aio import fired
 from mailframe.runtime.database import Database
 
 T = TypeVar("T")
@@ -282,20 +281,10 @@ class DirectoryAdmin:
         return self._read(job)
 
     def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return _now(self._database.read(job))
+        return fired(self._database.read(job))
 
     def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return _now(self._database.write(job))
-
-
-def _now(fired: Deferred[T]) -> T:
-    """The result of a Deferred that has fired already, as those of such a database have."""
-    results: list[T] = []
-    failures: list[BaseException] = []
-    fired.addCallbacks(results.append, lambda failure: failures.append(failure.value))
-    if failures:
-        raise failures[0]
-    return results[0]
+        return fired(self._database.write(job))
 
 
 def _domain(text: str) -> str:

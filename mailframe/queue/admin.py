@@ -19,9 +19,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-
 from mailframe.core.envelope import Envelope
 from mailframe.interfaces import Arrival
 from mailframe.queue import ledger
@@ -35,6 +32,7 @@ from mailframe.queue.records import (
     row_from,
 )
 from mailframe.queue.schema import MICROSECONDS, Lease, State, micros
+from mailframe.runtime.aio import fired
 from mailframe.runtime.database import Database
 
 T = TypeVar("T")
@@ -180,7 +178,7 @@ def remove(database: Database, selection: Selection) -> list[tuple[str, bool]]:
         connection.executemany("DELETE FROM recipient WHERE queue_id = ? AND number = ?", meant)
         return ledger.remove_finished(connection, dict.fromkeys(row[0] for row in meant))
 
-    return _now(database.write(job))
+    return fired(database.write(job))
 
 
 def _update(
@@ -205,7 +203,7 @@ def _update(
         )
         return list(dict.fromkeys(row[0] for row in meant))
 
-    return _now(database.write(job))
+    return fired(database.write(job))
 
 
 _STATE_TERMS = {
@@ -308,16 +306,4 @@ def _listed(
 
 
 def _read(database: Database, job: Callable[[sqlite3.Connection], T]) -> T:
-    return _now(database.read(job))
-
-
-def _now(result: Deferred[T]) -> T:
-    """The result of synchronous work."""
-    found: list[T] = []
-    failed: list[Failure] = []
-    result.addCallbacks(found.append, failed.append)
-    if failed:
-        failed[0].raiseException()
-    if not found:
-        raise RuntimeError("queue administration needs a Database without a reactor")
-    return found[0]
+    return fired(database.read(job))

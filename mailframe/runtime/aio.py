@@ -1,8 +1,9 @@
 """Awaiting what extensions return, and coroutines that nobody awaits.
 
 Extension points may return a value, a Deferred or a coroutine: ``result_of`` makes one of
-the three. A bare coroutine never runs and a lost Deferred swallows its error, hence
-``Background``, which starts, names, logs and stops what runs on its own.
+the three; ``fired`` takes the result of what is done already. A bare coroutine never runs
+and a lost Deferred swallows its error, hence ``Background``, which starts, names, logs and
+stops what runs on its own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,19 @@ async def result_of(value: T | Awaitable[T]) -> T:
     if isinstance(value, Deferred) or hasattr(value, "__await__"):
         return await cast(Awaitable[T], value)
     return value
+
+
+def fired(deferred: Deferred[T]) -> T:
+    """The result of a Deferred that has fired already, as those of a ``Database`` without a
+    reactor have; raises its error. RuntimeError for one that has not."""
+    results: list[T] = []
+    failures: list[Failure] = []
+    deferred.addCallbacks(results.append, failures.append)
+    if failures:
+        failures[0].raiseException()
+    if not results:
+        raise RuntimeError("the Deferred has not fired")
+    return results[0]
 
 
 def as_deferred(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:

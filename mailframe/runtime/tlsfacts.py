@@ -44,11 +44,11 @@ def _channel_bindings(
             b"EXPORTER-Channel-Binding", 32, b""
         )
     if certificate is not None:
-        bindings["tls-server-end-point"] = certificate_binding(certificate)
+        bindings["tls-server-end-point"] = _certificate_binding(certificate)
     return bindings
 
 
-def certificate_binding(certificate: x509.Certificate) -> bytes:
+def _certificate_binding(certificate: x509.Certificate) -> bytes:
     """``tls-server-end-point`` of a server certificate (RFC 5929 section 4.1)."""
     algorithm = certificate.signature_hash_algorithm
     if algorithm is None or algorithm.name in ("md5", "sha1"):

@@ -22,7 +22,6 @@ from mailframe.app.commands.shared import (
     control_socket,
     database,
     json_option,
-    now,
     path_in_base,
     yes_option,
 )
@@ -247,6 +246,7 @@ def _record(config: Config, ids: list[str], verb: str) -> None:
     from twisted.internet import reactor
 
     from mailframe.journal.journal import MIGRATIONS, Journal
+    from mailframe.runtime.aio import fired
 
     path = path_in_base(config, "journal.db")
     with database(path, MIGRATIONS, durable=False) as opened:
@@ -254,7 +254,7 @@ def _record(config: Config, ids: list[str], verb: str) -> None:
         journal = Journal(opened, clock, config.journal.keep, buffer=1_000_000, log_events=False)
         for id in ids:
             journal.record(id, "admin", verb, account=_who())
-        now(journal.stop())
+        fired(journal.stop())
 
 
 def _who() -> str:

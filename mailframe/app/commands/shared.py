@@ -15,8 +15,6 @@ import click
 from mailframe.app import exits
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
     from mailframe.accounts.admin import DirectoryAdmin
     from mailframe.app.config import Config
     from mailframe.runtime.database import Database
@@ -85,16 +83,6 @@ def directory_admin(ctx: click.Context) -> Iterator[DirectoryAdmin]:
     path = path_in_base(configuration(ctx), "directory.db")
     with database(path, MIGRATIONS) as opened:
         yield DirectoryAdmin(opened, time.time, secrets.token_bytes)
-
-
-def now(fired: Deferred[T]) -> T:
-    """The result of a Deferred of a synchronous database, which has fired already."""
-    results: list[T] = []
-    failures: list[BaseException] = []
-    fired.addCallbacks(results.append, lambda failure: failures.append(failure.value))
-    if failures:
-        raise failures[0]
-    return results[0]
 
 
 def confirm(question: str, yes: bool) -> None:

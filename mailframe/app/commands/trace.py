@@ -16,7 +16,6 @@ from mailframe.app.commands.shared import (
     configuration,
     database,
     json_option,
-    now,
     path_in_base,
 )
 
@@ -62,10 +61,11 @@ def trace(ctx: click.Context, term: str, limit: int, as_json: bool) -> None:
 def _find(config: Config, term: str, limit: int) -> dict[str, list[Entry]]:
     from mailframe.journal.journal import MIGRATIONS
     from mailframe.journal.stories import ids_of, story
+    from mailframe.runtime.aio import fired
 
     with database(path_in_base(config, "journal.db"), MIGRATIONS, durable=False) as journal:
-        ids = now(journal.read(lambda connection: ids_of(connection, term, limit)))
-        return {id: now(journal.read(partial(story, id=id))) for id in ids}
+        ids = fired(journal.read(lambda connection: ids_of(connection, term, limit)))
+        return {id: fired(journal.read(partial(story, id=id))) for id in ids}
 
 
 def _print_story(id: str, story: list[Entry]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import globalLogPublisher
 
-from mailframe.runtime.aio import Background, as_deferred, result_of
+from mailframe.runtime.aio import Background, as_deferred, fired, result_of
 
 
 async def coroutine() -> int:
@@ -23,6 +23,14 @@ def test_result_of_passes_errors_on() -> None:
     failures: list[object] = []
     as_deferred(result_of(fail(KeyError("x")))).addErrback(failures.append)
     assert len(failures) == 1
+
+
+def test_fired_takes_what_is_done_and_waits_for_nothing() -> None:
+    assert fired(succeed(None)) is None
+    with pytest.raises(KeyError):
+        fired(fail(KeyError("x")))
+    with pytest.raises(RuntimeError, match="not fired"):
+        fired(Deferred())
 
 
 def test_none_and_falsy_values_are_values() -> None:
