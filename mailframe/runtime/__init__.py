@@ -3,10 +3,11 @@
 What lives here
     ``aio``: one way to await a value, Deferred or coroutine, and tasks nobody awaits.
     ``workers``: named thread pools with bounded queues. ``disk``: the one seam to files.
-    ``database``: one SQLite file with a single writer and group commit.
+    ``database``: one SQLite file with a single writer and group commit. ``tlsfacts``: what a
+    TLS handshake says, for servers and couriers alike.
 
 May import
-    core, errors, interfaces, Twisted.
+    core, errors, interfaces, Twisted, pyOpenSSL, cryptography.
 
 Start reading at
     ``aio``, then ``database``.
@@ -16,5 +17,5 @@ Invariants
     A failed fsync is never retried on the same file: the pages are gone.
 
 RFCs
-    None.
+    5929 and 9266 (channel bindings).
 """

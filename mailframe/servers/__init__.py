@@ -5,8 +5,9 @@ What lives here
     ``smtp_protocol`` (transport and time), ``smtp_session`` (decisions),
     ``smtp_transaction``, ``smtp_recipients``, ``smtp_login``, ``smtp_verify``,
     ``smtp_policies``, ``smtp_content``, ``smtp_story``,
-    ``smtp_settings``. POP3's shell.
-    ``connections`` (how many there are), ``tlsfacts`` (what a handshake says).
+    ``smtp_settings``. ``pop3`` likewise: ``pop3_connection`` (transport and time),
+    ``pop3_conversation`` (what each event asks for), ``pop3_login``, ``pop3_maildrop``.
+    ``connections`` counts those that are open, for all of them.
 
 May import
     core, errors, protocols, message, interfaces, runtime, Twisted.

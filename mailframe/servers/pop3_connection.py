@@ -28,8 +28,8 @@ from zope.interface import implementer
 
 from mailframe.core.session import Role, Session, TlsFacts
 from mailframe.protocols.pop3 import Pause, State
+from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.servers.pop3_conversation import Conversation, PeerGone
-from mailframe.servers.tlsfacts import tls_facts
 
 if TYPE_CHECKING:
     from mailframe.servers.pop3 import Pop3Factory

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.logger import Logger
 
 from mailframe.core.session import Session, TlsFacts
+from mailframe.errors import INTERNAL_ERROR, MessageGone
 from mailframe.errors import Failure as RefusedByService
-from mailframe.errors import MessageGone
 from mailframe.interfaces import IMessageSource
 from mailframe.protocols.pop3 import (
     ApopOffered,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mailframe.servers.pop3 import Pop3Factory
 
 _CHUNK = 128 * 1024  # one hop to a worker thread for so much of a message
-_INTERNAL = "Internal error, please try again later"
 
 
 class PeerGone(Exception):
@@ -182,7 +181,7 @@ class Conversation:
             maildrop.octets += octets
 
     def _message_unavailable(self, event: MessageWanted, error: Exception) -> None:
-        text, reason = _INTERNAL, "internal error"
+        text, reason = INTERNAL_ERROR.text, "internal error"
         if isinstance(error, MessageGone):
             text, reason = "That message is not there any more", "gone"
         elif isinstance(error, RefusedByService):

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from mailframe.core.session import Session
 from mailframe.errors import (
+    INTERNAL_ERROR,
     Failure,
     LoginFailed,
     LoginThrottled,
@@ -86,8 +87,7 @@ def no_entry(error: Exception) -> NoEntry:
         permanent = isinstance(error, PermanentFailure)
         code = ResponseCode.SYS_PERM if permanent else ResponseCode.SYS_TEMP
         return NoEntry(_one_line(error.reply.text), code, str(error))
-    text = "Internal error, please try again later"
-    return NoEntry(text, ResponseCode.SYS_TEMP, "internal error", expected=False)
+    return NoEntry(INTERNAL_ERROR.text, ResponseCode.SYS_TEMP, "internal error", expected=False)
 
 
 def _one_line(text: str) -> str:

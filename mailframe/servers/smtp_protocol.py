@@ -32,8 +32,8 @@ from mailframe.errors import INTERNAL_ERROR
 from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp.events import Pause
 from mailframe.protocols.smtp.server import SmtpServer
+from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.servers.smtp_session import Answer, SmtpSession
-from mailframe.servers.tlsfacts import tls_facts
 
 if TYPE_CHECKING:
     from mailframe.servers.smtp import SmtpFactory
