@@ -9,25 +9,21 @@ failed is never repeated: the message is refused and the sender tries again.
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
-from mailframe.core import status
 from mailframe.core.envelope import Envelope
-from mailframe.core.reply import Reply
-from mailframe.errors import INTERNAL_ERROR, LocalProtocolError, TransientFailure
+from mailframe.errors import LocalProtocolError
 from mailframe.interfaces import Arrival, IIncoming, IMessageSource
 from mailframe.queue.content import FileSource, MemorySource
 from mailframe.runtime.aio import as_deferred
-from mailframe.runtime.disk import DiskFile
+from mailframe.runtime.disk import DiskFile, disk_failure
 
 if TYPE_CHECKING:
     from mailframe.queue.spool import Spool
 
-STORAGE_FULL = Reply(452, status.SYSTEM_FULL, "Insufficient system storage")
 _HIGH_WATER = 256 * 1024
 
 
@@ -103,8 +99,8 @@ class Incoming:
             )
         except BaseException as error:
             await self._discard()
-            if refusal := refusal_of(error):
-                raise refusal from error
+            if isinstance(error, OSError):
+                raise disk_failure(error) from error
             raise
         finally:
             self._waiting.clear()
@@ -119,7 +115,7 @@ class Incoming:
                 self._wake()
                 await writing
         except BaseException as error:  # noqa: BLE001 - whoever writes or commits hears of it
-            self._failure = refusal_of(error) or error
+            self._failure = disk_failure(error) if isinstance(error, OSError) else error
         finally:
             self._writing = False
             self._wake()
@@ -168,11 +164,3 @@ class Incoming:
             self._file.close()
             self._file = None
             await self._spool.discard([self.queue_id])
-
-
-def refusal_of(error: BaseException) -> TransientFailure | None:
-    """What a disk error means to a peer; None where the error is not the disk's."""
-    if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return TransientFailure(STORAGE_FULL if full else INTERNAL_ERROR, str(error))
-    return None

@@ -146,6 +146,7 @@ class Settlement:
         for change in changes:
             if isinstance(change, Again):
                 self._later(change.row.lane, change.next_at)
+        self._spool.forget(queue_id for queue_id, _ in removed)
         self._record(decisions, now)
         self._record_reports(reports, unreported)
         for queue_id, _ in removed:

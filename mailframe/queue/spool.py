@@ -35,15 +35,17 @@ from mailframe.interfaces import (
 )
 from mailframe.queue import ledger
 from mailframe.queue.content import FileSource, MemorySource
-from mailframe.queue.incoming import STORAGE_FULL, Incoming
+from mailframe.queue.incoming import Incoming
+from mailframe.queue.recent import RecentBodies
 from mailframe.queue.records import Message, lane_of, new_message
 from mailframe.queue.schema import micros
 from mailframe.runtime.aio import Background, as_deferred
 from mailframe.runtime.database import Database
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import STORAGE_FULL, Disk
 
 INLINE_LIMIT = 64 * 1024
 FREE_FLOOR = 64 * 1024 * 1024
+_RECENT_OCTETS = 4 * 1024 * 1024
 _SPACE_CHECK_SECONDS = 1.0
 # The id becomes a file name.
 _QUEUE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -108,6 +110,7 @@ class Spool:
         self._free_floor = free_floor
         self._free: int | None = None
         self._free_checked = 0.0
+        self._recent = RecentBodies(_RECENT_OCTETS)
         self._listeners: list[Callable[[frozenset[str]], None]] = []
 
     def subscribe(self, listener: Callable[[frozenset[str]], None]) -> None:
@@ -131,6 +134,8 @@ class Spool:
                 disk=self.disk,
                 workers=self.workers,
             )
+        if (recent := self._recent.get(message.queue_id)) is not None:
+            return MemorySource(message.prefix, recent)
         query = "SELECT content FROM body WHERE queue_id = ?"
         found = await self.database.read(
             lambda connection: connection.execute(query, (message.queue_id,)).fetchone()
@@ -187,6 +192,8 @@ class Spool:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise TransientFailure(STORAGE_FULL, str(error)) from error
             raise
+        if content is not None:
+            self._recent.add(queue_id, content)
         self.announce(envelope.recipients)
 
     def announce(self, recipients: Iterable[Recipient]) -> None:
@@ -194,6 +201,11 @@ class Spool:
         lanes = frozenset(map(lane_of, recipients))
         for listener in self._listeners:
             listener(lanes)
+
+    def forget(self, queue_ids: Iterable[str]) -> None:
+        """Their rows are gone; nobody will open them again."""
+        for queue_id in queue_ids:
+            self._recent.forget(queue_id)
 
     async def discard(self, queue_ids: Sequence[str]) -> None:
         """Remove body files. One that cannot be removed is logged and swept at the start."""
