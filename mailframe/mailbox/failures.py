@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mailframe.core import status
 from mailframe.core.reply import Reply
-from mailframe.errors import INTERNAL_ERROR, TransientFailure
+from mailframe.runtime.disk import disk_failure
 
 MAILBOX_FULL = Reply(452, status.MAILBOX_FULL, "The mailbox is full")
-DISK_FULL = Reply(452, status.SYSTEM_FULL, "Insufficient system storage")
 NO_SUCH_MAILBOX = Reply(550, status.BAD_DESTINATION_MAILBOX, "No such mailbox here")
-
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -23,5 +19,4 @@ def disk_trouble(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reply = DISK_FULL if error.errno in _NO_SPACE else INTERNAL_ERROR
-        raise TransientFailure(reply, f"{what}: {error}") from error
+        raise disk_failure(error, what) from error

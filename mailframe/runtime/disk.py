@@ -2,7 +2,8 @@
 
 Every write below ``base`` except SQLite's own goes through a ``Disk``, so that a recording
 or failing one can take its place. Calls block: they run on worker threads. Durability is
-the caller's to order: nothing is synced unless asked.
+the caller's to order: nothing is synced unless asked. ``disk_failure`` says what trouble
+means to a peer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,21 @@ import stat
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
+
+from mailframe.core import status
+from mailframe.core.reply import Reply
+from mailframe.errors import INTERNAL_ERROR, TransientFailure
+
+STORAGE_FULL = Reply(452, status.SYSTEM_FULL, "Insufficient system storage")
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+def disk_failure(error: OSError, what: str = "") -> TransientFailure:
+    """What trouble with the disk means to a peer: try again later, never a bounce.
+
+    ``what`` was being done, for the journal."""
+    reply = STORAGE_FULL if error.errno in _NO_SPACE else INTERNAL_ERROR
+    return TransientFailure(reply, f"{what}: {error}" if what else str(error))
 
 
 class DiskFile:
