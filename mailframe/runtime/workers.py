@@ -1,14 +1,22 @@
-"""Named thread pools with bounded queues, and their single-threaded double."""
+"""Named thread pools with bounded queues, and their single-threaded double.
+
+Several times a message the server hands a call of some microseconds to a thread, so what the
+handing over costs is what counts: calls go through a queue written in C, and results that
+meet come back to the reactor together, waking it once.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from mailframe.core import status
@@ -18,6 +26,7 @@ from mailframe.interfaces import IWorkers
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_Call = tuple[Callable[[], Any], Deferred[Any]]
 
 OVERLOADED = Reply(451, status.SYSTEM_NOT_ACCEPTING, "Overloaded, please try again later")
 
@@ -28,38 +37,65 @@ class Workers:
 
     def __init__(self, name: str, threads: int, backlog: int, reactor: IReactorFromThreads) -> None:
         self.name = name
+        self._most = threads
         self._limit = threads + backlog
         self._pending = 0
         self._reactor = reactor
-        self._pool = ThreadPool(minthreads=0, maxthreads=threads, name=f"mailframe-{name}")
+        self._is_open = False
+        self._threads: list[threading.Thread] = []
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._ended: deque[tuple[Deferred[Any], Any]] = deque()
+        self._is_told = False
 
     def start(self) -> None:
-        self._pool.start()
+        self._is_open = True
 
     def stop(self) -> None:
         """Waits for the calls under way; blocks, so call it when the server is done."""
-        self._pool.stop()
+        self._is_open = False
+        for _ in self._threads:
+            self._calls.put(None)
+        while self._threads:
+            self._threads.pop().join()
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        if self._pending >= self._limit:
-            return fail(TransientFailure(OVERLOADED, f"worker pool {self.name} is full"))
+        if not self._is_open or self._pending >= self._limit:
+            why = "full" if self._is_open else "stopped"
+            return fail(TransientFailure(OVERLOADED, f"worker pool {self.name} is {why}"))
         self._pending += 1
         result: Deferred[T] = Deferred()
-
-        def finished(success: bool, value: Any) -> None:
-            self._reactor.callFromThread(deliver, success, value)
-
-        def deliver(success: bool, value: Any) -> None:
-            self._pending -= 1
-            if result.called:  # cancelled meanwhile; nobody wants it
-                return
-            if success:
-                result.callback(value)
-            else:
-                result.errback(value if isinstance(value, Failure) else Failure(value))
-
-        self._pool.callInThreadWithCallback(finished, function, *args, **kwargs)
+        self._calls.put((partial(function, *args, **kwargs), result))
+        if len(self._threads) < min(self._pending, self._most):
+            self._add_thread()
         return result
+
+    def _add_thread(self) -> None:
+        name = f"mailframe-{self.name}-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        """On a thread, until ``stop``."""
+        while (call := self._calls.get()) is not None:
+            function, result = call
+            try:
+                value = function()
+            except BaseException:  # noqa: BLE001 - it is the caller who hears of it
+                value = Failure()
+            self._ended.append((result, value))
+            if not self._is_told:
+                self._is_told = True
+                self._reactor.callFromThread(self._deliver)
+
+    def _deliver(self) -> None:
+        # Before the look at the length: what ends later than that is told of again.
+        self._is_told = False
+        for _ in range(len(self._ended)):
+            result, value = self._ended.popleft()
+            self._pending -= 1
+            if not result.called:  # else cancelled meanwhile; nobody wants it
+                result.callback(value)  # a Failure takes the errback side
 
 
 @implementer(IWorkers)

@@ -76,6 +76,28 @@ def test_stop_waits_for_the_calls_under_way(loop: Loop) -> None:
     assert done == [0, 1, 2]
 
 
+def test_a_stopped_pool_refuses(loop: Loop) -> None:
+    pool = Workers("test", 1, 3, loop)
+    with pytest.raises(TransientFailure, match="stopped"):
+        loop.result(pool.run(int))
+    pool.start()
+    pool.stop()
+    with pytest.raises(TransientFailure, match="stopped"):
+        loop.result(pool.run(int))
+
+
+def test_results_that_meet_wake_the_reactor_once(loop: Loop) -> None:
+    pool = Workers("test", 1, 10, loop)
+    pool.start()
+    found: list[int] = []
+    for number in range(10):
+        pool.run(int, number).addCallback(found.append)
+    pool.stop()  # all have ended, and nobody has looked
+    assert loop.calls.qsize() == 1
+    loop.until(lambda: len(found) == 10)
+    assert found == list(range(10))
+
+
 def test_inline() -> None:
     pool = InlineWorkers()
     pool.start()
