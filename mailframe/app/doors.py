@@ -13,16 +13,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet import endpoints
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    ILoggingContext,
+    IProtocol,
+    IProtocolFactory,
+)
 from zope.interface import implementer
 
 from mailframe.runtime.aio import result_of
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, ILoggingContext)
 class _Door:
-    noisy = False  # what listens where is in the line `mailframe ready`
     behind: IProtocolFactory | None = None
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def logPrefix(self) -> str:
+        return f"listener {self._name}"
 
     def doStart(self) -> None:
         """The port is open; the factory behind may change, so it is not told."""
@@ -59,7 +70,7 @@ class Doors:
                 continue
             if present is not None:
                 await self._close(name)
-            self._open[name] = await self._listen(endpoint)
+            self._open[name] = await self._listen(name, endpoint)
 
     def furnish(self, factories: Mapping[str, IProtocolFactory]) -> None:
         """Say who serves the next connection at each door."""
@@ -92,8 +103,8 @@ class Doors:
         hosts: list[Any] = [opened.port.getHost() for opened in self._open.values()]
         return [(at.host, at.port) for at in hosts if hasattr(at, "host")]
 
-    async def _listen(self, endpoint: str) -> _Open:
-        door = _Door()
+    async def _listen(self, name: str, endpoint: str) -> _Open:
+        door = _Door(name)
         port = await endpoints.serverFromString(self._reactor, endpoint).listen(door)
         # The kernel queues whoever comes meanwhile. A port of another kind (a plugin's) that
         # cannot pause turns early callers away, which is only less polite.
