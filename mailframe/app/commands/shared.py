@@ -66,6 +66,7 @@ def database(path: str, migrations: Sequence[str], *, durable: bool = True) -> I
     """One of the server's databases, opened synchronously beside it; made where missing."""
     from mailframe.runtime.database import Database
 
+    _act_as_owner(os.path.dirname(path))
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     opened = Database(path, migrations, None, durable=durable)
     opened.open()
@@ -73,6 +74,20 @@ def database(path: str, migrations: Sequence[str], *, durable: bool = True) -> I
         yield opened
     finally:
         opened.close()
+
+
+def _act_as_owner(directory: str) -> None:
+    """Root acts as the server's user: files of root's would be out of the server's reach."""
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    owner = os.stat(directory)
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setgroups([])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+        if not os.access(__file__, os.R_OK, effective_ids=True):
+            message = f"run it as the owner of {directory}, who cannot read {__file__}"
+            raise exits.CommandFailed(message, exits.PERMISSION)
 
 
 @contextlib.contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import socketserver
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -175,6 +177,22 @@ def test_plain_listings_are_aligned(run: Any) -> None:
     lines = run("domain", "list").out.splitlines()
     assert lines[0] == "DOMAIN          USERS  ALIASES"
     assert lines[1] == "a.test              0        0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_root_does_belongs_to_the_servers_user(config_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        state = Path(directory, "state")
+        state.mkdir()
+        os.chown(state, 12345, 12345)
+        config_path.write_text(config_path.read_text().replace('"state"', f'"{state}"'))
+        done = in_process(config_path, "domain", "add", "here.test")
+        owners = {(path.stat().st_uid, path.stat().st_gid) for path in state.iterdir()}
+    if done.returncode == 77:
+        pytest.skip("the tree lies where only root can read")
+    assert done.returncode == 0, done.stderr
+    assert owners == {(12345, 12345)}
 
 
 # -- queue and trace
