@@ -38,6 +38,7 @@ class QueueModel(RuleBasedStateMachine):
         self.removed: set[tuple[str, str]] = set()
         self.hurried: set[str] = set()  # ids that the administrator flushed or released
         self.answers: dict[str, Any] = {}
+        self.expired: set[tuple[str, str]] = set()
         self.told: list[str] = []  # reports of former processes
         self.earlier_tries: list[tuple[float, str, str]] = []
 
@@ -144,6 +145,7 @@ class QueueModel(RuleBasedStateMachine):
         admin.remove(self.world.database, Selection(domain=domain))
 
     def collect(self) -> None:
+        self.expired |= self.expirations()
         self.told += [record[3]["dsn"] for record in self.reports()]
         for courier in (self.world.mx, self.world.local):
             self.earlier_tries += courier.tried
@@ -157,11 +159,13 @@ class QueueModel(RuleBasedStateMachine):
             return
         queued = {(row[0], row[1]) for row in self.world.rows("queue_id, address")}
         tried = {(queue_id, address) for _, queue_id, address in self.tries()}
+        expired = self.expired | self.expirations()
         for key in self.accepted:
             if key in queued or key in self.removed:
                 continue
-            # It left: then somebody was asked, and either took it or refused it.
-            assert key in tried, f"{key} vanished without a try"
+            # It left: then somebody was asked, and either took it or refused it; or its time
+            # ran out while its destination answered nobody.
+            assert key in tried | expired, f"{key} vanished without a try"
 
     @invariant()
     def whoever_was_refused_is_told(self) -> None:
@@ -174,6 +178,10 @@ class QueueModel(RuleBasedStateMachine):
         gone = {queue_id for queue_id, _ in self.removed}
         for queue_id in told:
             assert queue_id in queued | tried | gone, f"the report {queue_id} vanished"
+
+    def expirations(self) -> set[tuple[str, str]]:
+        records = self.world.journal.records
+        return {(id, detail["forward_path"]) for id, _, end, detail in records if end == "expired"}
 
     def reports(self) -> list[Any]:
         records = self.world.journal.records
