@@ -11,6 +11,27 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class ScramKeys:
+    """What a password becomes (RFC 5802 section 3)."""
+
+    client_key: bytes
+    server_key: bytes
+
+    @classmethod
+    def derive(cls, password: bytes, salt: bytes, iterations: int) -> ScramKeys:
+        """``password`` is already prepared (SASLprep). Blocks for ~``iterations``/2 µs."""
+        salted = hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
+        return cls(
+            client_key=hmac.digest(salted, b"Client Key", "sha256"),
+            server_key=hmac.digest(salted, b"Server Key", "sha256"),
+        )
+
+
+def stored_key(client_key: bytes) -> bytes:
+    return hashlib.sha256(client_key).digest()
+
+
+@dataclass(frozen=True, slots=True)
 class ScramVerifier:
     salt: bytes
     iterations: int
@@ -19,12 +40,6 @@ class ScramVerifier:
 
     @classmethod
     def derive(cls, password: bytes, salt: bytes, iterations: int) -> ScramVerifier:
-        """``password`` is already prepared (SASLprep). Blocks for ~``iterations``/2 µs."""
-        salted = hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
-        client_key = hmac.digest(salted, b"Client Key", "sha256")
-        return cls(
-            salt=salt,
-            iterations=iterations,
-            stored_key=hashlib.sha256(client_key).digest(),
-            server_key=hmac.digest(salted, b"Server Key", "sha256"),
-        )
+        """As of ``ScramKeys.derive``."""
+        keys = ScramKeys.derive(password, salt, iterations)
+        return cls(salt, iterations, stored_key(keys.client_key), keys.server_key)

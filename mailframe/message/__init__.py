@@ -2,9 +2,10 @@
 
 What lives here
     ``headers`` (fields of a header section, on bytes), ``mailboxes`` (the one parser of From
-    and its like), ``content_type`` (Content-Type and its parameters), ``trace`` (Received,
-    Return-Path, Delivered-To, dates), ``downgrade`` (8-bit and binary to 7-bit for next hops
-    that need it), ``dsn`` (delivery status notifications).
+    and its like), ``content_type`` (Content-Type and its parameters), ``structure`` (the MIME
+    parts, as a stream), ``trace`` (Received, Return-Path, Delivered-To, dates), ``downgrade``
+    (8-bit and binary to 7-bit for next hops that need it) with its ``encodings``, ``dsn``
+    (delivery status notifications) with its ``dsn_fields`` and ``dsn_text``.
 
 May import
     core, errors and the standard library.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 
+from mailframe.core import xtext
 from mailframe.core.address import Address
 from mailframe.core.envelope import Recipient
 from mailframe.core.reply import Reply
@@ -79,7 +80,7 @@ def _original_recipient(recipient: Recipient, utf8: bool) -> str:
         kind, _, address = recipient.orcpt.partition(";")
         if address.isascii() or utf8:
             return f"{clean(kind, utf8=False)}; {clean(address, utf8=utf8)}"
-        return f"utf-8; {_xtext(address)}"
+        return f"utf-8; {xtext.encode_utf8_address(address)}"
     if recipient.original is not None:
         return typed_address(recipient.original, utf8)
     return ""
@@ -90,17 +91,7 @@ def typed_address(address: Address, utf8: bool) -> str:
     text = str(address)
     if not address.needs_utf8:
         return f"rfc822; {text}"
-    return f"utf-8; {text if utf8 else _xtext(text)}"
-
-
-def _xtext(text: str) -> str:
-    """utf-8-addr-xtext of RFC 6533 section 3: ``\\x{3B1}`` for what is not plain ASCII."""
-    return "".join(
-        character
-        if "!" <= character <= "~" and character not in "+=\\"
-        else f"\\x{{{ord(character):02X}}}"
-        for character in text
-    )
+    return f"utf-8; {text if utf8 else xtext.encode_utf8_address(text)}"
 
 
 def _diagnostic(reply: Reply, utf8: bool) -> str:

@@ -22,6 +22,9 @@ from mailframe.message.headers import first
 # A part's header section beyond this is no header: the rest of it is read as body.
 MAX_HEADER = 1 << 20
 MAX_DEPTH = 100
+# Real messages have a few dozen parts. Each costs much more than its octets: this many take a
+# second to look at, and a message that consists of nothing else has millions.
+MAX_ENTITIES = 10_000
 _MAX_DELIMITER = 998  # RFC 5322 section 2.1.1
 _MULTIPART_ENCODINGS = ("", "7bit", "8bit", "binary")  # RFC 2045 section 6.4
 
@@ -32,7 +35,8 @@ class Kind(enum.Enum):
     LEAF = "leaf"
     OPAQUE = "opaque"
     """A body that should have a structure and none can be made out: no boundary, an encoded
-    multipart, nested too deeply, a header without end."""
+    multipart, nested too deeply, a header without end, more entities than MAX_ENTITIES. In the
+    last case it reaches to the end of the message."""
     PREAMBLE = "preamble"
     EPILOGUE = "epilogue"
 
@@ -113,10 +117,10 @@ class Walker:
         self._stack: list[_Open] = []
         self._lines: dict[bytes, tuple[int, bool]] = {}
         self._regions = 0
+        self._entities = 0
         self._in_header = True
         self._header_at = 0  # how far the header in the buffer was looked through
         self._is_message = True
-        self._entity: Entity | None = None
         self._line_start = True
         self._ended = False
 
@@ -171,13 +175,17 @@ class Walker:
         self._buffer = self._buffer[length + empty_line :]
         self._header_at = 0
         self._line_start = True
+        self._entities += 1
         entity = self._make_entity(header, data, oversized)
         yield entity
         if entity.is_container and entity.content_type.type == "message":
             self._is_message = True
             return
         self._in_header = False
-        if entity.is_container:
+        if self._entities >= MAX_ENTITIES:
+            yield self._start_region(Kind.OPAQUE, entity)
+            self._pop(0)
+        elif entity.is_container:
             self._push(entity)
             yield self._start_region(Kind.PREAMBLE, entity)
         elif oversized or _has_structure(entity.content_type):
@@ -202,7 +210,8 @@ class Walker:
             and usable
             and not oversized
             and encoding in _MULTIPART_ENCODINGS
-            and len(self._stack) < MAX_DEPTH,
+            and len(self._stack) < MAX_DEPTH
+            and self._entities < MAX_ENTITIES,
             oversized=oversized,
         )
 

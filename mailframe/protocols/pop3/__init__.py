@@ -4,7 +4,7 @@ What lives here
     ``engine`` (order of commands, pausing, output), ``states`` and ``verbs`` (the two tables
     that decide what may be said when), ``login`` (USER, PASS, APOP, AUTH), ``maildrop`` (the
     numbered snapshot with its deletion marks), ``top`` (cutting a message after so many
-    lines), ``replies``, ``events``.
+    lines), ``language`` (LANG), ``replies``, ``events``.
 
 May import
     core, errors, ``protocols.lines``, ``protocols.dots``, ``protocols.sasl`` and the standard

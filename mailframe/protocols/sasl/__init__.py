@@ -2,7 +2,7 @@
 
 What lives here
     ``steps`` (what a mechanism may answer, and the two contracts), ``password`` (PLAIN and
-    LOGIN, both sides), ``scram`` (message syntax and keys), ``scram_server``,
+    LOGIN, both sides), ``scram`` (message syntax), ``scram_server``,
     ``scram_client``, ``saslprep``, ``mechanisms`` (choosing one by its name).
 
 May import

@@ -1,4 +1,4 @@
-"""What both sides of SCRAM-SHA-256 share: the messages' grammar and the keys.
+"""What both sides of SCRAM-SHA-256 share: the messages' grammar and signatures.
 
 RFC 5802 section 5 (attributes) and 7 (grammar), RFC 7677. Messages are parsed strictly and in
 the order of the grammar: a message that is not exactly one is refused, because both sides
@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
-from dataclasses import dataclass
 
 from mailframe.errors import RemoteProtocolError
 
@@ -89,22 +87,3 @@ def signature(key: bytes, auth_message: str) -> bytes:
 
 def xor(left: bytes, right: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(left, right, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class ClientKeys:
-    client_key: bytes
-    server_key: bytes
-
-
-def client_keys(password: bytes, salt: bytes, iterations: int) -> ClientKeys:
-    """RFC 5802 section 3. Blocks for about ``iterations``/2 µs."""
-    salted = hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
-    return ClientKeys(
-        client_key=hmac.digest(salted, b"Client Key", "sha256"),
-        server_key=hmac.digest(salted, b"Server Key", "sha256"),
-    )
-
-
-def stored_key(client_key: bytes) -> bytes:
-    return hashlib.sha256(client_key).digest()

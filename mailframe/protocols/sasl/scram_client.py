@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Mapping
 
+from mailframe.core.scram import ScramKeys, stored_key
 from mailframe.errors import LocalProtocolError, RemoteProtocolError
 from mailframe.protocols.sasl import scram
 from mailframe.protocols.sasl.saslprep import SaslprepError, saslprep
@@ -71,13 +72,13 @@ class ScramClient:
         salt = scram.base64_attribute(fields[1], "s")
         if not salt:
             raise RemoteProtocolError("the server's SCRAM salt is empty")
-        keys = scram.client_keys(self._password, salt, _iterations(fields[2]))
+        keys = ScramKeys.derive(self._password, salt, _iterations(fields[2]))
         bound = scram.binding_input(self._gs2_header, self._binding_data)
         without_proof = f"c={bound},r={nonce}"
         auth_message = f"{self._bare},{server_first},{without_proof}"
         self._server_signature = scram.signature(keys.server_key, auth_message)
-        stored_key = scram.stored_key(keys.client_key)
-        proof = scram.xor(keys.client_key, scram.signature(stored_key, auth_message))
+        client_signature = scram.signature(stored_key(keys.client_key), auth_message)
+        proof = scram.xor(keys.client_key, client_signature)
         return f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
 
     def _check_server_final(self, message: str, expected: bytes) -> None:

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mailframe.core.scram import ScramVerifier
+from mailframe.core.scram import ScramVerifier, stored_key
 from mailframe.errors import LocalProtocolError, RemoteProtocolError
 from mailframe.protocols.sasl import scram
 from mailframe.protocols.sasl.steps import (
@@ -133,7 +133,7 @@ def _proves(proof: bytes, verifier: ScramVerifier, auth_message: str) -> bool:
     if len(proof) != len(client_signature):
         return False
     client_key = scram.xor(proof, client_signature)
-    return hmac.compare_digest(scram.stored_key(client_key), verifier.stored_key)
+    return hmac.compare_digest(stored_key(client_key), verifier.stored_key)
 
 
 def _parse_client_first(message: str) -> _ClientFirst:

@@ -2,14 +2,14 @@
 
 What lives here
     ``grammar`` (paths and arguments), ``parameters`` (ESMTP parameters of MAIL and RCPT),
-    ``xtext``, ``replies`` (rendering). The server: ``events`` (what it tells and asks),
+    ``replies`` (rendering). The server: ``settings``, ``events`` (what it tells and asks),
     ``state`` (which verb is allowed when), ``verbs`` (the table of verbs, which is also the
     EHLO answer), ``body`` (DATA and BDAT), ``conversation`` and ``server`` (the engine, its
-    half towards the peer and its half towards the shell). ``client`` and its companions: the
-    other end.
+    half towards the peer and its half towards the shell). ``client`` and its ``client_*``
+    companions: the other end.
 
 May import
-    core, errors, ``protocols.lines``, the standard library.
+    core, errors, ``protocols.lines``, ``protocols.dots``, the standard library.
 
 Start reading at
     ``state``, then ``verbs``, then ``server``.

@@ -261,7 +261,7 @@ class SmtpClient:
         raise RemoteProtocolError(f"a reply nobody asked for: {reply.code}")
 
     def _hear_alone(self, step: Step, reply: Reply) -> list[Event]:
-        if step is Step.AUTH and reply.code < 400 and reply.code >= 300:
+        if step is Step.AUTH and 300 <= reply.code < 400:
             return self._hear_challenge(reply)
         if step is Step.HELLO and reply.is_positive:
             self.extensions = Extensions.of(reply)

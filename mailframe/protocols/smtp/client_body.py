@@ -13,8 +13,8 @@ import re
 from typing import Protocol
 
 from mailframe.protocols.dots import DotStuffer
+from mailframe.protocols.lines import has_bare_endings
 
-_ALL_BUT_CR_LF_NUL = bytes(octet for octet in range(256) if octet not in b"\r\n\0")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -40,8 +40,7 @@ class WireText:
     def _clean(self, data: bytes) -> bytes:
         if not data:
             return b""
-        odd = data.translate(None, _ALL_BUT_CR_LF_NUL)
-        if odd != b"\r\n" * data.count(b"\r\n"):
+        if has_bare_endings(data):
             data = _LINE_END.sub(b"\r\n", data.replace(b"\0", b" "))
         self._at_line_start = data.endswith(b"\r\n")
         return data

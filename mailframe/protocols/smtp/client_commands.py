@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
+from mailframe.core import xtext
 from mailframe.core.address import Address
 from mailframe.core.envelope import Body, Envelope, Notify, Recipient
 from mailframe.errors import LocalProtocolError
-from mailframe.protocols.smtp import xtext
 from mailframe.protocols.smtp.client_extensions import Extensions
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")

@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from mailframe.core import status
+from mailframe.core import status, xtext
 from mailframe.core.address import Address
 from mailframe.core.envelope import Body, Envelope, Notify, Recipient, Return
-from mailframe.protocols.smtp import grammar, xtext
+from mailframe.protocols.smtp import grammar
 from mailframe.protocols.smtp.grammar import refuse
 
 # esmtp-value allows all but "=", blanks and control characters; UTF-8 by RFC 6531 section 3.4

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailframe.core import status
+from mailframe.core import status, xtext
 from mailframe.core.address import Address
 from mailframe.core.envelope import Body, Notify, Return
 from mailframe.core.reply import Reply
 from mailframe.errors import RemoteProtocolError
-from mailframe.protocols.smtp import grammar, parameters, xtext
+from mailframe.protocols.smtp import grammar, parameters
 from mailframe.protocols.smtp.replies import render, render_lines
 
 
