@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import mailbox
 import os
 import pty
-import re
 import subprocess
 import threading
 from pathlib import Path
@@ -21,10 +21,12 @@ def shown(maildir: Path, directory: Path) -> str:
     return out.read_text(errors="replace") if out.exists() else ""
 
 
-def count(maildir: Path, directory: Path) -> int:
-    """How many messages mutt finds, from its status line."""
-    found = re.search(r"Msgs:(\d+)", _screen(maildir, directory, ""))
-    return int(found[1]) if found else 0
+def copied(maildir: Path, directory: Path) -> mailbox.mbox:
+    """All messages that mutt finds, copied by it into an mbox."""
+    out = directory / "mutt.mbox"
+    out.unlink(missing_ok=True)
+    _screen(maildir, directory, f"<tag-pattern>~A<enter><tag-prefix><copy-message>{out}<enter>")
+    return mailbox.mbox(out)
 
 
 def _screen(maildir: Path, directory: Path, keys: str) -> str:
@@ -34,7 +36,8 @@ def _screen(maildir: Path, directory: Path, keys: str) -> str:
     """
     need("mutt")
     rc = directory / "muttrc"
-    rc.write_text(f'set folder=~ pipe_decode=yes wait_key=no quit=yes\npush "{keys}<exit>"\n')
+    settings = "folder=~ confirmappend=no confirmcreate=no pipe_decode=yes wait_key=no quit=yes"
+    rc.write_text(f'set {settings}\npush "{keys}<exit>"\n')
     master, slave = pty.openpty()  # it wants a terminal
     environment = {"HOME": str(directory), "TERM": "xterm", "LINES": "24", "COLUMNS": "80"}
     drawn: list[bytes] = []
