@@ -21,6 +21,7 @@ from mailframe.message.downgrade import (
     convert,
     surveyed,
 )
+from mailframe.message.structure import MAX_ENTITIES
 
 
 def survey_of(message: bytes) -> Survey:
@@ -253,9 +254,44 @@ def test_a_header_without_end_is_not_read_for_ever() -> None:
 
 
 def test_too_many_parts_are_refused() -> None:
-    message = multipart("b", *[b"\r\n\xe9"] * (MAX_PARTS + 1), head=MIME)
+    # three regions each: preamble, part, epilogue
+    inner = multipart("i", b"\r\n\xe9").replace(b"--i\r\n", b"\r\n\xe9\r\n--i\r\n", 1) + b"\xe9"
+    message = multipart("b", *[inner] * (MAX_PARTS // 3 + 1), head=MIME)
     with pytest.raises(ConversionRefused, match="too many"):
         converted(message)
+
+
+def test_past_the_last_entity_that_is_looked_at_nothing_is_taken_apart() -> None:
+    parts = [b"\r\nplain"] * (MAX_ENTITIES + 5)
+    message = multipart("b", *parts, head=MIME)
+    assert converted(message) == message
+    with pytest.raises(ConversionRefused, match="taken apart"):
+        converted(multipart("b", *parts, b"\r\n\xe9", head=MIME))
+
+
+@pytest.mark.parametrize("allowed", [Body.SEVEN_BIT, Body.EIGHT_BIT])
+def test_a_signed_part_beyond_that_is_kept(allowed: Body) -> None:
+    signed = multipart("s", b"\r\n\r\0", kind="signed")
+    message = multipart("b", *[b"\r\nplain"] * MAX_ENTITIES, signed, head=MIME)
+    with pytest.raises(ConversionRefused):
+        converted(message, allowed)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"--n98\r\n\r\n\xe9\r\n",
+        b"Content-Type: message/rfc822\r\n\r\n",
+        b"Content-Type: multipart/mixed; boundary=c\r\n\r\n--n97\r\n",
+    ],
+)
+def test_what_consists_of_entities_is_not_looked_at_for_long(unit: bytes) -> None:
+    depth = b"".join(
+        b"Content-Type: multipart/mixed; boundary=n%d\r\n\r\n--n%d\r\n" % (n, n) for n in range(99)
+    )
+    started = time.process_time()
+    survey_of(depth + unit * (8_000_000 // len(unit)))
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("line", [b"--\r\n", b"--b\r\n\r\n", b"\r\n--", b"--b--\r\n", b"-", b"\r"])
