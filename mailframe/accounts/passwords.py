@@ -34,7 +34,6 @@ SCRAM_ITERATIONS = 20_000
 """RFC 7677 section 4 wants at least 4096. Whoever steals the directory attacks this, not
 argon2, so more is better; a client pays it on every login: here about 6 ms."""
 SCRAM_SALT = 16
-_SHORT = 10  # characters
 _REMEMBER = 900.0  # seconds; mail programs poll every one to ten minutes
 _REMEMBER_MOST = 10_000
 
@@ -55,13 +54,6 @@ def check_new_password(password: bytes) -> None:
         password.decode()
     except UnicodeDecodeError:
         raise InvalidEntry("the password is not UTF-8") from None
-
-
-def password_note(password: str) -> str | None:
-    """What to tell somebody who chose a weak password; None when there is nothing to say."""
-    if len(password) < _SHORT:
-        return f"the password has fewer than {_SHORT} characters: easy to guess"
-    return None
 
 
 def hash_password(password: bytes) -> str:

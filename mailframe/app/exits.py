@@ -29,7 +29,6 @@ _STATUSES = {
     "RealmError": CONFIG,
     "NoSuchUser": NO_USER,
     "NoSuchAlias": NO_USER,
-    "NoSuchMessage": NO_INPUT,
     "DirectoryError": DATA,
     "ServerNotRunning": UNAVAILABLE,
     "ServerRefused": PROBLEM,

@@ -12,6 +12,7 @@ was and says why.
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -36,7 +37,22 @@ from mailframe.runtime.aio import as_deferred
 
 DRAIN_SECONDS = 20.0
 EX_TEMPFAIL = 75  # sysexits.h: the start may work later
-NEEDS_RESTART = ("base", "hostname", "realm", "tls", "dns", "queue", "journal")
+NEEDS_RESTART = (
+    "base",
+    "hostname",
+    "realm",
+    "tls",
+    "dns",
+    "couriers",
+    "queue",
+    "journal",
+    "log",
+    "relay.port",
+    "auth.failures_per_account",
+    "auth.failures_per_ip",
+    "auth.failure_window",
+    "auth.pop_before_smtp_window",
+)
 
 ExtraDoors = Callable[[House], Mapping[str, tuple[str, IProtocolFactory]]]
 """More listeners: name -> endpoint and factory. ``mailframe dev`` has its web page."""
@@ -44,6 +60,11 @@ ExtraDoors = Callable[[House], Mapping[str, tuple[str, IProtocolFactory]]]
 
 def _none(house: House) -> dict[str, tuple[str, IProtocolFactory]]:
     return {}
+
+
+def _differs(key: str, config: Config, other: Config) -> bool:
+    setting = operator.attrgetter(key)
+    return bool(setting(config) != setting(other))
 
 
 class MailService(Service):
@@ -173,9 +194,7 @@ class MailService(Service):
         self._house.ways.follow(router)
         self._house.rate.allow(config.limits.messages_per_hour_per_user)
         self._house.connections.allow(config.limits.connections, config.limits.connections_per_ip)
-        changed = [
-            key for key in NEEDS_RESTART if getattr(config, key) != getattr(self._config, key)
-        ]
+        changed = [key for key in NEEDS_RESTART if _differs(key, config, self._config)]
         self._people, self._config = everybody, config
         await self._house.tls.refresh()
         await self._doors.keep(set(config.listen) | self._extra_names)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from zope.interface import implementer
 
@@ -29,18 +28,7 @@ from mailframe.interfaces import ICourier, IMailStore, IResolver, IRouter, ITlsC
 
 
 def router_of(config: Config) -> Router:
-    return Router(config.routes, smarthost_of(config))
-
-
-def smarthost_of(config: Config) -> str | None:
-    """The URL with the password in it, wherever the configuration keeps that."""
-    url, secret = config.relay.smarthost, config.relay.smarthost_password
-    if not url or secret is None:
-        return url or None
-    parts = urlsplit(url)
-    login, _, host = parts.netloc.rpartition("@")
-    user = login.partition(":")[0]
-    return parts._replace(netloc=f"{user}:{quote(secret.value, safe='')}@{host}").geturl()
+    return Router(config.routes, config.relay.smarthost_url or None)
 
 
 @implementer(IRouter)
@@ -72,7 +60,7 @@ class Ways:
         built_in: list[ICourier] = [
             LocalCourier(store, hostname, workers=workers),
             MxCourier(self._sender, targets),
-            PipeCourier(reactor, hostname),
+            PipeCourier(reactor, hostname, timeout=config.couriers.pipe_timeout),
             *(
                 HopCourier(name, self._sender, resolver, next_hops=self._next_hops)
                 for name in ("smtp", "lmtp")

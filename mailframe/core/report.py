@@ -20,10 +20,6 @@ class Outcome(enum.Enum):
     DEFERRED = "deferred"
     FAILED = "failed"
 
-    @property
-    def is_final(self) -> bool:
-        return self is not Outcome.DEFERRED
-
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from mailframe.core.report import DeliveryReport
 from mailframe.delivery.attempt import Sender, Way
-from mailframe.delivery.hosts import Encryption, Security
+from mailframe.delivery.hosts import IF_OFFERED
 from mailframe.delivery.targets import MxTargets
 from mailframe.interfaces import Batch, ICourier
 from mailframe.runtime.aio import as_deferred
@@ -23,16 +23,12 @@ from mailframe.runtime.aio import as_deferred
 class MxCourier:
     name = "mx"
 
-    def __init__(
-        self, sender: Sender, targets: MxTargets, *, encryption: Encryption | None = None
-    ) -> None:
-        """``encryption``: OPPORTUNISTIC unless given."""
+    def __init__(self, sender: Sender, targets: MxTargets) -> None:
         self._sender = sender
         self._targets = targets
-        self._security = Security(encryption or Encryption.OPPORTUNISTIC)
 
     def deliver(self, batch: Batch) -> Deferred[Sequence[DeliveryReport]]:
         domain = batch.next_hop
-        way = Way(f"mx:{domain}", self._security)
+        way = Way(f"mx:{domain}", IF_OFFERED)
         sending = self._sender.deliver(batch, way, lambda: self._targets.find(domain))
         return as_deferred(sending)

@@ -12,8 +12,7 @@ as they are needed. What the DNS says about the domain as a whole ends in a fail
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection
 from itertools import groupby
 from random import Random
 
@@ -23,8 +22,6 @@ from mailframe.core.reply import Reply
 from mailframe.delivery.hosts import Host
 from mailframe.errors import DnsTemporary, NoSuchDomain, PermanentFailure, TransientFailure
 from mailframe.interfaces import IResolver, MxHost
-
-_ANY = ("", "0.0.0.0", "::")
 
 
 class MxTargets:
@@ -151,23 +148,3 @@ def _no_such_domain(domain: str) -> Reply:
 
 def _loop(domain: str) -> Reply:
     return Reply(554, status.ROUTING_LOOP, f"Mail for {domain} loops back to us")
-
-
-def listening_on(
-    listeners: Iterable[tuple[str, int]], local_addresses: Collection[str] = ()
-) -> Callable[[str, int], bool]:
-    """``listens_on`` for MxTargets, from the addresses and ports of our listeners.
-
-    A listener on all addresses (``0.0.0.0``, ``::``, empty) is met at every loopback address
-    and at ``local_addresses``, the machine's own."""
-    listeners = tuple(listeners)
-    exact = {(ip, port) for ip, port in listeners if ip not in _ANY}
-    everywhere = {port for ip, port in listeners if ip in _ANY}
-    own = frozenset(local_addresses)
-
-    def listens_on(ip: str, port: int) -> bool:
-        if (ip, port) in exact:
-            return True
-        return port in everywhere and (ip in own or ipaddress.ip_address(ip).is_loopback)
-
-    return listens_on

@@ -11,7 +11,6 @@ from mailframe.accounts.passwords import (
     check_password,
     hash_password,
     is_current,
-    password_note,
     scram_verifier_for,
 )
 
@@ -116,8 +115,3 @@ def test_a_verifier_survives_its_text_form() -> None:
 )
 def test_what_is_no_verifier(text: str) -> None:
     assert parse_scram(text) is None
-
-
-def test_short_passwords_are_noted() -> None:
-    assert password_note("secret")
-    assert password_note("correct horse") is None

@@ -10,6 +10,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.logger import LogEvent, globalLogPublisher
 
 from mailframe.app.config import load_config
 from mailframe.app.config_schema import Config
@@ -93,6 +94,20 @@ async def test_ready_reload_stop(site: Site) -> None:
     assert b"SIZE 2097152\r\n" in await talk(site.addresses["mx"])
     await service.stopService()
     assert not (site.file.parent / "state" / "run" / "control.sock").exists()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reload_names_what_it_does_not_apply(site: Site) -> None:
+    service = await site.started()
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        site.write(f'{CONFIG.format(size=1)}[relay]\nport = 2626\n[journal]\nkeep = "1d"\n')
+        await service.reload()
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert [event["keys"] for event in events if "keys" in event] == ["journal, relay.port"]
+    await service.stopService()
 
 
 @pytest_twisted.ensureDeferred

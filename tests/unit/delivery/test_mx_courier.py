@@ -11,7 +11,6 @@ from zope.interface.verify import verifyObject
 from mailframe.core.address import Address
 from mailframe.core.envelope import Body, Recipient
 from mailframe.core.report import DeliveryReport, Outcome
-from mailframe.delivery.targets import listening_on
 from mailframe.errors import DnsTemporary
 from mailframe.interfaces import ICourier
 from tests.unit.delivery.delivery_world import TEXT, Stored, World, batch
@@ -220,14 +219,6 @@ def test_address_literals_are_dialled_without_dns(world: World, literal: str) ->
 def test_an_unknown_kind_of_literal(world: World) -> None:
     (report,) = world.send("bea@[x400:abc]", next_hop="[x400:abc]")
     assert status_of(report) == "550 5.1.2"
-
-
-def test_listeners_on_all_addresses_are_met_at_the_machines_own() -> None:
-    listens_on = listening_on([("192.0.2.1", 25), ("0.0.0.0", 2525)], ["198.51.100.1"])
-    ours = [("192.0.2.1", 25), ("127.0.0.9", 2525), ("::1", 2525), ("198.51.100.1", 2525)]
-    others = [("192.0.2.1", 2525), ("127.0.0.1", 25), ("192.0.2.2", 25)]
-    assert [listens_on(*one) for one in ours] == [True] * 4
-    assert [listens_on(*one) for one in others] == [False] * 3
 
 
 # connections
