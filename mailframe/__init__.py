@@ -6,11 +6,10 @@ The house, bottom to top (``tests/test_layers.py`` holds it)::
     1  protocols    sans-I/O engines: SMTP server and client, LMTP, POP3, SASL
        message      RFC 5322 reading, trace headers, DSN building, 8-bit conversion
     2  interfaces   zope.interface contracts: every place where a part can be replaced
-       runtime      what services lean on: thread pools, disk seam, background tasks
+       runtime      what services lean on: threads, the disk seam, databases, tasks
     3  accounts  mailbox  queue  delivery  policy  dns  tls  journal     the services
     4  servers  web     thin Twisted shells: transport <-> engine <-> interfaces
     5  app          configuration, wiring, command line, twistd plugin
-       testing      fakes and contract tests for extensions
 
 Start reading at ``mailframe.app.wiring``: it builds every part and connects them.
 """

@@ -1,11 +1,12 @@
 """accounts: who the users are, whose address it is, and whether the password is right.
 
 What lives here
-    ``directory`` (SQLite: domains, users, aliases) with ``admin`` for the command line,
-    ``file_checker`` (users in a text file), ``authenticator`` (the one door for logins) with
-    ``throttle`` and ``passwords``, ``realm`` and ``resolver`` over the directory,
-    ``custom`` and ``twisted_mail`` (realms that others wrote), ``dev`` (anybody may log in),
-    ``pop_before_smtp``.
+    ``directory`` (SQLite: domains, users, aliases; ``schema``, ``records``, ``lookup``) with
+    ``admin`` for the command line. ``authenticator`` (the one door for logins) over the
+    ``checker_chain``, with ``throttle``; ``directory_checker`` and ``file_checker`` (users in
+    a text file), ``passwords`` and ``foreign_hashes``. ``realm`` and ``resolver`` over the
+    directory; ``expansion`` follows aliases. ``custom`` and the ``twisted_*`` adapters for
+    realms that others wrote, ``dev`` (anybody may log in), ``pop_before_smtp``.
 
 May import
     core, protocols, message, interfaces, runtime, third parties. No other service.

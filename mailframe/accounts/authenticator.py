@@ -81,9 +81,7 @@ class Authenticator:
                 raise
             raise LoginFailed(str(error) or type(error).__name__) from error
         self._throttle.succeeded(session.peer_ip, counted)
-        account = with_logout(avatar, logout)
-        session.account = account.name
-        return account
+        return with_logout(avatar, logout)
 
     async def _scram_verifier(self, login: str, session: Session) -> ScramVerifier:
         counted = self._counted(login)

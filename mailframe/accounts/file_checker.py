@@ -47,7 +47,7 @@ class _Snapshot:
 @implementer(ICredentialsChecker)
 class FileChecker:
     """``default_domain`` completes bare names, in the file and at login; empty: such lines
-    are skipped. ``workers`` read and write the file, ``token`` names its new version."""
+    are skipped. ``workers`` read the file and, where ``renew`` allows it, write it."""
 
     log = Logger()
     credentialInterfaces = (IUsernamePassword,)

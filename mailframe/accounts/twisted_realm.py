@@ -16,7 +16,9 @@ from twisted.mail import smtp
 from twisted.mail.interfaces import IMailboxPOP3, IMessageDelivery, IMessageDeliveryFactory
 from zope.interface import Interface, implementer
 
+from mailframe.accounts.checker_chain import AvatarId
 from mailframe.accounts.names import login_key
+from mailframe.accounts.realm import Login
 from mailframe.accounts.twisted_delivery import address_for_twisted
 from mailframe.accounts.twisted_mailbox import Locks, TwistedMailbox
 from mailframe.core import status
@@ -26,8 +28,6 @@ from mailframe.errors import TransientFailure
 from mailframe.interfaces import IMailAccount, IMailbox, IWorkers
 from mailframe.runtime.aio import as_deferred, result_of
 
-AvatarId = bytes | tuple[()]
-Login = tuple[type[Interface], object, Callable[[], None]]
 _NO_MAILBOX = Reply(451, status.SYSTEM_NOT_CAPABLE, "This account has no mailbox")
 
 

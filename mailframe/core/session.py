@@ -37,7 +37,7 @@ class Session:
     helo: str = ""
     esmtp: bool = False
     account: str | None = None
-    """Canonical account name once logged in."""
+    """Canonical account name once logged in; set and cleared together with ``avatar``."""
     avatar: object | None = None
     """What the login yielded, an ``IMailAccount``; core knows no interfaces."""
     extra: dict[str, object] = field(default_factory=dict)

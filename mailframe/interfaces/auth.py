@@ -29,7 +29,8 @@ class IMailAccount(Interface):
         """
 
     def inbox() -> IMailbox | Awaitable[IMailbox]:
-        """The INBOX. Called once a POP3 login. A Failure becomes ``-ERR [SYS/TEMP]``."""
+        """The INBOX. Called once a POP3 login. A TransientFailure becomes ``-ERR [SYS/TEMP]``,
+        a PermanentFailure ``-ERR [SYS/PERM]``."""
 
     def logout() -> None:
         """The session that held the avatar is over; called exactly once."""
@@ -53,7 +54,7 @@ class IAuthenticator(Interface):
     """The one door for logins, the same object behind SMTP, POP3 and IMAP.
 
     Holds the Portal; throttles by peer and by account; spends the same time whether or not
-    the user exists; sets ``session.account``. Servers never see a checker.
+    the user exists. Servers never see a checker.
     """
 
     mechanisms: frozenset[str] = Attribute(

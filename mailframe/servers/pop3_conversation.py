@@ -133,7 +133,6 @@ class Conversation:
         self.engine.logged_in(self._maildrop.messages)
 
     def _refuse_login(self, login: str, mechanism: str, error: Exception) -> None:
-        self.session.account = None
         answer = no_entry(error)
         if not answer.expected:
             self._log_bug()

@@ -163,7 +163,6 @@ class Authenticator:
         if not right:
             return fail(LoginFailed("test"))
         self.store.logins += 1
-        session.account = Account.name
         return succeed(Account(self.store))
 
     def scram_verifier(self, login: str, session: Session) -> Deferred[ScramVerifier]:
