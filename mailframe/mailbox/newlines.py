@@ -6,7 +6,8 @@ Maildir's readers (mutt, procmail, Dovecot) expect LF. One rule each way:
 * to wire, a LF that no CR precedes becomes CRLF; everything else stays as it is.
 
 So whatever has only CRLF line ends, lone CRs included, comes back octet for octet. A lone
-LF comes back as CRLF: content that must keep lone LFs (BINARYMIME) is stored verbatim.
+LF comes back as CRLF: a mailbox holds lines, and content that has lone LFs (BINARYMIME) is
+encoded before it comes here.
 Both work on chunks cut anywhere.
 """
 
@@ -49,15 +50,6 @@ class ToDisk:
         self.disk_size += len(disk)
         self.wire_size += wire_size(disk)
         return disk
-
-
-class Verbatim(ToDisk):
-    """For content whose lone LFs must survive: the file is what was on the wire."""
-
-    def feed(self, chunk: bytes) -> bytes:
-        self.disk_size += len(chunk)
-        self.wire_size += len(chunk)
-        return chunk
 
 
 class ToWire:

@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from mailframe.core.envelope import Body
 from mailframe.core.events import MessageArrived
 from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.interfaces import (
@@ -147,8 +146,7 @@ class MaildirStore:
             raise TransientFailure(MAILBOX_FULL, f"{account} has no room for {octets} octets")
         now = self._clock.seconds()
         unique = new_name(now, int(now % 1 * 1_000_000), key, self._host)
-        verbatim = message.envelope.body is Body.BINARY
-        writing = Writing(maildir, unique, verbatim=verbatim)
+        writing = Writing(maildir, unique)
         try:
             found = await self._write(account, writing, message, prefix)
         except BaseException:
@@ -165,13 +163,19 @@ class MaildirStore:
         _, inbox = self._place(account, "")
         source: IMessageSource = await message.open()
         buffered, size = [prefix], len(prefix)
+        ending = b""
         try:
             while chunk := await source.read(_CHUNK):
                 buffered.append(chunk)
+                ending = (ending + chunk)[-2:]
                 size += len(chunk)
                 if size >= _BUFFERED:
                     await self._run("deliver", writing.write, b"".join(buffered))
                     buffered, size = [], 0
+            if ending != b"\r\n":
+                # BDAT may bring a message that breaks off within a line. POP3 ends that line,
+                # and the size that is announced must say so.
+                buffered.append(b"\r\n")
             with disk_trouble("deliver"):
                 found = await self._group.commit(writing, b"".join(buffered), inbox)
         except BaseException:

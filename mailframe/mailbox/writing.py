@@ -12,17 +12,17 @@ import os
 
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.names import with_sizes
-from mailframe.mailbox.newlines import ToDisk, Verbatim
+from mailframe.mailbox.newlines import ToDisk
 from mailframe.runtime.disk import DiskFile
 
 
 class Writing:
     """``unique`` comes from ``names.new_name``; nothing is on disk before the first write."""
 
-    def __init__(self, maildir: Maildir, unique: str, *, verbatim: bool = False) -> None:
+    def __init__(self, maildir: Maildir, unique: str) -> None:
         self._maildir = maildir
         self._unique = unique
-        self._format = Verbatim() if verbatim else ToDisk()
+        self._format = ToDisk()
         self._file: DiskFile | None = None
         self._in_tmp = False
         self._path = ""

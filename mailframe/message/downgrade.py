@@ -135,7 +135,7 @@ class Survey:
         """
         if allowed is Body.BINARY:
             return False
-        if self.binary or (declared is Body.BINARY and self.long_lines):
+        if self.binary or self.binary_header or (declared is Body.BINARY and self.long_lines):
             return True
         return allowed is Body.SEVEN_BIT and self.eight_bit
 

@@ -23,7 +23,9 @@ from mailframe.errors import INTERNAL_ERROR, Failure, LoginFailed
 from mailframe.interfaces import Arrival, IMailAccount
 from mailframe.message import headers, trace
 from mailframe.protocols import sasl
+from mailframe.protocols.lines import has_bare_endings
 from mailframe.protocols.smtp import events as ev
+from mailframe.protocols.smtp.body import BAD_LINE_ENDINGS
 from mailframe.runtime.aio import result_of
 from mailframe.servers import smtp_recipients
 from mailframe.servers.smtp_content import Content
@@ -247,6 +249,10 @@ class SmtpSession:
         if transaction.header.is_too_long:
             text = f"The header section may have {self._parts.limits.header_size} octets"
             raise Refusal(Reply(552, status.MESSAGE_TOO_BIG, text), "header_size")
+        # RFC 3030 section 3: BINARYMIME is about bodies. Nothing can encode a header section,
+        # and a lone LF in it would end a field for one reader and not for the next.
+        if has_bare_endings(transaction.header.header):
+            raise Refusal(BAD_LINE_ENDINGS, "line_endings")
         hops = self._parts.limits.received_hops
         if hops and headers.count(transaction.header.header, "Received") > hops:
             # RFC 5321 section 6.3

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from mailframe.core.envelope import Body, Envelope
+from mailframe.core.envelope import Envelope
 from mailframe.core.events import MailboxEvent
 from mailframe.interfaces import Arrival, MessageInfo
 from mailframe.mailbox.events import MailboxEvents
@@ -44,9 +44,9 @@ class Source:
 class Message:
     """A committed message as the queue would hand it over."""
 
-    def __init__(self, content: bytes, *, body: Body = Body.SEVEN_BIT, step: int = 1 << 16) -> None:
+    def __init__(self, content: bytes, *, step: int = 1 << 16) -> None:
         self.queue_id = "0QUEUEID0001"
-        self.envelope = Envelope(None, body=body)
+        self.envelope = Envelope(None)
         self.arrival = Arrival()
         self.arrived = START
         self.size = len(content)

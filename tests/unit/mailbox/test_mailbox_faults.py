@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from mailframe.core.envelope import Body
 from mailframe.errors import TransientFailure
 from tests.unit.mailbox.house import FailingDisk, House, Message, done
 
@@ -111,7 +110,7 @@ def test_the_message_breaks_off(house: House) -> None:
             self.source = BrokenSource()
             return done_with(self.source)
 
-    message = Broken(b"", body=Body.SEVEN_BIT)
+    message = Broken(b"")
     with pytest.raises(RuntimeError):
         done(house.store.deliver("ann@example.org", "", message, b"", "T", False))
     assert house.files("*/*") == []

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mailframe.mailbox.newlines import ToDisk, ToWire, Verbatim, WireCounter, to_wire, wire_size
+from mailframe.mailbox.newlines import ToDisk, ToWire, WireCounter, to_wire, wire_size
 
 
 def through(converter: ToDisk | ToWire, data: bytes, step: int) -> bytes:
@@ -42,9 +42,3 @@ def test_every_short_message_cut_everywhere() -> None:
             assert wire == to_wire(message)
             assert writer.disk_size == len(disk)
             assert writer.wire_size == counter.size == wire_size(disk) == len(wire)
-
-
-def test_verbatim_changes_nothing() -> None:
-    writer = Verbatim()
-    assert through(writer, b"a\nb\r\nc\r", 1) == b"a\nb\r\nc\r"
-    assert writer.disk_size == writer.wire_size == 7

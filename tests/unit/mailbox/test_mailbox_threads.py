@@ -65,13 +65,13 @@ def test_many_at_once_share_their_directory_syncs(threads: Threads) -> None:
 def test_one_that_fails_does_not_fail_those_beside_it(threads: Threads) -> None:
     class PickyDisk(Disk):
         def rename(self, source: str, target: str) -> None:
-            if ",S=13," in target:
+            if ",S=14," in target:
                 raise OSError(5, "planned")
             super().rename(source, target)
 
     store = threads.store(PickyDisk())
     results = [
-        store.deliver(ANN, "", Message(b"x" * number), b"", f"T{number}", False)
+        store.deliver(ANN, "", Message(b"x" * number + b"\r\n"), b"", f"T{number}", False)
         for number in range(40)
     ]
     outcomes = threads.loop.result(DeferredList(results, consumeErrors=True))

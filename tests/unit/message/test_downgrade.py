@@ -231,6 +231,14 @@ def test_binary_is_encoded_for_either_kind_of_host(body: bytes, allowed: Body) -
     assert quopri.decodestring(made.split(b"\r\n\r\n", 1)[1]) == body
 
 
+def test_nothing_helps_a_binary_header_within() -> None:
+    message = MIME + part("message/rfc822", b"Subject: a\0b\r\n\r\nx\r\n")
+    survey = survey_of(message)
+    assert survey.needs_conversion(Body.EIGHT_BIT)
+    with pytest.raises(ConversionRefused, match="header"):
+        converted(message, Body.EIGHT_BIT)
+
+
 def test_binary_label_becomes_8bit_where_that_is_true() -> None:
     other = part("application/x", b"\0", "binary")
     message = multipart("b", part("text/plain", b"\xe9", "binary"), other, head=MIME)

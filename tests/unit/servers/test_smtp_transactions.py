@@ -342,6 +342,18 @@ def test_a_header_section_has_a_limit() -> None:
     assert b"250 2.0.0 Ok" in send(world, "ann@local.test", message=b"\r\n" + b"x" * 200 + b"\r\n")
 
 
+@pytest.mark.parametrize("header", [b"A: b\0\r\n", b"A: b\nC: d\r\n", b"A: b\rC: d\r\n"])
+@pytest.mark.parametrize("rest", [b"\r\nx\0\r\n", b""])
+def test_a_header_section_is_never_binary(header: bytes, rest: bytes) -> None:
+    def send_binary(message: bytes) -> bytes:
+        envelope = b"MAIL FROM:<a@far.test> BODY=BINARYMIME\r\nRCPT TO:<ann@local.test>\r\n"
+        with World().greeted() as peer:
+            return peer.ask(envelope + b"BDAT %d LAST\r\n" % len(message) + message)
+
+    assert b"550 5.6.11" in send_binary(header + rest)
+    assert b"250 2.0.0 Ok" in send_binary(b"A: b\r\n\r\n" + header + rest)
+
+
 def test_the_journal_knows_the_message_id() -> None:
     world = World()
     send(world, "ann@local.test", "nobody@local.test")
