@@ -30,20 +30,18 @@ from mailframe.core.routing import Route
 from mailframe.errors import INTERNAL_ERROR, Failure
 from mailframe.interfaces import Batch, ICourier, IJournal, IRecipientResolver, IRouter
 from mailframe.queue import ledger
-from mailframe.queue.agenda import Agenda, Line
+from mailframe.queue.agenda import Agenda
 from mailframe.queue.attempt import Attempt, attempt
 from mailframe.queue.bounces import FULL_RETURN_LIMIT, Bounces
-from mailframe.queue.destination import Destination, Pool
+from mailframe.queue.destination import Destination
 from mailframe.queue.ledger import Answer, Ask, Leased
 from mailframe.queue.records import Message, Row, probe_of
 from mailframe.queue.retry import RetrySchedule
 from mailframe.queue.schema import Lease
 from mailframe.queue.settlement import Settlement, Tried, is_returning, returned
 from mailframe.queue.spool import Recovery, Spool
+from mailframe.queue.traffic import Places, Traffic, Way
 from mailframe.runtime.aio import Background, as_deferred
-
-LOCAL = "local"
-"""The courier that has a pool of its own: our mailboxes never wait for other people's hosts."""
 
 NO_COURIER = Reply(451, status.UNABLE_TO_ROUTE, "No way to this destination at present")
 
@@ -55,23 +53,19 @@ _SUSPENDED_AT_ONCE = 50
 _PAUSE_AFTER_ERROR = 5.0
 # A lease outlives the longest attempt by this much, for writing down what came of it.
 _LEASE_MARGIN = 3600.0
-_DESTINATIONS_KEPT = 5000
-
-Way = tuple[str, str]  # courier, next hop
 
 
 @dataclass(frozen=True, slots=True)
 class _Hold:
-    """Room kept for what a lease will bring."""
+    """A lane to lease from, with the room that is kept for what that will bring."""
 
     ask: Ask
-    destination: Destination | None
-    pool: Pool | None
+    places: Places | None
+    """None where the lane has no single way."""
 
     def release(self) -> None:
-        if self.destination is not None and self.pool is not None:
-            self.destination.running -= self.ask.batches
-            self.pool.running -= self.ask.batches
+        if self.places is not None:
+            self.places.release()
 
 
 class Queue:
@@ -111,7 +105,6 @@ class Queue:
         self._couriers = couriers
         self._journal = journal
         self._clock = clock
-        self._most = concurrency_per_destination
         self._attempt_seconds = attempt_seconds
         self._stop_seconds = stop_seconds
         self._schedule = RetrySchedule(retry, expire, warn_after, random)
@@ -122,8 +115,13 @@ class Queue:
             spool, self._schedule, bounces, journal=journal, clock=clock, later=self._see_to
         )
         self._agenda = Agenda()
-        self._destinations: dict[Way, Destination] = {}
-        self._pools = {True: Pool(local_concurrency), False: Pool(concurrency)}
+        self._traffic = Traffic(
+            self._agenda.line,
+            concurrency=concurrency,
+            local_concurrency=local_concurrency,
+            most=concurrency_per_destination,
+            rest=float(self._schedule.first_wait),
+        )
         self._background = Background()
         self._suspending: set[str] = set()
         self._running = False
@@ -176,8 +174,7 @@ class Queue:
     def wake(self) -> None:
         """Look at the tables anew: somebody else changed them (``mailframe queue flush``).
         Destinations that were given a rest are tried again."""
-        for destination in self._destinations.values():
-            destination.dead_until = 0.0
+        self._traffic.wake()
         if self._running:
             self._refill()
 
@@ -260,22 +257,14 @@ class Queue:
         route = self._route(probe_of(lane))
         if not isinstance(route, Route):
             # Which recipients have no way, and why, is found out one by one.
-            return _Hold(Ask(lane, _BATCHES_PER_LANE), None, None)
-        destination = self._destination((route.courier, route.next_hop))
-        pool = self._pools[route.courier == LOCAL]
+            return _Hold(Ask(lane, _BATCHES_PER_LANE), None)
+        way = (route.courier, route.next_hop)
+        destination = self._traffic.destination(way)
         if destination.is_dead(now):
             self._suspend(lane, destination)
             return None
-        if not destination.room:
-            destination.parked.push(lane, fresh)
-            return None
-        if not pool.room(fresh):
-            pool.parked.push(lane, fresh)
-            return None
-        batches = min(destination.room, pool.room(fresh), _BATCHES_PER_LANE)
-        destination.running += batches
-        pool.running += batches
-        return _Hold(Ask(lane, batches, fresh_only=fresh), destination, pool)
+        places = self._traffic.reserve(way, lane, fresh, _BATCHES_PER_LANE)
+        return _Hold(Ask(lane, places.count, fresh_only=fresh), places) if places else None
 
     async def _lease(self, asks: Sequence[Ask]) -> list[Answer]:
         now = self._clock.seconds()
@@ -298,8 +287,9 @@ class Queue:
                 for leased in answer.leased:
                     self._dispatch(leased)
                 self._put_back(answer)
-            for hold in holds:  # a lane may have had less than room was kept for
-                self._offer(hold.destination, hold.pool)
+            for hold in holds:
+                if hold.places is not None:
+                    self._traffic.offer(hold.places, self._clock.seconds())
         finally:
             self._leasing = False
             self._pump_soon()
@@ -351,25 +341,16 @@ class Queue:
 
     def _launch(self, way: Way, message: Message, rows: Sequence[Row]) -> Deferred[None]:
         """Try now, or when the destination has room."""
-        destination = self._destination(way)
         finished: Deferred[None] = Deferred()
 
-        def run() -> None:
-            destination.running += 1
-            self._pools[way[0] == LOCAL].running += 1
+        def start() -> None:
             what = f"delivery of {message.queue_id}"
-            trying = self._try(way, destination, message, rows)
-            self._background.start(trying, what).addBoth(finished.callback)
+            self._background.start(self._try(way, message, rows), what).addBoth(finished.callback)
 
-        if destination.room:
-            run()
-        else:
-            destination.waiting.append(run)
+        self._traffic.launch(way, start)
         return finished
 
-    async def _try(
-        self, way: Way, destination: Destination, message: Message, rows: Sequence[Row]
-    ) -> None:
+    async def _try(self, way: Way, message: Message, rows: Sequence[Row]) -> None:
         recipients = tuple(row.recipient for row in rows)
         batch = Batch(
             message=self._spool.stored(message, recipients),
@@ -382,9 +363,9 @@ class Queue:
             result = await attempt(
                 self._couriers[way[0]], batch, self._clock, self._attempt_seconds
             )
-            self._learn(destination, result)
+            self._learn(self._traffic.destination(way), result)
         finally:
-            self._leave(way, destination)
+            self._leave(way)
         self._record(way, message, result)
         await self._settlement.settle(
             [
@@ -399,34 +380,12 @@ class Queue:
         elif not result.unknown:
             destination.succeeded()
 
-    def _leave(self, way: Way, destination: Destination) -> None:
+    def _leave(self, way: Way) -> None:
         """An attempt ended: whoever waited for its place may have it."""
-        pool = self._pools[way[0] == LOCAL]
-        destination.running -= 1
-        pool.running -= 1
-        if self._stopping:
-            return
-        if destination.waiting and destination.room:
-            destination.waiting.popleft()()
-        self._offer(destination, pool)
-        if len(self._destinations) > _DESTINATIONS_KEPT:
-            self._forget_idle()
-        self._pump_soon()
-
-    def _offer(self, destination: Destination | None, pool: Pool | None) -> None:
-        """Put lanes that waited for room back in line, as many as there is room for."""
-        if destination is not None:
-            # Behind a dead destination all of them go on: they are put off together.
-            is_dead = destination.is_dead(self._clock.seconds())
-            self._unpark(destination.parked, None if is_dead else destination.room)
-        if pool is not None:
-            self._unpark(pool.parked, pool.room(fresh=True))
-
-    def _unpark(self, parked: Line, places: int | None) -> None:
-        waiting = len(parked)
-        for _ in range(waiting if places is None else min(places, waiting)):
-            if entry := parked.pop():
-                self._agenda.line.push(*entry)
+        self._traffic.leave(way)
+        if not self._stopping:
+            self._traffic.go_on(way, self._clock.seconds())
+            self._pump_soon()
 
     def _record(self, way: Way, message: Message, result: Attempt) -> None:
         heard = next((report for report in result.reports if report.remote), result.reports[0])
@@ -442,18 +401,7 @@ class Queue:
             reason=heard.detail or None,
         )
 
-    # ---- destinations
-
-    def _destination(self, way: Way) -> Destination:
-        found = self._destinations.get(way)
-        if found is None:
-            found = Destination(self._most, float(self._schedule.first_wait))
-            self._destinations[way] = found
-        return found
-
-    def _forget_idle(self) -> None:
-        kept = {way: each for way, each in self._destinations.items() if not each.is_idle}
-        self._destinations = kept
+    # ---- dead destinations
 
     def _suspend(self, lane: str, destination: Destination) -> None:
         """Put off what is due in a lane whose destination is dead, without trying it."""

@@ -1,0 +1,127 @@
+"""Traffic: how many attempts run, in all and to each destination, and which lanes wait.
+
+A lane whose destination or pool has no room is parked here and costs nothing until a place
+is free; then it goes back into the line. No clock, no database: whoever asks says how late
+it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailframe.queue.agenda import Line
+from mailframe.queue.destination import Destination, Pool
+
+LOCAL = "local"
+"""The courier that has a pool of its own: our mailboxes never wait for other people's hosts."""
+
+Way = tuple[str, str]
+"""Courier and next hop: what a destination is known by."""
+
+_DESTINATIONS_KEPT = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Room kept for what a lease will bring; ``release`` it before that is launched."""
+
+    destination: Destination
+    pool: Pool
+    count: int
+
+    def take(self) -> None:
+        self.destination.running += self.count
+        self.pool.running += self.count
+
+    def release(self) -> None:
+        self.destination.running -= self.count
+        self.pool.running -= self.count
+
+
+class Traffic:
+    def __init__(
+        self, line: Line, *, concurrency: int, local_concurrency: int, most: int, rest: float
+    ) -> None:
+        """``line`` gets lanes back that were parked. ``concurrency`` counts attempts that are
+        not local, ``most`` those to one destination; ``rest`` as for ``Destination``."""
+        self._line = line
+        self._most = most
+        self._rest = rest
+        self._pools = {True: Pool(local_concurrency), False: Pool(concurrency)}
+        self._destinations: dict[Way, Destination] = {}
+
+    def destination(self, way: Way) -> Destination:
+        found = self._destinations.get(way)
+        if found is None:
+            found = self._destinations[way] = Destination(self._most, self._rest)
+        return found
+
+    def wake(self) -> None:
+        """Destinations that were given a rest may be tried again."""
+        for destination in self._destinations.values():
+            destination.dead_until = 0.0
+
+    def reserve(self, way: Way, lane: str, fresh: bool, most: int) -> Places | None:
+        """Room for up to ``most`` attempts; None when there is none, and the lane is parked."""
+        destination, pool = self.destination(way), self._pool(way)
+        if not destination.room:
+            destination.parked.push(lane, fresh)
+            return None
+        if not pool.room(fresh):
+            pool.parked.push(lane, fresh)
+            return None
+        places = Places(destination, pool, min(destination.room, pool.room(fresh), most))
+        places.take()
+        return places
+
+    def launch(self, way: Way, start: Callable[[], None]) -> None:
+        """Call ``start`` now, or when the destination has room; ``leave`` ends what it began."""
+        destination, pool = self.destination(way), self._pool(way)
+
+        def run() -> None:
+            destination.running += 1
+            pool.running += 1
+            start()
+
+        if destination.room:
+            run()
+        else:
+            destination.waiting.append(run)
+
+    def leave(self, way: Way) -> None:
+        """An attempt has ended."""
+        self.destination(way).running -= 1
+        self._pool(way).running -= 1
+
+    def go_on(self, way: Way, now: float) -> None:
+        """Whoever waited for the place that was left may have it."""
+        destination = self.destination(way)
+        if destination.waiting and destination.room:
+            destination.waiting.popleft()()
+        self._offer(destination, self._pool(way), now)
+        if len(self._destinations) > _DESTINATIONS_KEPT:
+            self._forget_idle()
+
+    def offer(self, places: Places, now: float) -> None:
+        """A lane may have had less than room was kept for."""
+        self._offer(places.destination, places.pool, now)
+
+    def _pool(self, way: Way) -> Pool:
+        return self._pools[way[0] == LOCAL]
+
+    def _offer(self, destination: Destination, pool: Pool, now: float) -> None:
+        """Put parked lanes back in line, as many as there is room for."""
+        # Behind a dead destination all of them go on: they are put off together.
+        self._unpark(destination.parked, None if destination.is_dead(now) else destination.room)
+        self._unpark(pool.parked, pool.room(fresh=True))
+
+    def _unpark(self, parked: Line, places: int | None) -> None:
+        waiting = len(parked)
+        for _ in range(waiting if places is None else min(places, waiting)):
+            if entry := parked.pop():
+                self._line.push(*entry)
+
+    def _forget_idle(self) -> None:
+        kept = {way: each for way, each in self._destinations.items() if not each.is_idle}
+        self._destinations = kept
