@@ -7,11 +7,12 @@ import smtplib
 import sys
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
 from mailframe.app import exits
+from mailframe.app.commands.listing import printable
 from mailframe.app.commands.shared import config_option, configuration
 
 if TYPE_CHECKING:
@@ -57,13 +58,36 @@ def send(
         code = _talk(host, port, sender, recipients, content, tls, login, password)
     except smtplib.SMTPServerDisconnected as error:
         raise exits.CommandFailed(f"{host}:{port}: {error}", exits.UNAVAILABLE) from error
+    except smtplib.SMTPResponseException as error:
+        message = f"{host}:{port}: {_words(error)}"
+        raise exits.CommandFailed(message, _status(error.smtp_code)) from error
     except smtplib.SMTPException as error:
         raise exits.CommandFailed(f"{host}:{port}: {error}", exits.PROBLEM) from error
     except OSError as error:
         message = f"cannot connect to {host}:{port}: {error}"
         raise exits.CommandFailed(message, exits.UNAVAILABLE) from error
     if code >= 400:
-        sys.exit(exits.TEMPORARY if code < 500 else exits.PROBLEM)
+        sys.exit(_status(code))
+
+
+def _status(code: int) -> int:
+    return exits.TEMPORARY if 400 <= code < 500 else exits.PROBLEM
+
+
+def _words(error: smtplib.SMTPResponseException) -> str:
+    text = error.smtp_error  # smtplib's own complaints are text already
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return f"{error.smtp_code} {printable(words)}"
+
+
+class _Client(smtplib.SMTP):
+    """Shows the greeting. It must be told the host when it is made, or smtplib has no name for
+    the server in STARTTLS."""
+
+    def connect(self, *where: Any, **how: Any) -> tuple[int, bytes]:
+        greeting = super().connect(*where, **how)
+        _show("greeting", greeting)
+        return greeting
 
 
 def _talk(
@@ -77,10 +101,8 @@ def _talk(
     password: str,
 ) -> int:
     """Hold the dialogue; returns the code that decided."""
-    client = smtplib.SMTP(timeout=_TIMEOUT)
     # Not SMTP's own context manager: what a server says to QUIT changes nothing any more.
-    with contextlib.closing(client):
-        _show("greeting", client.connect(host, port))
+    with contextlib.closing(_Client(host, port, timeout=_TIMEOUT)) as client:
         _show("EHLO", client.ehlo())
         if tls or (tls is None and client.has_extn("starttls")):
             _show("STARTTLS", client.starttls())
@@ -110,7 +132,7 @@ def _show(step: str, reply: tuple[int, bytes]) -> int:
     code, text = reply
     lines = text.decode("utf-8", "replace").split("\n")
     for line in lines if step != "EHLO" else lines[:1]:
-        click.echo(f"{step:<12} {code} {line}")
+        click.echo(f"{step:<12} {code} {printable(line)}")
     return code
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import socketserver
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from mailframe.queue.spool import Spool
 from mailframe.runtime.database import Database
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import InlineWorkers
+from mailframe.tls.self_signed import make_self_signed
 
 PROGRAM = [sys.executable, "-c", "from mailframe.app.cli import main; main()"]
 
@@ -336,6 +338,51 @@ def test_send_shows_the_dialogue(run: Any, tmp_path: Path) -> None:
     assert half.status == 1
     assert bad.status == 1
     assert "550 5.1.1 no" in bad.out
+
+
+class TlsPeer(socketserver.StreamRequestHandler):
+    """Offers STARTTLS and says in the greeting of its EHLO which name it was asked for."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"220 hi\r\n")
+        asked: list[str | None] = []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server.pem)  # type: ignore[attr-defined]
+        context.sni_callback = lambda sock, name, context: asked.append(name)
+        stream, lines = self.request, self.rfile
+        while line := lines.readline():
+            verb = line.split()[0].upper()
+            if verb == b"EHLO":
+                stream.sendall(b"250-x\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n")
+            elif verb == b"STARTTLS":
+                stream.sendall(b"220 2.0.0 go\r\n")
+                stream = context.wrap_socket(stream, server_side=True)
+                lines = stream.makefile("rb")
+                self.server.asked += asked  # type: ignore[attr-defined]
+            elif verb == b"AUTH":
+                stream.sendall(b"535 5.7.8 no\r\n")
+            else:
+                stream.sendall(b"421 4.3.2 later\r\n")
+
+
+def test_send_speaks_tls_and_says_why_it_failed(run: Any, tmp_path: Path) -> None:
+    pem = tmp_path / "pem"
+    pem.write_bytes(make_self_signed(["localhost"], time.time()))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), TlsPeer) as server:
+        server.pem, server.asked = str(pem), []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        via = f"localhost:{server.server_address[1]}"
+        arguments = ("send", "--from", "bob@x.test", "--to", "ann@y.test", "--via", via)
+        later = run(*arguments)
+        password = tmp_path / "password"
+        password.write_text("wrong\n")
+        login = run(*arguments, "--login", "bob", "--password-file", str(password))
+        server.shutdown()
+    assert later.out.splitlines()[-1] == "MAIL FROM:<bob@x.test> 421 4.3.2 later"
+    assert later.status == 75
+    assert server.asked == ["localhost", "localhost"]  # type: ignore[attr-defined]
+    assert login.status == 1
+    assert login.err == f"mailframe: {via}: 535 5.7.8 no\n"
 
 
 # -- what runs a reactor: in a process of its own
