@@ -119,12 +119,14 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def fold(field: str) -> str:
     """The field with its CRLF, folded at spaces (RFC 5322 section 2.2.3), so that unfolding
-    gives the same words; ``\\n`` in it starts a line of its own, indented."""
+    gives the same words; ``\\n`` in it starts a line of its own, indented. The name never
+    stands alone: not every reader takes what follows for its value."""
     rows: list[str] = []
     for number, line in enumerate(field.split("\n")):
         row = "" if number == 0 else "   "
         for word in _words(line):
-            if row.strip() and len((row + " " + word).encode()) > _FOLD_AT:
+            has_value = rows or " " in row
+            if has_value and row.strip() and len(f"{row} {word}".encode()) > _FOLD_AT:
                 rows.append(row)
                 row = " "
             row += word if not row.strip() else f" {word}"

@@ -271,3 +271,10 @@ def test_nobody_s_words_can_break_the_form(
     )
     for line in status_part.decode().split("\r\n"):
         assert line == "" or line[0] == " " or re.match(rf"({known}): ", line), line
+
+
+@pytest.mark.parametrize("envid", ["x" * 100, "\xa0" * 60])
+def test_no_field_name_stands_alone_on_its_line(envid: str) -> None:
+    envelope = Envelope(Address("ann", "sender.example"), envid=envid, smtputf8=True)
+    raw = build_dsn(notification(failed(), envelope=envelope))
+    assert f"Original-Envelope-Id: {envid}\r\n".encode() in raw
