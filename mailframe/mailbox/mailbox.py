@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -108,13 +107,10 @@ class MaildirMailbox:
     async def _open(self, uid: str) -> IMessageSource:
         entry = await self._entry(uid)
         try:
-            opened: tuple[BinaryIO, int, bool] = await self._around.workers.run(
-                self._open_file, entry
-            )
+            source: FileSource = await self._around.workers.run(self._open_file, entry)
         except OSError as error:
             raise MessageGone(f"{entry.path}: {error}") from error
-        file, size, verbatim = opened
-        return FileSource(file, size, self._around.workers, verbatim=verbatim)
+        return source
 
     async def _entry(self, uid: str) -> Entry:
         if uid not in self._entries:
@@ -124,7 +120,7 @@ class MaildirMailbox:
         except KeyError:
             raise MessageGone(uid) from None
 
-    def _open_file(self, entry: Entry) -> tuple[BinaryIO, int, bool]:
+    def _open_file(self, entry: Entry) -> FileSource:
         try:
             file = self._around.disk.open(entry.path)
         except FileNotFoundError:
@@ -138,7 +134,9 @@ class MaildirMailbox:
                 # The name is wrong or the file is: hand out what is there, with its true size.
                 size = count(file)
                 file.seek(0)
-            return file, size, size == octets
+            source = FileSource(file, size, self._around.workers, verbatim=size == octets)
+            source.begin()
+            return source
         except BaseException:
             file.close()
             raise

@@ -1,4 +1,8 @@
-"""The octets of one stored message, in wire format, read on a worker."""
+"""The octets of one stored message, in wire format, read on a worker.
+
+The beginning is read by the call that opens the file (``begin``), which is all there is of
+most messages; what was read is handed out without going to a worker again.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from mailframe.errors import MessageGone
 from mailframe.interfaces import IMessageSource, IWorkers
 from mailframe.mailbox.newlines import ToWire
 from mailframe.runtime.aio import as_deferred
+
+_FIRST = 1 << 16
 
 
 @implementer(IMessageSource)
@@ -35,28 +41,34 @@ class FileSource:
         if not self._reading:  # else the read closes the file when it comes back
             self._file.close()
 
+    def begin(self) -> None:
+        """Read the first octets. Blocks. Raises OSError, or MessageGone where there are none."""
+        self._fill(_FIRST)
+
     async def _read(self, octets: int) -> bytes:
         if self._closed:
             raise MessageGone("the message was closed")
+        if self._ready or self._left <= 0:
+            return self._next(octets)
         self._reading = True
         try:
-            chunk: bytes = await self._workers.run(self._next, octets)
+            await self._workers.run(self._fill, octets)
         except OSError as error:
             raise MessageGone(f"cannot read the message: {error}") from error
         finally:
             self._reading = False
             if self._closed:
                 self._file.close()
-        return chunk
+        return self._next(octets)
 
-    def _next(self, octets: int) -> bytes:
-        while not self._ready:
+    def _fill(self, octets: int) -> None:
+        while not self._ready and self._left > 0:
             data = self._file.read(octets)
             if not data:
-                if self._left > 0:
-                    raise MessageGone(f"{self._left} octets of the message are missing")
-                return b""
+                raise MessageGone(f"{self._left} octets of the message are missing")
             self._ready = data if self._format is None else self._format.feed(data)
+
+    def _next(self, octets: int) -> bytes:
         chunk, self._ready = self._ready[:octets], self._ready[octets:]
         self._left -= len(chunk)
         return chunk
