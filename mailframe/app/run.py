@@ -6,17 +6,21 @@ twistd's pid file. This module installs the reactor; nothing below ``app`` impor
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import (
+    FileLogObserver,
     FilteringLogObserver,
+    LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
+    formatEventAsClassicLogText,
+    formatTime,
     globalLogBeginner,
-    textFileLogObserver,
 )
 
 from mailframe.app.config import Config
@@ -81,5 +85,19 @@ def _run(service: MailService, level: str) -> int:
 
 def begin_log(level: str) -> None:
     predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
-    observer = FilteringLogObserver(textFileLogObserver(sys.stdout), [predicate])
+    observer = FilteringLogObserver(FileLogObserver(sys.stdout, _line), [predicate])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+def _line(event: LogEvent) -> str | None:
+    return formatEventAsClassicLogText(event, formatTime=_time)
+
+
+def _time(when: float | None) -> str:
+    return formatTime(None) if when is None else _second(int(when))
+
+
+@functools.lru_cache(maxsize=8)
+def _second(when: int) -> str:
+    # Making the words of a time takes as long as all the rest of a line.
+    return formatTime(when)
