@@ -1,6 +1,6 @@
 """mailframe beside Postfix: the same machine, the same minutes, the same durability.
 
-    python -m tests.benchmarks.paired [--rounds 3] [--loads stored,relayed] [--json FILE]
+    python -m tests.benchmarks.paired [--rounds 3] [--loads "stored, 1;relayed"] [--json FILE]
 
 Runs the two in turn, round by round and each round in the other order, and prints for every
 load the medians and the ratios of the rounds with their spread. Absolute figures tell about
@@ -40,7 +40,7 @@ Rounds = dict[str, list[Figures]]
 
 def main() -> None:
     options = _options()
-    loads = [load for load in LOADS if any(word in load.name for word in options.loads.split(","))]
+    loads = [load for load in LOADS if any(word in load.name for word in options.loads.split(";"))]
     with contextlib.ExitStack() as ends:
         results = _compare(ends, options, loads)
     for load, rounds in results.items():
@@ -52,7 +52,9 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--loads", default="", help="parts of the loads' names, comma-separated")
+    parser.add_argument(
+        "--loads", default="", help="parts of the loads' names, with semicolons between"
+    )
     parser.add_argument("--json", help="write every run to this file")
     parser.add_argument("--against", help="command of another mailframe to stand in for Postfix")
     return parser.parse_args()
