@@ -205,6 +205,7 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         warn_after=config.queue.warn_after,
         concurrency=config.queue.concurrency,
         concurrency_per_destination=config.queue.concurrency_per_destination,
+        rate_per_destination=config.queue.rate_per_destination,
     )
     return everybody
 

@@ -3,10 +3,10 @@
 What lives here
     ``schema`` (the tables), ``records`` (values <-> rows), ``incoming`` and ``spool`` (durable
     storage), ``content`` and ``recent`` (reading messages), ``ledger`` (leasing and settling
-    recipients), ``retry`` (when again), ``agenda`` (who is due), ``traffic`` and
-    ``destination`` (who may be called now), ``attempt`` (one try), ``settlement`` (what a try
-    means, delivery reports) with ``bounces``, ``scheduler`` (the ``Queue`` that drives them),
-    ``admin`` (list, hold, remove ... beside a live server).
+    recipients), ``retry`` (when again), ``agenda`` (who is due), ``traffic``,
+    ``destination`` and ``pace`` (who may be called now), ``attempt`` (one try),
+    ``settlement`` (what a try means, delivery reports) with ``bounces``, ``scheduler`` (the
+    ``Queue`` that drives them), ``admin`` (list, hold, remove ... beside a live server).
 
     What may be on disk, and what ``Spool.recover`` and ``Queue.recover`` do about it at start:
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from mailframe.core.reply import Reply
 from mailframe.queue.agenda import Line
+from mailframe.queue.pace import Pace
 
 _START = 5
 _FAILURES_TO_DIE = 3
@@ -35,8 +36,9 @@ class Pool:
 class Destination:
     """One (courier, next hop)."""
 
-    def __init__(self, most: int, rest: float) -> None:
-        """``most`` attempts at once; dead for ``rest`` seconds at first, doubling."""
+    def __init__(self, most: int, rest: float, per_minute: int = 0) -> None:
+        """``most`` attempts at once, ``per_minute`` as for ``Pace``; dead for ``rest`` seconds
+        at first, doubling."""
         self._most = most
         self._first_rest = rest
         self._rest = rest
@@ -44,12 +46,14 @@ class Destination:
         self.limit = min(_START, most)
         self.running = 0
         self.dead_until = 0.0
+        self.pace = Pace(per_minute)
         self.reply: Reply | None = None
         """What its last failure said."""
         self.parked = Line()
         """Lanes with mail for it that wait for room."""
-        self.waiting: deque[Callable[[], None]] = deque()
-        """Starts of attempts whose recipients are leased already: taken for another way."""
+        self.waiting: deque[Callable[[float], None]] = deque()
+        """Starts, given the time, of attempts whose recipients are leased already: taken for
+        another way."""
 
     @property
     def room(self) -> int:

@@ -89,6 +89,7 @@ class Queue:
         expire: int,
         warn_after: int,
         concurrency_per_destination: int = 20,
+        rate_per_destination: int = 0,
         concurrency: int = 200,
         local_concurrency: int = 40,
         attempt_seconds: float = 3600.0,
@@ -98,8 +99,9 @@ class Queue:
         """``retry``, ``expire`` and ``warn_after`` (0: never) in seconds, see RetrySchedule.
         ``resolver`` finds out where reports to senders go. ``ids`` makes queue ids for them.
         ``random`` yields numbers of [0, 1). ``concurrency`` counts attempts that are not
-        local. An attempt is given up after ``attempt_seconds``; ``stop`` waits for those
-        under way for ``stop_seconds``."""
+        local. ``rate_per_destination`` is attempts a minute, 0 for any number. An attempt is
+        given up after ``attempt_seconds``; ``stop`` waits for those under way for
+        ``stop_seconds``."""
         self._spool = spool
         self._router = router
         self._couriers = couriers
@@ -120,6 +122,7 @@ class Queue:
             concurrency=concurrency,
             local_concurrency=local_concurrency,
             most=concurrency_per_destination,
+            per_minute=rate_per_destination,
             rest=float(self._schedule.first_wait),
         )
         self._background = Background()
@@ -263,7 +266,10 @@ class Queue:
         if destination.is_dead(now):
             self._suspend(lane, destination)
             return None
-        places = self._traffic.reserve(way, lane, fresh, _BATCHES_PER_LANE)
+        if wait := destination.pace.wait(now):
+            self._agenda.at(now + wait, lane)
+            return None
+        places = self._traffic.reserve(way, lane, fresh, _BATCHES_PER_LANE, now)
         return _Hold(Ask(lane, places.count, fresh_only=fresh), places) if places else None
 
     async def _lease(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -347,7 +353,7 @@ class Queue:
             what = f"delivery of {message.queue_id}"
             self._background.start(self._try(way, message, rows), what).addBoth(finished.callback)
 
-        self._traffic.launch(way, start)
+        self._traffic.launch(way, start, self._clock.seconds())
         return finished
 
     async def _try(self, way: Way, message: Message, rows: Sequence[Row]) -> None:

@@ -32,21 +32,31 @@ class Places:
 
     def take(self) -> None:
         self.destination.running += self.count
+        self.destination.pace.reserved += self.count
         self.pool.running += self.count
 
     def release(self) -> None:
         self.destination.running -= self.count
+        self.destination.pace.reserved -= self.count
         self.pool.running -= self.count
 
 
 class Traffic:
     def __init__(
-        self, line: Line, *, concurrency: int, local_concurrency: int, most: int, rest: float
+        self,
+        line: Line,
+        *,
+        concurrency: int,
+        local_concurrency: int,
+        most: int,
+        per_minute: int,
+        rest: float,
     ) -> None:
         """``line`` gets lanes back that were parked. ``concurrency`` counts attempts that are
-        not local, ``most`` those to one destination; ``rest`` as for ``Destination``."""
+        not local; ``most``, ``per_minute`` and ``rest`` as for ``Destination``."""
         self._line = line
         self._most = most
+        self._per_minute = per_minute
         self._rest = rest
         self._pools = {True: Pool(local_concurrency), False: Pool(concurrency)}
         self._destinations: dict[Way, Destination] = {}
@@ -54,7 +64,9 @@ class Traffic:
     def destination(self, way: Way) -> Destination:
         found = self._destinations.get(way)
         if found is None:
-            found = self._destinations[way] = Destination(self._most, self._rest)
+            per_minute = 0 if way[0] == LOCAL else self._per_minute
+            found = Destination(self._most, self._rest, per_minute)
+            self._destinations[way] = found
         return found
 
     def wake(self) -> None:
@@ -62,8 +74,9 @@ class Traffic:
         for destination in self._destinations.values():
             destination.dead_until = 0.0
 
-    def reserve(self, way: Way, lane: str, fresh: bool, most: int) -> Places | None:
-        """Room for up to ``most`` attempts; None when there is none, and the lane is parked."""
+    def reserve(self, way: Way, lane: str, fresh: bool, most: int, now: float) -> Places | None:
+        """Room for up to ``most`` attempts; None when there is none, and the lane is parked.
+        The destination's pace allows at least one."""
         destination, pool = self.destination(way), self._pool(way)
         if not destination.room:
             destination.parked.push(lane, fresh)
@@ -71,21 +84,23 @@ class Traffic:
         if not pool.room(fresh):
             pool.parked.push(lane, fresh)
             return None
-        places = Places(destination, pool, min(destination.room, pool.room(fresh), most))
+        count = min(destination.room, pool.room(fresh), destination.pace.allowed(now, most))
+        places = Places(destination, pool, count)
         places.take()
         return places
 
-    def launch(self, way: Way, start: Callable[[], None]) -> None:
+    def launch(self, way: Way, start: Callable[[], None], now: float) -> None:
         """Call ``start`` now, or when the destination has room; ``leave`` ends what it began."""
         destination, pool = self.destination(way), self._pool(way)
 
-        def run() -> None:
+        def run(now: float) -> None:
             destination.running += 1
+            destination.pace.began(now)
             pool.running += 1
             start()
 
         if destination.room:
-            run()
+            run(now)
         else:
             destination.waiting.append(run)
 
@@ -98,10 +113,10 @@ class Traffic:
         """Whoever waited for the place that was left may have it."""
         destination = self.destination(way)
         if destination.waiting and destination.room:
-            destination.waiting.popleft()()
+            destination.waiting.popleft()(now)
         self._offer(destination, self._pool(way), now)
         if len(self._destinations) > _DESTINATIONS_KEPT:
-            self._forget_idle()
+            self._forget_idle(now)
 
     def offer(self, places: Places, now: float) -> None:
         """A lane may have had less than room was kept for."""
@@ -122,6 +137,9 @@ class Traffic:
             if entry := parked.pop():
                 self._line.push(*entry)
 
-    def _forget_idle(self) -> None:
-        kept = {way: each for way, each in self._destinations.items() if not each.is_idle}
-        self._destinations = kept
+    def _forget_idle(self, now: float) -> None:
+        self._destinations = {
+            way: each
+            for way, each in self._destinations.items()
+            if not each.is_idle or each.pace.is_owed(now)
+        }

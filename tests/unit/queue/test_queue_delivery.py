@@ -20,7 +20,7 @@ from mailframe.core.resolution import Expanded, Local, Refused, Target
 from mailframe.core.routing import Route
 from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.queue.schema import Lease, State
-from tests.unit.queue.world import BUSY, DOWN, OK, REFUSED, FakeCourier, World, to
+from tests.unit.queue.world import BUSY, DOWN, EPOCH, OK, REFUSED, FakeCourier, World, to
 
 
 @pytest.fixture
@@ -295,6 +295,19 @@ def test_the_limit_of_a_smarthost_counts_for_all_domains_behind_it(tmp_path: Pat
     world.mx.gate.callback(None)
     world.run()
     assert world.mx.most_under_way == 3
+    assert world.is_empty()
+
+
+def test_a_destination_gets_no_more_a_minute_than_it_is_allowed(tmp_path: Path) -> None:
+    world = World(tmp_path, rate_per_destination=6).start()
+    for number in range(4):
+        world.accept(f"A{number}", to("u@slow.example", "bea@here.example"))
+    world.accept("B1", to("u@other.example"))
+    world.run(60)
+    times = [round(when - EPOCH) for when, _, who in world.mx.tried if "slow" in who]
+    assert times == [0, 10, 20, 30]
+    assert [when for when, _, who in world.mx.tried if "other" in who] == [EPOCH]
+    assert {when for when, _, _ in world.local.tried} == {EPOCH}
     assert world.is_empty()
 
 

@@ -8,6 +8,7 @@ from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.queue.agenda import Agenda, Line
 from mailframe.queue.destination import Destination, Pool
+from mailframe.queue.pace import Pace
 from mailframe.queue.retry import RetrySchedule
 
 DOWN = Reply(451, status.NO_ANSWER, "down")
@@ -111,6 +112,36 @@ def test_failures_of_attempts_already_under_way_do_not_lengthen_the_rest() -> No
     for _ in range(20):
         destination.failed(10.0, DOWN)
     assert destination.dead_until == 310.0
+
+
+@pytest.mark.parametrize(("per_minute", "at_once"), [(6, 1), (60, 1), (600, 10), (0, 50)])
+def test_a_pace_allows_a_second_worth_at_once(per_minute: int, at_once: int) -> None:
+    pace = Pace(per_minute)
+    assert pace.allowed(100.0, 50) == at_once
+    assert pace.wait(100.0) == 0.0
+
+
+def test_a_pace_is_kept_over_time() -> None:
+    pace, now, began = Pace(90), 1000.0, 0
+    while now < 1600.0:
+        if wait := pace.wait(now):
+            now += wait
+        else:
+            pace.began(now)
+            began += 1
+    assert 900 <= began <= 902
+
+
+def test_what_is_about_to_begin_counts() -> None:
+    pace = Pace(6)
+    pace.reserved = 1
+    assert pace.wait(0.0) == 10.0
+    pace.reserved = 0
+    assert not pace.is_owed(0.0)
+    pace.began(0.0)
+    assert pace.wait(4.0) == 6.0
+    assert pace.is_owed(9.9)
+    assert not pace.is_owed(10.0)
 
 
 def test_a_pool_keeps_room_for_fresh_mail() -> None:

@@ -1,0 +1,52 @@
+"""Every setting is read by somebody: one that nothing reads promises what is not kept."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from mailframe import app
+from mailframe.app.config_schema import Config
+
+# Refused unless they have their default, so there is nothing to read.
+TO_COME = {"policy.dnsbl.lists", "policy.greylist.enabled"}
+
+
+def settings(section: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, info in section.model_fields.items():
+        kind = info.annotation
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from settings(kind, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+def attributes_read() -> set[tuple[str, str]]:
+    """``a.b`` anywhere in the room but where settings are defined, as (a's last name, b)."""
+    found = set()
+    for file in Path(app.__path__[0]).rglob("*.py"):
+        if file.name in ("config_types.py", "config_settings.py"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute):
+                owner = node.value
+                name = getattr(owner, "attr", getattr(owner, "id", ""))
+                found.add((name, node.attr))
+    return found
+
+
+READ = attributes_read()
+
+
+@pytest.mark.parametrize("setting", sorted(set(settings(Config)) - TO_COME))
+def test_a_setting_is_read(setting: str) -> None:
+    *path, name = setting.split(".")
+    owners = {path[-1] if path else "config", "self"}
+    assert READ & {(owner, name) for owner in owners}
