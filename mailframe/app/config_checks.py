@@ -47,5 +47,7 @@ def _equal_endpoints(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _queue(config: Config) -> Iterator[tuple[Path, str]]:
-    if config.queue.warn_after > config.queue.expire:
+    # The default of four hours is no contradiction of somebody's short expiry.
+    given = "warn_after" in config.queue.model_fields_set
+    if given and config.queue.warn_after > config.queue.expire:
         yield ("queue", "warn_after"), "is longer than queue.expire"

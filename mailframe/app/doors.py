@@ -8,6 +8,7 @@ factory behind an open door: sessions under way stay with the old one.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from mailframe.runtime.aio import result_of
+
+_BACKLOG = 1024  # the kernel lowers it to net.core.somaxconn
 
 
 @implementer(IProtocolFactory, ILoggingContext)
@@ -106,6 +109,7 @@ class Doors:
     async def _listen(self, name: str, endpoint: str) -> _Open:
         door = _Door(name)
         port = await endpoints.serverFromString(self._reactor, endpoint).listen(door)
+        _deepen(port)
         # The kernel queues whoever comes meanwhile. A port of another kind (a plugin's) that
         # cannot pause turns early callers away, which is only less polite.
         if not self._accepting and hasattr(port, "stopReading"):
@@ -114,6 +118,13 @@ class Doors:
 
     async def _close(self, name: str) -> None:
         await result_of(self._open.pop(name).port.stopListening())
+
+
+def _deepen(port: Any) -> None:
+    """Twisted's endpoints queue 50 connections; a burst of more costs each of the others the
+    second that a SYN takes to be repeated. listen(2) may be called again."""
+    if isinstance(listening := getattr(port, "socket", None), socket.socket):
+        listening.listen(_BACKLOG)
 
 
 def _text(address: Any) -> str:

@@ -164,7 +164,10 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
             '[listen.two]\nrole="mx"\nendpoint = "tcp:2525:interface=127.0.0.1"',
             "9 listen.two.endpoint is the same as that of listen.mx",
         ),
-        ('[queue]\nexpire = "1h"', "7 queue.warn_after is longer than queue.expire"),
+        (
+            '[queue]\nexpire = "1h"\nwarn_after = "2h"',
+            "8 queue.warn_after is longer than queue.expire",
+        ),
         ('[relay]\nsmarthost_password = "x"', "7 relay.smarthost"),
         ('[relay]\nsmarthost = "smtp://h"\nsmarthost_password = "x"', "8 relay.smarthost"),
         ('[relay]\nsmarthost = "smtp://u@h"', "8 relay.smarthost a login needs a name and"),
@@ -364,3 +367,8 @@ def test_every_key_has_its_own_line(pairs: list[tuple[str, str]]) -> None:
     assert set(tomllib.loads(text)["table"]) == {key for _, key in wanted}
     found = line_index(text)
     assert {path: found[path] for path in wanted} == wanted
+
+
+def test_a_short_expiry_needs_no_word_about_warnings(write: Write) -> None:
+    config = load_config(write(MINIMAL + '[queue]\nexpire = "1h"\n'), {})
+    assert config.queue.expire == 3600

@@ -84,3 +84,18 @@ async def test_a_taken_port_is_an_error_and_closes_nothing() -> None:
         await doors.bind({"b": taken})
     assert await ask(address) == b"one"
     await doors.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_burst_of_callers_waits_in_line() -> None:
+    doors = Doors(reactor)
+    host, _, port = (await opened(doors)).rpartition(":")
+    callers = []
+    try:
+        # Nobody is accepted meanwhile; past the backlog a connect would hang for a second.
+        for _ in range(300):
+            callers.append(socket.create_connection((host, int(port)), timeout=0.5))
+    finally:
+        for caller in callers:
+            caller.close()
+        await doors.close()
