@@ -18,7 +18,7 @@ from dataclasses import dataclass
 MAX_UID = 70  # RFC 1939 section 7
 _LATEST = 1 << 33  # a name whose seconds lie beyond the year 2242 tells no time
 _HOST_OCTETS = 60  # of the 255 of a file name, leaving room for sizes, flags and keywords
-_UID = re.compile(r"[\x21-\x7e]{1,70}")
+_UID = re.compile(rf"[\x21-\x7e]{{1,{MAX_UID}}}")
 _TIME = re.compile(r"(\d{1,10})[._]")
 _MICROS = re.compile(r"\d[._]M(\d{1,6})(?!\d)")
 _SIZE = re.compile(r",S=(\d{1,15})(?![^,])")

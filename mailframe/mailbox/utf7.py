@@ -7,14 +7,12 @@ import binascii
 import re
 
 _SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-")
-_UNSAFE = re.compile(r"[^\x20-\x7e]+")
 
 
 def encode(text: str, also: str = "") -> str:
     """``also``: printable characters to encode nevertheless, as Courier does with ``.``."""
-    unsafe = re.compile(rf"[^\x20-\x7e]|[{re.escape(also)}]") if also else _UNSAFE
-    pattern = re.compile(rf"&|(?:{unsafe.pattern})+")
-    return pattern.sub(lambda match: _shift(match[0]), text)
+    unsafe = rf"[^\x20-\x7e]|[{re.escape(also)}]" if also else r"[^\x20-\x7e]"
+    return re.sub(rf"&|(?:{unsafe})+", lambda match: _shift(match[0]), text)
 
 
 def decode(text: str) -> str:

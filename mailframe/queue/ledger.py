@@ -33,6 +33,18 @@ _DUE = (
     " ORDER BY next_at, queue_id, number"
 )
 
+_DELETE = "DELETE FROM recipient WHERE queue_id = ? AND number = ? AND token = ?"
+# The administrator may have acted meanwhile: a held recipient stays held, one that is to be
+# returned is due at once.
+_DEFER = (
+    "UPDATE recipient SET"
+    " next_at = CASE WHEN state = :returning THEN :tried_at ELSE :next_at END,"
+    " state = CASE WHEN state = :fresh THEN :deferred ELSE state END,"
+    " lease = :lease, attempts = attempts + 1, warned = :warned, last_at = :tried_at,"
+    " reply_code = :code, reply_status = :status, reply_text = :text, remote = :remote"
+    " WHERE queue_id = :queue_id AND number = :number AND token = :token"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -191,23 +203,12 @@ def settle(
 
 
 def _write(connection: sqlite3.Connection, change: Done | Again) -> bool:
+    """Whether the row was still ours to change."""
     row = change.row
-    if isinstance(change, Done):
-        query = "DELETE FROM recipient WHERE queue_id = ? AND number = ? AND token = ?"
-        values: tuple[object, ...] = (row.queue_id, row.number, row.token)
-    else:
-        # The administrator may have acted meanwhile: a held recipient stays held, one that
-        # is to be returned is due at once.
-        query = (
-            "UPDATE recipient SET"
-            " next_at = CASE WHEN state = :returning THEN :tried_at ELSE :next_at END,"
-            " state = CASE WHEN state = :fresh THEN :deferred ELSE state END,"
-            " lease = :lease, attempts = attempts + 1, warned = :warned, last_at = :tried_at,"
-            " reply_code = :code, reply_status = :status, reply_text = :text, remote = :remote"
-            " WHERE queue_id = :queue_id AND number = :number AND token = :token"
-        )
-        return connection.execute(query, _again_values(change)).rowcount == 1
-    return connection.execute(query, values).rowcount == 1
+    if isinstance(change, Again):
+        return connection.execute(_DEFER, _again_values(change)).rowcount == 1
+    mark = (row.queue_id, row.number, row.token)
+    return connection.execute(_DELETE, mark).rowcount == 1
 
 
 def _again_values(change: Again) -> dict[str, object]:

@@ -18,7 +18,7 @@ from mailframe.core.reply import Reply
 from mailframe.core.resolution import Local
 from mailframe.core.status import Status
 from mailframe.interfaces import Arrival
-from mailframe.queue.schema import MICROSECONDS, Lease, State
+from mailframe.queue.schema import MICROSECONDS, Lease, State, micros
 
 MESSAGE_COLUMNS = "queue_id, arrived, size, prefix, in_file, reverse_path, options, arrival"
 ROW_COLUMNS = (
@@ -89,7 +89,7 @@ def new_message(
         f"INSERT INTO message ({MESSAGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
         (
             message.queue_id,
-            round(message.arrived * MICROSECONDS),
+            micros(message.arrived),
             message.size,
             message.prefix,
             int(message.in_file),
