@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailframe.app import exits
-from mailframe.app.commands.listing import is_terminal, printable
+from mailframe.app.commands.listing import counted, is_terminal, printable
 from mailframe.app.commands.shared import config_option, configuration, json_option, with_reactor
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def check(ctx: click.Context, domains: tuple[str, ...], no_network: bool, as_jso
 
     with_reactor(look)
     if not as_json:
-        summary = f"{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed"
+        warnings = counted(counts["warn"], "warning")
+        summary = f"{counts['ok']} ok, {warnings}, {counts['fail']} failed"
         click.echo(f"{summary}, {counts['skip']} skipped")
     if counts["fail"]:
         sys.exit(exits.PROBLEM)

@@ -50,6 +50,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 message``, ``2 messages``."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def is_terminal() -> bool:
     """Whether a person watches the output."""
     return sys.stdout.isatty()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 
 from mailframe.app import exits
+from mailframe.app.commands.listing import counted
 from mailframe.app.commands.shared import config_option, configuration, directory_admin
 
 account_option = click.option(
@@ -67,7 +68,7 @@ def import_(ctx: click.Context, address: str, folder: str, paths: tuple[str, ...
         imported += result.imported
         present += result.present
     there = f", {present} were there already" if present else ""
-    click.echo(f"imported {imported} messages{there}")
+    click.echo(f"imported {counted(imported, 'message')}{there}")
 
 
 @mail.command()
@@ -91,7 +92,7 @@ def export(ctx: click.Context, address: str, form: str, target: str) -> None:
     account = _account(ctx, address)
     with progress_bar("exporting") as progress:
         count = export_mail(config.base, account, target, Form(form), Disk(), progress=progress)
-    click.echo(f"exported {count} messages")
+    click.echo(f"exported {counted(count, 'message')}")
 
 
 def _account(ctx: click.Context, address: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import json
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailframe.app import exits
-from mailframe.app.commands.listing import Column, printable, show
+from mailframe.app.commands.listing import Column, counted, is_terminal, printable, show
 from mailframe.app.commands.shared import (
     F,
     config_option,
@@ -96,10 +97,12 @@ def list_(
         Column("NEXT", lambda message: _next(message, present), right=True),
         Column("LAST REPLY", _reason),
     ]
+    selection = _selection(ids, to, sender, domain, state)
     with spool(ctx) as (opened, _):
-        show(
-            messages(opened, _selection(ids, to, sender, domain, state)), columns, _object, as_json
-        )
+        shown = Tally(messages(opened, selection))
+        show(shown, columns, _object, as_json)
+    if is_terminal() and not as_json:
+        click.echo(shown.summary(present))
 
 
 def _verb(
@@ -113,15 +116,19 @@ def _verb(
         def run(ctx: click.Context, every: bool, yes: bool, **selected: Any) -> None:
             selection = _selection(**selected)
             if needs_all and not every and not any(selected.values()):
-                raise click.UsageError("say which messages: ids, --to, --from, --domain or --all")
+                words = "ids, --to, --from, --domain, --state or --all"
+                raise click.UsageError(f"say which messages: {words}")
             if destroys:
                 with spool(ctx) as (opened, _):
                     _confirm_count(opened, selection, name, yes)
             with spool(ctx) as (opened, config):
+                missing = _not_in_queue(opened, selection.ids)
                 changed = change(opened, selection)
-            click.echo(f"{done} {len(changed)} message{'s' * (len(changed) != 1)}")
+            click.echo(f"{done} {counted(len(changed), 'message')}")
             _record(config, changed, name)
             _wake(config)
+            if missing:
+                raise exits.CommandFailed(f"not in the queue: {' '.join(missing)}", exits.NO_INPUT)
 
         command: Any = click.pass_context(run)
         for option in (
@@ -214,6 +221,28 @@ def show_(ctx: click.Context, id: str, as_json: bool) -> None:
         click.echo(f"{'to':<11} {printable(words).rstrip()}")
 
 
+class Tally:
+    """Counts messages as they go by."""
+
+    def __init__(self, found: Iterator[QueuedMessage]) -> None:
+        self._found = found
+        self._messages = self._recipients = 0
+        self._oldest = math.inf
+
+    def __iter__(self) -> Iterator[QueuedMessage]:
+        for message in self._found:
+            self._messages += 1
+            self._recipients += len(message.recipients)
+            self._oldest = min(self._oldest, message.arrival_time)
+            yield message
+
+    def summary(self, present: float) -> str:
+        if not self._messages:
+            return "no such message waits"
+        count = f"{counted(self._messages, 'message')}, {counted(self._recipients, 'recipient')}"
+        return f"{count}, oldest {format_duration(present - self._oldest)}"
+
+
 @contextmanager
 def spool(ctx: click.Context) -> Iterator[tuple[Database, Config]]:
     from mailframe.queue.schema import MIGRATIONS
@@ -238,7 +267,15 @@ def _confirm_count(opened: Database, selection: Selection, verb: str, yes: bool)
 
     if not yes:
         count = sum(1 for _ in messages(opened, selection))
-        confirm(f"{verb} {count} message{'s' * (count != 1)}?", yes)
+        confirm(f"{verb} {counted(count, 'message')}?", yes)
+
+
+def _not_in_queue(opened: Database, ids: Collection[str]) -> list[str]:
+    """Ids that somebody named and that are not there, or not any more."""
+    from mailframe.queue.admin import Selection, messages
+
+    found = {message.queue_id for message in messages(opened, Selection(ids=ids))} if ids else ()
+    return [id for id in dict.fromkeys(ids) if id not in found]
 
 
 def _record(config: Config, ids: list[str], verb: str) -> None:

@@ -79,10 +79,13 @@ def _print_story(id: str, story: list[Entry]) -> None:
 
 
 def _details(detail: dict[str, Any]) -> str:
-    return "  ".join(f"{name}={_value(value)}" for name, value in detail.items() if value != "")
+    shown = {name: value for name, value in detail.items() if value not in ("", [])}
+    return "  ".join(f"{name}={_value(name, value)}" for name, value in shown.items())
 
 
-def _value(value: object) -> str:
+def _value(name: str, value: object) -> str:
+    if name.endswith("_at") and isinstance(value, int | float):
+        return datetime.fromtimestamp(value).strftime("%Y-%m-%dT%H:%M:%S")
     if isinstance(value, list):
         return ",".join(map(str, value))
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -47,7 +47,9 @@ def user() -> None:
 @user.command()
 @click.argument("address")
 @password_options
-@click.option("--quota", callback=_size, default="0", help="What the mailbox may hold, e.g. 2G.")
+@click.option(
+    "--quota", callback=_size, default="0", help="How much the mailbox may hold, as in 2G."
+)
 @click.option("--quota-messages", type=click.IntRange(0), default=0, help="... in messages.")
 @config_option
 @click.pass_context
@@ -118,7 +120,7 @@ def passwd(ctx: click.Context, address: str, stdin: bool, generate: bool) -> Non
 @config_option
 @click.pass_context
 def quota(ctx: click.Context, address: str, size: int, messages: int | None) -> None:
-    """Set what a mailbox may hold, e.g. 2G; 0 takes the limit away."""
+    """Set how much a mailbox may hold, as in 2G; 0 means what directory.quota says."""
     with directory_admin(ctx) as admin:
         kept = admin.user(address).quota_messages if messages is None else messages
         admin.set_quota(address, size, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import socketserver
 import ssl
@@ -239,6 +240,16 @@ def test_the_queue_as_postqueue_prints_it(run: Any, spooled: list[str]) -> None:
     assert "192.0.2.1" in shown
 
 
+def test_a_terminal_is_told_how_much_waits(
+    run: Any, spooled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "recipients" not in run("queue").out
+    monkeypatch.setattr("mailframe.app.commands.queue.is_terminal", lambda: True)
+    assert run("queue").out.splitlines()[-1].startswith("3 messages, 3 recipients, oldest ")
+    assert run("queue", "list", "--domain", "x.test").out.endswith("no such message waits\n")
+    assert len(rows(run("queue", "--json").out)) == 3
+
+
 def test_queue_verbs_change_what_is_selected(run: Any, spooled: list[str]) -> None:
     assert run("queue", "hold", "--domain", "far1.test").out == "held 1 message\n"
     states = {m["queue_id"]: m["queue_name"] for m in rows(run("queue", "--json").out)}
@@ -249,6 +260,10 @@ def test_queue_verbs_change_what_is_selected(run: Any, spooled: list[str]) -> No
     assert run("queue", "rm", "Q1").status == 64
     assert run("queue", "rm", "Q1", "--yes").out == "removed 1 message\n"
     assert run("queue", "rm", "Q1", "--yes").out == "removed 0 messages\n"
+    some = run("queue", "hold", "Q1", "Q2")
+    assert (some.status, some.out) == (66, "held 1 message\n")
+    assert some.err == "mailframe: not in the queue: Q1\n"
+    assert run("queue", "release", "Q2").status == 0
     assert run("queue", "bounce", "--all", "--yes").out == "returning 2 messages\n"
     steps = [(row["step"], row["result"]) for row in rows(run("trace", "Q1", "--json").out)]
     assert steps == [("admin", "flush"), ("admin", "rm")]
@@ -266,6 +281,7 @@ def journalled(tmp_path: Path) -> None:
     journal.record("S1", "connect", peer="192.0.2.1")
     clock.advance(0.001)
     journal.record("M1", "accept", session="S1", message_id="<a@b>", forward_path=["ann@here.test"])
+    journal.record("M1", "defer", next_at=1_800_000_300.4, tags=[])
     journal.record("M1", "deliver", "delivered", reply="250 2.0.0 \x1b[31mOk", step_="x")
     journal.stop()
     database.close()
@@ -274,12 +290,13 @@ def journalled(tmp_path: Path) -> None:
 def test_trace_tells_the_story(run: Any, journalled: None) -> None:
     for term in ("M1", "<a@b>", "ann@here.test"):
         found = rows(run("trace", term, "--json").out)
-        assert [row["step"] for row in found] == ["connect", "accept", "deliver"]
+        assert [row["step"] for row in found] == ["connect", "accept", "defer", "deliver"]
     assert found[0]["time"] == "2027-01-15T08:00:00.000+00:00"
     assert found[1]["forward_path"] == ["ann@here.test"]
     text = run("trace", "M1").out
     assert text.startswith("M1  2027-01-15\n")
     assert "[S1]" in text
+    assert re.search(r"defer +next_at=2027-01-15T\d\d:\d\d:00$", text, re.M)
     assert "\x1b" not in text
 
 
@@ -292,14 +309,14 @@ def test_import_and_export(run: Any, tmp_path: Path) -> None:
     message = tmp_path / "one.eml"
     message.write_bytes(b"Subject: one\n\n.hello\n")
     arguments = ("mail", "import", "-u", "Ann@here.test")
-    assert run(*arguments, str(message)).out == "imported 1 messages\n"
+    assert run(*arguments, str(message)).out == "imported 1 message\n"
     assert "were there already" in run(*arguments, str(message)).out
     assert run(*arguments, str(tmp_path / "none")).status == 66
     (tmp_path / "junk").write_bytes(b"\0\1\2")
     assert run(*arguments, str(tmp_path / "junk")).status == 65
     out = tmp_path / "out"
     ran = run("mail", "export", "-u", "ann@here.test", "--format", "eml", str(out))
-    assert ran.out == "exported 1 messages\n"
+    assert ran.out == "exported 1 message\n"
     (exported,) = out.rglob("*.eml")
     assert exported.read_bytes() == b"Subject: one\r\n\r\n.hello\r\n"
 
