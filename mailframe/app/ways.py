@@ -17,6 +17,7 @@ from mailframe.core.envelope import Recipient
 from mailframe.core.routing import Route
 from mailframe.delivery.attempt import Sender
 from mailframe.delivery.dialler import Dialler
+from mailframe.delivery.expanded import ExpandedCourier
 from mailframe.delivery.hop import HopCourier
 from mailframe.delivery.hosts import Timeouts
 from mailframe.delivery.local import LocalCourier
@@ -59,6 +60,7 @@ class Ways:
         )
         built_in: list[ICourier] = [
             LocalCourier(store, hostname, workers=workers),
+            ExpandedCourier(),
             MxCourier(self._sender, targets),
             PipeCourier(reactor, hostname, timeout=config.couriers.pipe_timeout),
             *(

@@ -47,6 +47,12 @@ class Recipient:
     mailbox: Local | None = None
     """The mailbox here, decided when the recipient was accepted; None: relay it."""
 
+    @property
+    def is_expanded(self) -> bool:
+        """An alias whose targets are recipients of their own: nothing is sent to it, only the
+        sender is told that the message went on (RFC 3461 section 5.2.7.2)."""
+        return self.mailbox is None and self.original == self.address
+
     def wants(self, event: Notify) -> bool:
         """Whether the sender wants to hear of this event (RFC 3461 section 5.2.1)."""
         if self.notify is None:

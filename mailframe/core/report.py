@@ -17,6 +17,8 @@ class Outcome(enum.Enum):
     """Handed to a host that does not offer DSN: no further word will come."""
     PASSED_ON = "passed-on"
     """Handed to a host that offers DSN and now owes the sender the reports."""
+    EXPANDED = "expanded"
+    """Sent on to the targets of an alias, which are recipients of their own."""
     DEFERRED = "deferred"
     FAILED = "failed"
 

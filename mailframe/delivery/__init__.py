@@ -6,7 +6,8 @@ What lives here
     both over ``attempt`` (one message, many hosts), ``dialler`` (a session ready for mail),
     ``session`` (one connection), ``idle`` (kept connections) and ``content`` (what the peer
     can take, converted where it must be). ``local`` (into mailboxes here) and ``pipe``
-    (into a program) with their shared ``prefix``.
+    (into a program) with their shared ``prefix``. ``expanded`` (nowhere: aliases whose
+    targets get the message).
 
 May import
     core, errors, protocols, message, interfaces, runtime, Twisted, idna.
@@ -25,10 +26,11 @@ RFCs
     TLS), 2033 (LMTP), 3030, 3461, 6152 and 6531 (what must be converted or refused).
 """
 
+from mailframe.delivery.expanded import ExpandedCourier
 from mailframe.delivery.hop import HopCourier
 from mailframe.delivery.local import LocalCourier
 from mailframe.delivery.mx import MxCourier
 from mailframe.delivery.pipe import PipeCourier
 from mailframe.delivery.router import Router
 
-__all__ = ["HopCourier", "LocalCourier", "MxCourier", "PipeCourier", "Router"]
+__all__ = ["ExpandedCourier", "HopCourier", "LocalCourier", "MxCourier", "PipeCourier", "Router"]

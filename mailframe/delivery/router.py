@@ -33,6 +33,8 @@ class Router:
     def route(self, recipient: Recipient) -> Route:
         if recipient.mailbox is not None:
             return Route("local", recipient.mailbox.account, "a mailbox here")
+        if recipient.is_expanded:
+            return Route("expanded", recipient.address.domain, "an alias with several targets")
         domain = recipient.address.domain
         for pattern in _patterns(domain):
             if hop := self._routes.get(pattern):

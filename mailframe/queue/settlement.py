@@ -248,6 +248,7 @@ def is_returning(row: Row) -> bool:
 _ACTIONS: dict[Outcome, Action | None] = {
     Outcome.DELIVERED: Action.DELIVERED,
     Outcome.RELAYED: Action.RELAYED,
+    Outcome.EXPANDED: Action.EXPANDED,
     # RFC 3461 section 5.2.2: whoever was passed the wishes owes the report
     Outcome.PASSED_ON: None,
     Outcome.FAILED: Action.FAILED,
@@ -256,6 +257,7 @@ _ACTIONS: dict[Outcome, Action | None] = {
 _KEYWORDS: dict[Action, Notify] = {
     Action.DELIVERED: Notify.SUCCESS,
     Action.RELAYED: Notify.SUCCESS,
+    Action.EXPANDED: Notify.SUCCESS,
     Action.FAILED: Notify.FAILURE,
     Action.DELAYED: Notify.DELAY,
 }

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mailframe.core import status
 from mailframe.core.address import Address
-from mailframe.core.envelope import Recipient
+from mailframe.core.envelope import Notify, Recipient
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Elsewhere, Expanded, Local, Moved, Refused, Resolution
 from mailframe.core.session import Role, Session
@@ -63,17 +63,21 @@ def final_recipients(recipient: Recipient, resolution: Resolution) -> list[Recip
     if not isinstance(resolution, Expanded):
         return [recipient]
     # RFC 3461 section 5.2.7: what the sender called the recipient stays with it
-    orcpt = recipient.orcpt or _orcpt(recipient.address)
-    return [
-        replace(
-            recipient,
-            address=target.address,
-            mailbox=target.mailbox,
-            original=recipient.address,
-            orcpt=orcpt,
-        )
+    named = replace(
+        recipient,
+        original=recipient.address,
+        orcpt=recipient.orcpt or _orcpt(recipient.address),
+    )
+    notify, reported = recipient.notify, []
+    if len(resolution.targets) > 1 and notify is not None and Notify.SUCCESS in notify:
+        # RFC 3461 section 5.2.7.2: one "expanded" report, and none of success about targets
+        reported = [replace(named, notify=frozenset({Notify.SUCCESS}))]
+        notify = (notify - {Notify.SUCCESS}) or frozenset({Notify.NEVER})
+    targets = [
+        replace(named, address=target.address, mailbox=target.mailbox, notify=notify)
         for target in resolution.targets
     ]
+    return targets + reported
 
 
 def _orcpt(address: Address) -> str:

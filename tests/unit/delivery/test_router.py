@@ -34,6 +34,16 @@ def test_a_mailbox_here_comes_first() -> None:
     assert router.route(here) == Route("local", "a@here.example", "a mailbox here")
 
 
+def test_an_expanded_alias_goes_nowhere() -> None:
+    router = Router({"*": "smtp://a.example"}, None)
+    team = Address.parse("team@here.example")
+    targets = [to("a@far.example"), Recipient(Address.parse("a@far.example"), original=team)]
+    assert router.route(Recipient(team, original=team)).courier == "expanded"
+    assert [router.route(target).courier for target in targets] == ["smtp", "smtp"]
+    kept = Recipient(team, original=team, mailbox=Local("team@here.example"))
+    assert router.route(kept).courier == "local"
+
+
 def test_the_nearest_rule_decides() -> None:
     router = Router(
         {

@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from mailframe.core import status
 from mailframe.core.address import Address
+from mailframe.core.envelope import Notify
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Expanded, Local, Moved, Target
 from mailframe.core.session import Role
@@ -68,18 +69,53 @@ def test_an_alias_becomes_its_targets() -> None:
     world = World(known=known)
     with world.greeted() as peer:
         peer.ask(
-            b"MAIL FROM:<a@far.test>\r\nRCPT TO:<team@local.test> NOTIFY=SUCCESS\r\n"
+            b"MAIL FROM:<a@far.test>\r\nRCPT TO:<team@local.test> NOTIFY=SUCCESS,DELAY\r\n"
             b"RCPT TO:<ann@local.test>\r\nDATA\r\n" + MESSAGE + b".\r\n"
         )
-    ann, far = world.spool.stored[0].envelope.recipients
+    ann, far, team = world.spool.stored[0].envelope.recipients
     assert (str(ann.address), ann.mailbox) == ("ann@local.test", Local("ann@local.test"))
     assert (str(far.address), far.mailbox) == ("far@else.test", None)
-    assert {ann.orcpt, far.orcpt} == {"rfc822;team@local.test"}
+    assert {ann.orcpt, far.orcpt, team.orcpt} == {"rfc822;team@local.test"}
     assert str(far.original) == "team@local.test"
-    assert ann.notify == far.notify
+    # success is told once, of the alias
+    assert ann.notify == far.notify == {Notify.DELAY}
+    assert (str(team.address), team.mailbox, team.notify) == (
+        "team@local.test",
+        None,
+        {Notify.SUCCESS},
+    )
+    assert team.is_expanded
+    assert not ann.is_expanded
+    assert not far.is_expanded
     [step] = world.journal.steps("alias")
     assert step["targets"] == ["ann@local.test", "far@else.test"]
     assert step["id"] == world.spool.stored[0].queue_id
+
+
+@pytest.mark.parametrize(
+    ("notify", "passed_on"),
+    [("SUCCESS", ["NEVER"] * 2), ("FAILURE", ["FAILURE"] * 2), ("NEVER", ["NEVER"] * 2)],
+)
+def test_targets_never_report_success(notify: str, passed_on: list[str]) -> None:
+    targets = tuple(Target(Address(name, "else.test"), None) for name in "ab")
+    world = World(known={"team@local.test": Expanded(targets)})
+    with world.greeted() as peer:
+        rcpt = f"RCPT TO:<team@local.test> NOTIFY={notify}\r\nDATA\r\n".encode()
+        peer.ask(b"MAIL FROM:<a@far.test>\r\n" + rcpt + MESSAGE + b".\r\n")
+    recipients = world.spool.stored[0].envelope.recipients
+    told = [keyword.value for r in recipients if not r.is_expanded for keyword in r.notify or ()]
+    assert told == passed_on
+    assert any(r.is_expanded for r in recipients) == (notify == "SUCCESS")
+
+
+def test_one_target_takes_the_wishes_with_it() -> None:
+    only = Expanded((Target(Address("far", "else.test"), None),))
+    world = World(known={"alias@local.test": only})
+    with world.greeted() as peer:
+        rcpt = b"RCPT TO:<alias@local.test> NOTIFY=SUCCESS\r\nDATA\r\n"
+        peer.ask(b"MAIL FROM:<a@far.test>\r\n" + rcpt + MESSAGE + b".\r\n")
+    [recipient] = world.spool.stored[0].envelope.recipients
+    assert (str(recipient.address), recipient.notify) == ("far@else.test", {Notify.SUCCESS})
 
 
 def test_the_same_mailbox_by_two_names_gets_one_copy() -> None:
