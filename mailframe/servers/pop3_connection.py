@@ -44,9 +44,9 @@ class Pop3Connection(Protocol):
     transport: Any
     session: Session
 
-    def __init__(self, house: Pop3Factory) -> None:
-        self._house = house
-        self._clock = house.clock
+    def __init__(self, factory: Pop3Factory) -> None:
+        self._factory = factory
+        self._clock = factory.clock
         self._conversation: Conversation | None = None
         self._timer: IDelayedCall | None = None
         self._started = self._active = self._clock.seconds()
@@ -67,21 +67,21 @@ class Pop3Connection(Protocol):
     def connectionMade(self) -> None:
         peer, host = self.transport.getPeer(), self.transport.getHost()
         self.session = Session(
-            id=self._house.ids(),
+            id=self._factory.ids(),
             role=Role.POP3,
-            listener=self._house.listener,
+            listener=self._factory.listener,
             peer_ip=getattr(peer, "host", ""),
             peer_port=getattr(peer, "port", 0),
             local_ip=getattr(host, "host", ""),
         )
-        if not self._house.entered(self):
+        if not self._factory.entered(self):
             self._turn_away()
             return
         if ITCPTransport.providedBy(self.transport):
             # Otherwise a reply to a client that waits for each may wait for the client's ACK.
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        self._timer = self._clock.callLater(self._house.limits.login, self._tick)
+        self._timer = self._clock.callLater(self._factory.limits.login, self._tick)
         if not ISSLTransport.providedBy(self.transport):
             self._greet(None)
 
@@ -90,7 +90,7 @@ class Pop3Connection(Protocol):
             return
         facts = self.session.tls = tls_facts(self.transport)
         if facts is not None:
-            self._house.journal.record(
+            self._factory.journal.record(
                 self.session.id, "tls", version=facts.version, cipher=facts.cipher
             )
         if self._conversation is None:
@@ -172,7 +172,7 @@ class Pop3Connection(Protocol):
             raise PeerGone
 
     async def start_tls(self) -> TlsFacts | None:
-        tls = self._house.tls
+        tls = self._factory.tls
         assert tls is not None, "STLS was offered without a certificate"
         self._flush()
         waiting: Deferred[TlsFacts | None] = Deferred()
@@ -185,7 +185,7 @@ class Pop3Connection(Protocol):
         self._closing = True
         self._reason = reason
         self._cancel_timer()
-        self._timer = self._clock.callLater(self._house.limits.linger, self.abort, reason)
+        self._timer = self._clock.callLater(self._factory.limits.linger, self.abort, reason)
         # A transport does not close while somebody may produce more.
         self.transport.unregisterProducer()
         self.transport.loseConnection()
@@ -202,11 +202,11 @@ class Pop3Connection(Protocol):
         self.transport.write(_TOO_MANY)
         self.transport.loseConnection()
         # With implicit TLS that waits for a handshake which may never come.
-        linger = self._house.limits.linger
+        linger = self._factory.limits.linger
         self._timer = self._clock.callLater(linger, self.transport.abortConnection)
 
     def _greet(self, facts: TlsFacts | None) -> None:
-        self._conversation = Conversation(self._house, self.session, self, facts)
+        self._conversation = Conversation(self._factory, self.session, self, facts)
         self._pump()
 
     def _pump(self) -> None:
@@ -240,7 +240,7 @@ class Pop3Connection(Protocol):
                 self.close("client closed")
             return False
         self._busy = True
-        served = self._house.tasks.start(conversation.serve(event), f"POP3 {self.session.id}")
+        served = self._factory.tasks.start(conversation.serve(event), f"POP3 {self.session.id}")
         served.addCallback(self._served)
         return True
 
@@ -253,7 +253,7 @@ class Pop3Connection(Protocol):
 
     def _flush(self) -> None:
         if self._conversation is not None and not self._lost:
-            output = self._conversation.engine.data_to_send()
+            output = self._conversation.engine.take_output()
             if output:
                 self.transport.write(output)
 
@@ -261,7 +261,7 @@ class Pop3Connection(Protocol):
         """Stop reading while too much input waits."""
         if self._conversation is None or self._closing:
             return
-        reading = self._conversation.engine.buffered < _HIGH_WATER
+        reading = self._conversation.engine.held < _HIGH_WATER
         if reading is not self._reading and not self._input_ended:
             self._reading = reading
             (self.transport.resumeProducing if reading else self.transport.pauseProducing)()
@@ -276,17 +276,17 @@ class Pop3Connection(Protocol):
 
     def _finish(self) -> None:
         if self._conversation is None:
-            self._house.left(self, self._reason)
+            self._factory.left(self, self._reason)
             return
-        done = self._house.tasks.start(
+        done = self._factory.tasks.start(
             self._conversation.finish(), f"end of POP3 {self.session.id}"
         )
-        done.addCallback(lambda _: self._house.left(self, self._reason))
+        done.addCallback(lambda _: self._factory.left(self, self._reason))
 
     # Time
 
     def _deadline(self) -> float:
-        limits = self._house.limits
+        limits = self._factory.limits
         deadline = min(self._active + limits.idle, self._started + limits.session)
         if self.session.account is None:
             deadline = min(deadline, self._started + limits.login)
@@ -297,7 +297,7 @@ class Pop3Connection(Protocol):
         self._timer = None
         remaining = self._deadline() - self._clock.seconds()
         if self._conversation is not None and self._conversation.engine.state is State.UPDATE:
-            remaining = self._house.limits.linger  # the server is at work, not the client idle
+            remaining = self._factory.limits.linger  # the server is at work, not the client idle
         if remaining > 0:
             self._timer = self._clock.callLater(remaining, self._tick)
         else:

@@ -62,22 +62,22 @@ class Conversation:
     log = Logger()
 
     def __init__(
-        self, house: Pop3Factory, session: Session, channel: Channel, facts: TlsFacts | None
+        self, factory: Pop3Factory, session: Session, channel: Channel, facts: TlsFacts | None
     ) -> None:
-        limits = house.limits
+        limits = factory.limits
         self.session = session
-        self._house = house
+        self._factory = factory
         self._channel = channel
         self._maildrop: OpenMaildrop | None = None
-        apop = "APOP" in house.authenticator.mechanisms
+        apop = "APOP" in factory.authenticator.mechanisms
         self.engine = Pop3Engine(
-            house.hostname,
-            house.authenticator.mechanisms,
-            house.nonces,
-            tls_available=house.tls is not None and house.tls.can_serve,
+            factory.hostname,
+            factory.authenticator.mechanisms,
+            factory.nonces,
+            tls_available=factory.tls is not None and factory.tls.can_serve,
             allow_plaintext=limits.allow_plaintext,
             channel_bindings=facts.channel_bindings if facts is not None else None,
-            timestamp=house.timestamp() if apop else "",
+            timestamp=factory.timestamp() if apop else "",
             max_errors=limits.errors,
             max_login_failures=limits.login_failures,
         )
@@ -99,7 +99,7 @@ class Conversation:
             await self._release(maildrop)
 
     def _record(self, step: str, result: str = "", **detail: Any) -> None:
-        self._house.journal.record(self.session.id, step, result, **detail)
+        self._factory.journal.record(self.session.id, step, result, **detail)
 
     def _log_bug(self) -> None:
         self.log.failure("POP3 session {session}: unexpected error", session=self.session.id)
@@ -111,7 +111,7 @@ class Conversation:
         self.engine.tls_started(facts.channel_bindings if facts is not None else {})
 
     async def _find_verifier(self, event: VerifierWanted) -> None:
-        authenticator = self._house.authenticator
+        authenticator = self._factory.authenticator
         try:
             verifier = await authenticator.scram_verifier(event.login, self.session)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
@@ -121,7 +121,7 @@ class Conversation:
 
     async def _log_in(self, event: Attempt) -> None:
         try:
-            account = await authenticate(event, self._house.authenticator, self.session)
+            account = await authenticate(event, self._factory.authenticator, self.session)
             self._maildrop = await OpenMaildrop.open(account)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             self._refuse_login(event.login, event.mechanism, error)
@@ -220,8 +220,8 @@ class Conversation:
 
     def _note_fetch(self, maildrop: OpenMaildrop) -> None:
         """POP-before-SMTP counts from the login and again from the end."""
-        if self._house.recent is not None and self.session.peer_ip:
-            self._house.recent.note(self.session.peer_ip, maildrop.name)
+        if self._factory.recent is not None and self.session.peer_ip:
+            self._factory.recent.note(self.session.peer_ip, maildrop.name)
 
 
 _SERVES: dict[type[Event], Callable[[Conversation, Any], Awaitable[None]]] = {

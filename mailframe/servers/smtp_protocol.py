@@ -232,7 +232,7 @@ class SmtpProtocol(Protocol):
             self._transport().resumeProducing()
 
     def _flush(self) -> None:
-        if data := self._engine.output():
+        if data := self._engine.take_output():
             self._transport().write(data)
 
     def _dispatch(self, event: ev.Event) -> None:

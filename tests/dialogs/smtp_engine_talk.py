@@ -38,7 +38,7 @@ class EngineTalk:
             self._answer(event)
 
     def read(self) -> bytes:
-        said = self.engine.output()
+        said = self.engine.take_output()
         self.said += said
         return said
 

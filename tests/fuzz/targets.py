@@ -143,8 +143,8 @@ class Pop3Target:
                 if not isinstance(event, pop3.Pause):
                     events.append(event)
                     self._decide(engine, event)
-                said += engine.data_to_send()
-            said += engine.data_to_send()
+                said += engine.take_output()
+            said += engine.take_output()
         return events, said
 
     def _decide(self, engine: Pop3Engine, event: pop3.Event) -> None:

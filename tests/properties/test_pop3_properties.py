@@ -89,8 +89,8 @@ def run(pieces: list[bytes], tls: bool) -> tuple[list[object], bytes]:
             if event is not Pause.OUTPUT:
                 events.append(event)
                 decide(engine, event)
-            output += engine.data_to_send()
-        output += engine.data_to_send()
+            output += engine.take_output()
+        output += engine.take_output()
     return events, output
 
 

@@ -1,9 +1,9 @@
 """The POP3 server as a machine: octets in, events and octets out.
 
 Feed ``receive``, then call ``next_event`` until it answers with a ``Pause``; send what
-``data_to_send`` has, whenever. An event that needs a decision stops the engine until the
+``take_output`` has, whenever. An event that needs a decision stops the engine until the
 decision's method was called (see ``events``), which is what keeps replies in order however
-much the client pipelines. Input that waits meanwhile is held: the shell watches ``buffered``
+much the client pipelines. Input that waits meanwhile is held: the shell watches ``held``
 and stops reading.
 
 The engine never raises for anything that a client sends. LocalProtocolError means that the
@@ -106,11 +106,11 @@ class Pop3Engine:
         return self._state
 
     @property
-    def buffered(self) -> int:
+    def held(self) -> int:
         """Octets of input that wait."""
         return len(self._input)
 
-    def data_to_send(self) -> bytes:
+    def take_output(self) -> bytes:
         output = b"".join(self._output)
         self._output.clear()
         self._pending = 0

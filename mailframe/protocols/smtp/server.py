@@ -5,7 +5,7 @@
     engine.greet(Reply(220, ...))
     engine.receive(data)
     while (event := engine.next_event()) not in (NEED_DATA, PAUSED): ...
-    transport.write(engine.output())
+    transport.write(engine.take_output())
 
 A decision stops it until ``send`` (``challenge``, ``proceed``), so that replies leave in the
 order of the commands however the client pipelines. The same bytes in any split give the
@@ -56,7 +56,7 @@ class SmtpServer(Conversation):
         """Octets received and not yet read."""
         return len(self._lines)
 
-    def output(self) -> bytes:
+    def take_output(self) -> bytes:
         """What there is to send; call it after each round of events."""
         if not self._output:
             return b""

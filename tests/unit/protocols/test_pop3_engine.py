@@ -46,14 +46,14 @@ def engine(**options):
     options.setdefault("allow_plaintext", True)
     mechanisms = options.pop("mechanisms", ALL)
     machine = Pop3Engine("mx.test", mechanisms, lambda: "servernonce", **options)
-    machine.data_to_send()
+    machine.take_output()
     return machine
 
 
 def say(machine, line):
     """One line in; the event (or pause) and the octets out."""
     machine.receive(line + b"\r\n" if isinstance(line, bytes) else line.encode() + b"\r\n")
-    return machine.next_event(), machine.data_to_send()
+    return machine.next_event(), machine.take_output()
 
 
 def reply(machine, line):
@@ -67,7 +67,7 @@ def logged_in(entries=THREE, **options):
     machine.receive(b"USER ann\r\nPASS secret\r\n")
     machine.next_event()
     machine.logged_in(entries)
-    machine.data_to_send()
+    machine.take_output()
     return machine
 
 
@@ -89,7 +89,7 @@ def test_user_and_pass():
     assert machine.next_event() is Pause.DECISION
     machine.logged_in(THREE)
     assert machine.state is State.TRANSACTION
-    assert machine.data_to_send() == b"+OK Logged in, 3 messages\r\n"
+    assert machine.take_output() == b"+OK Logged in, 3 messages\r\n"
 
 
 def test_pass_needs_user_every_time():
@@ -98,7 +98,7 @@ def test_pass_needs_user_every_time():
     reply(machine, "USER ann")
     say(machine, "PASS wrong")
     machine.login_failed("Wrong", ResponseCode.AUTH)
-    assert machine.data_to_send() == b"-ERR [AUTH] Wrong\r\n"
+    assert machine.take_output() == b"-ERR [AUTH] Wrong\r\n"
     assert reply(machine, "PASS secret").startswith(b"-ERR")
 
 
@@ -161,11 +161,11 @@ def test_stls_forgets_what_was_said_in_clear():
     machine = engine(tls_available=True)
     machine.receive(b"USER attacker\r\nSTLS\r\nCAPA\r\nQUIT\r\n")
     assert machine.next_event() == StartTls()
-    assert machine.data_to_send().count(b"\r\n") == 2
+    assert machine.take_output().count(b"\r\n") == 2
     machine.receive(b"NOOP\r\n")
     machine.tls_started({})
     assert machine.next_event() is Pause.NEED_DATA
-    assert machine.data_to_send() == b""
+    assert machine.take_output() == b""
     assert reply(machine, "PASS x").startswith(b"-ERR")
     assert reply(machine, "STLS").startswith(b"-ERR")
 
@@ -180,19 +180,19 @@ def test_stls_where_there_is_no_certificate_or_after_utf8():
 
 def test_apop_needs_a_timestamp_that_was_shown():
     machine = Pop3Engine("h", ALL, lambda: "n", allow_plaintext=True, timestamp="<1.2@h>")
-    assert machine.data_to_send().endswith(b" <1.2@h>\r\n")
+    assert machine.take_output().endswith(b" <1.2@h>\r\n")
     digest = "C4C9334BAC560ECC979E58001B3E22FB"
     event, _ = say(machine, f"APOP mrose {digest}")
     assert event == ApopOffered("mrose", b"<1.2@h>", digest.lower().encode())
     machine = Pop3Engine("h", ALL, lambda: "n", timestamp="<1.2@h>", tls_available=True)
-    assert b"<" not in machine.data_to_send()
+    assert b"<" not in machine.take_output()
     say(machine, "STLS")
     machine.tls_started({})
     assert reply(machine, f"APOP mrose {digest}").startswith(b"-ERR")
     machine = Pop3Engine(
         "h", ALL - {"APOP"}, lambda: "n", allow_plaintext=True, timestamp="<1.2@h>"
     )
-    assert b"<" not in machine.data_to_send()
+    assert b"<" not in machine.take_output()
 
 
 @pytest.mark.parametrize("rest", ["", " mrose", " mrose 123", " " + "0" * 32, " mrose " + "g" * 32])
@@ -229,14 +229,14 @@ def test_auth_scram_with_its_final_message():
     event, _ = say(machine, b"AUTH SCRAM-SHA-256-PLUS " + b64(client.initial()))
     assert event == VerifierWanted("ann", "SCRAM-SHA-256-PLUS")
     machine.verifier(ScramVerifier.derive(b"secret", b"salt", 4096))
-    challenge = machine.data_to_send()
+    challenge = machine.take_output()
     octets = reply(machine, b64(client.respond(base64.b64decode(challenge[2:]))))
     assert client.respond(base64.b64decode(octets[2:])) == b""
     client.verify_done()
     event, _ = say(machine, "")
     assert event == IdentityProved("ann", "SCRAM-SHA-256-PLUS")
     machine.logged_in(())
-    assert machine.data_to_send().startswith(b"+OK")
+    assert machine.take_output().startswith(b"+OK")
 
 
 def test_auth_scram_with_a_wrong_password():
@@ -244,12 +244,12 @@ def test_auth_scram_with_a_wrong_password():
     client = client_mechanism("SCRAM-SHA-256", "ann", b"wrong", {}, "c")
     say(machine, b"AUTH SCRAM-SHA-256 " + b64(client.initial()))
     machine.verifier(ScramVerifier.derive(b"secret", b"salt", 4096))
-    challenge = machine.data_to_send()
+    challenge = machine.take_output()
     event, octets = say(machine, b64(client.respond(base64.b64decode(challenge[2:]))))
     assert event == ProofWrong("ann", "SCRAM-SHA-256", "wrong password")
     assert octets == b""
     machine.login_failed("Wrong", ResponseCode.AUTH)
-    assert machine.data_to_send().startswith(b"-ERR [AUTH]")
+    assert machine.take_output().startswith(b"-ERR [AUTH]")
     assert reply(machine, "CAPA").startswith(b"+OK")
 
 
@@ -258,7 +258,7 @@ def test_the_answer_to_the_final_message_is_empty():
     client = client_mechanism("SCRAM-SHA-256", "ann", b"secret", {}, "c")
     say(machine, b"AUTH SCRAM-SHA-256 " + b64(client.initial()))
     machine.verifier(ScramVerifier.derive(b"secret", b"salt", 4096))
-    challenge = machine.data_to_send()
+    challenge = machine.take_output()
     reply(machine, b64(client.respond(base64.b64decode(challenge[2:]))))
     assert reply(machine, "AAAA").startswith(b"-ERR")
     assert reply(machine, "").startswith(b"-ERR")
@@ -325,7 +325,7 @@ def test_the_maildrop():
     assert octets == b""
     machine.updated(0)
     assert machine.next_event() == Closing("quit")
-    assert machine.data_to_send() == b"+OK Bye\r\n"
+    assert machine.take_output() == b"+OK Bye\r\n"
     assert machine.next_event() is Pause.CLOSED
 
 
@@ -355,7 +355,7 @@ def test_quit_reports_what_stays():
     machine = logged_in()
     say(machine, "QUIT")
     machine.updated(2)
-    assert machine.data_to_send().startswith(b"-ERR [SYS/TEMP] 2 ")
+    assert machine.take_output().startswith(b"-ERR [SYS/TEMP] 2 ")
 
 
 def test_quit_before_the_login_updates_nothing():
@@ -374,11 +374,11 @@ def test_retr_and_pipelining():
     assert machine.message_chunk(b"b\r\n")
     machine.end_message()
     assert machine.next_event() == MessageWanted(2, "b", 0)
-    assert machine.data_to_send() == b"+OK 5 octets\r\na\r\n..b\r\n.\r\n+OK 3 70\r\n"
+    assert machine.take_output() == b"+OK 5 octets\r\na\r\n..b\r\n.\r\n+OK 3 70\r\n"
     machine.begin_message(7)
     assert not machine.message_chunk(b"h: x\r\n\r\nbody\r\n")
     machine.end_message()
-    assert machine.data_to_send() == b"+OK\r\nh: x\r\n\r\n.\r\n"
+    assert machine.take_output() == b"+OK\r\nh: x\r\n\r\n.\r\n"
     assert machine.next_event() == UpdateWanted(())
 
 
@@ -386,7 +386,7 @@ def test_an_unavailable_message_is_the_only_one_lost():
     machine = logged_in()
     say(machine, "RETR 1")
     machine.message_unavailable("Gone")
-    assert machine.data_to_send() == b"-ERR [SYS/TEMP] Gone\r\n"
+    assert machine.take_output() == b"-ERR [SYS/TEMP] Gone\r\n"
     assert reply(machine, "STAT") == b"+OK 3 70\r\n"
 
 
@@ -441,7 +441,7 @@ def test_no_limit():
         reply(machine, "USER a")
         say(machine, "PASS b")
         machine.login_failed("no", ResponseCode.AUTH)
-        machine.data_to_send()
+        machine.take_output()
     assert reply(machine, "CAPA").startswith(b"+OK")
 
 
@@ -474,8 +474,8 @@ def test_an_endless_line_is_not_kept():
     for _ in range(100):
         machine.receive(b"x" * 10_000)
         assert machine.next_event() is Pause.NEED_DATA
-    assert machine.buffered < 10
-    assert machine.data_to_send() == b"-ERR Line too long\r\n"
+    assert machine.held < 10
+    assert machine.take_output() == b"-ERR Line too long\r\n"
 
 
 def test_long_answers_wait_until_they_are_taken():
@@ -483,11 +483,11 @@ def test_long_answers_wait_until_they_are_taken():
     machine.receive(b"LIST\r\n" * 100)
     answers = 0
     while (pause := machine.next_event()) is Pause.OUTPUT:
-        octets = machine.data_to_send()
+        octets = machine.take_output()
         assert len(octets) < 100_000
         answers += octets.count(b"+OK")
     assert pause is Pause.NEED_DATA
-    assert answers + machine.data_to_send().count(b"+OK") == 100
+    assert answers + machine.take_output().count(b"+OK") == 100
 
 
 def test_shutting_down():
@@ -499,7 +499,7 @@ def test_shutting_down():
     machine.shut_down()
     machine.shut_down()
     assert machine.next_event() == Closing("server shuts down")
-    assert machine.data_to_send().count(b"[SYS/TEMP]") == 2
+    assert machine.take_output().count(b"[SYS/TEMP]") == 2
 
 
 @pytest.mark.parametrize(
