@@ -166,7 +166,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         ),
         (
             '[queue]\nexpire = "1h"\nwarn_after = "2h"',
-            "8 queue.warn_after is longer than queue.expire",
+            "9 queue.warn_after is longer than queue.expire",
         ),
         ('[relay]\nsmarthost_password = "x"', "7 relay.smarthost"),
         ('[relay]\nsmarthost = "smtp://h"\nsmarthost_password = "x"', "8 relay.smarthost"),
