@@ -31,6 +31,12 @@ def make_checker(
         if not argument:
             raise RealmError("file: needs a path, as in file:/etc/mailframe/users")
         return file_checker(argument)
+    return described_checker(description)
+
+
+def described_checker(description: str) -> ICredentialsChecker:
+    """Of a strcred description. Raises RealmError with what to mend."""
+    kind = description.partition(":")[0]
     try:
         checker: ICredentialsChecker = strcred.makeChecker(description)
     except strcred.InvalidAuthType:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.portal import IRealm
@@ -36,6 +36,16 @@ class RealmParts:
 
 def load_realm(name: str, options: Mapping[str, object] | None = None) -> IRealm:
     """``options`` become keyword arguments. Raises RealmError with what to mend."""
+    found = find_realm(name)
+    if not IRealm.providedBy(found):
+        found = _made(name, found, options or {})
+    if not IRealm.providedBy(found):
+        raise RealmError(f"{name} does not provide twisted.cred.portal.IRealm")
+    return found
+
+
+def find_realm(name: str) -> object:
+    """A realm, or what makes one; it is not made here. Raises RealmError with what to mend."""
     module_name, colon, attribute = name.partition(":")
     if not (colon and module_name and attribute):
         raise RealmError(f"{name!r} is not PACKAGE.MODULE:NAME")
@@ -48,16 +58,12 @@ def load_realm(name: str, options: Mapping[str, object] | None = None) -> IRealm
     found = getattr(module, attribute, None)
     if found is None:
         raise RealmError(f"the module {module_name} has no {attribute!r}")
-    if not IRealm.providedBy(found):
-        found = _made(name, found, options or {})
-    if not IRealm.providedBy(found):
-        raise RealmError(f"{name} does not provide twisted.cred.portal.IRealm")
+    if not (IRealm.providedBy(found) or callable(found)):
+        raise RealmError(f"{name} is neither a realm nor something that makes one")
     return found
 
 
-def _made(name: str, factory: object, options: Mapping[str, object]) -> object:
-    if not callable(factory):
-        raise RealmError(f"{name} is neither a realm nor something that makes one")
+def _made(name: str, factory: Any, options: Mapping[str, object]) -> object:
     try:
         return factory(**options)
     except Exception as error:

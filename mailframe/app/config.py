@@ -27,9 +27,10 @@ __all__ = ["Config", "load_config"]
 _TOML_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 
 
-def load_config(path: str | None, environ: Mapping[str, str]) -> Config:
+def load_config(path: str | None, environ: Mapping[str, str], *, to_start: bool = False) -> Config:
     """Read ``path``, or the file that MAILFRAME_CONFIG names, or the environment alone.
 
+    ``to_start``: look also at what a server could not start without, which takes longer.
     Raises ConfigError with every problem found.
     """
     path = path or environ.get("MAILFRAME_CONFIG")
@@ -39,7 +40,7 @@ def load_config(path: str | None, environ: Mapping[str, str]) -> Config:
     if not path and not overrides.paths:
         message = "no configuration: give --config FILE or set MAILFRAME_CONFIG"
         raise ConfigError([ConfigProblem("environment", 0, "MAILFRAME_CONFIG", message)])
-    return _validate(data, path, line_index(text), overrides, environ)
+    return _validate(data, path, line_index(text), overrides, environ, to_start)
 
 
 def _read(path: str) -> str:
@@ -70,6 +71,7 @@ def _validate(
     lines: dict[Path, int],
     overrides: Overrides,
     environ: Mapping[str, str],
+    to_start: bool,
 ) -> Config:
     found: list[tuple[Path, str]] = list(overrides.problems)
     directory = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
@@ -81,6 +83,10 @@ def _validate(
         found += explain(error)
     if config is not None:
         found += cross_checks(config)
+    if config is not None and to_start:
+        from mailframe.app.config_readiness import unusable
+
+        found += unusable(config)
     if found or config is None:
         raise ConfigError(_placed(found, path, lines, overrides))
     return config

@@ -38,8 +38,8 @@ def serve(load: Callable[[], Config]) -> int:
     """Run until stopped. Returns the exit status. Raises ConfigError."""
     from twisted.internet import reactor
 
-    service = MailService(load, reactor)
-    return _run(service, load().log.level)
+    level = load().log.level  # every problem is told before anything is started
+    return _run(MailService(load, reactor), level)
 
 
 def serve_dev(options: DevOptions) -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
+from functools import partial
 from typing import ClassVar
 
 from twisted.application.service import IService
 from twisted.python import usage
 
+from mailframe.app import exits
 from mailframe.app.config import load_config
 from mailframe.app.service import MailService
 from mailframe.errors import ConfigError
-
-EX_CONFIG = 78
 
 
 class Options(usage.Options):
@@ -27,11 +26,9 @@ def makeService(options: Options) -> IService:
     """Exits with status 78 and every problem on standard error where there is one."""
     from twisted.internet import reactor
 
+    load = partial(load_config, options["config"], os.environ, to_start=True)
     try:
-        service: IService = MailService(lambda: load_config(options["config"], os.environ), reactor)
+        service: IService = MailService(load, reactor)
     except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        print(f"{len(error.problems)} errors; nothing was started.", file=sys.stderr)
-        raise SystemExit(EX_CONFIG) from None
+        raise SystemExit(exits.report(error)) from None
     return service

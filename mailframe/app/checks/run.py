@@ -18,6 +18,7 @@ from mailframe.app.checks.relaying import check_networks, check_tricks
 from mailframe.app.checks.storage import check_storage
 from mailframe.app.commands.shared import database, path_in_base
 from mailframe.app.config import Config
+from mailframe.app.config_readiness import unusable_people
 from mailframe.app.inquiry import inquiry
 from mailframe.core.units import format_duration
 from mailframe.queue.admin import Selection, messages
@@ -28,7 +29,8 @@ async def all_findings(
     config: Config, reactor: Any, domains: tuple[str, ...], network: bool
 ) -> AsyncIterator[Finding]:
     """``domains``: only these, of our domains; empty for all. ``network``: ask the DNS."""
-    yield ok("config", "the configuration is fine")
+    for finding in _configuration(config):
+        yield finding
     usable = True
     for finding in check_storage(config):
         usable = usable and not (finding.id == "storage.base" and finding.mark is Mark.FAIL)
@@ -40,6 +42,13 @@ async def all_findings(
     if usable:
         async for finding in _about_state(config, reactor, domains, network):
             yield finding
+
+
+def _configuration(config: Config) -> list[Finding]:
+    """The file itself was found right by now; certificates have findings of their own."""
+    fix = "correct the configuration, or what it names; the server would not start"
+    found = [fail(f"config.{'.'.join(key)}", text, fix) for key, text in unusable_people(config)]
+    return found or [ok("config", "the configuration is fine")]
 
 
 async def _about_state(

@@ -19,7 +19,7 @@ def config() -> None:
 @click.pass_context
 def check(ctx: click.Context) -> None:
     """Exit status 0 when the server would start with it, 78 with every problem otherwise."""
-    configuration(ctx)
+    configuration(ctx, to_start=True)
     click.echo("the configuration is fine")
 
 

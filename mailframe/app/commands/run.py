@@ -18,7 +18,6 @@ def run(ctx: click.Context) -> None:
 
     The same server as: twistd -n mailframe --config FILE
     """
-    configuration(ctx)  # every problem is told before anything is started
     from mailframe.app.run import serve
 
-    sys.exit(serve(partial(configuration, ctx)))
+    sys.exit(serve(partial(configuration, ctx, to_start=True)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -108,8 +109,44 @@ def test_a_base_that_cannot_be_written(run: Any, config_path: Path) -> None:
     assert "Traceback" not in ran.err
 
 
+def test_what_could_not_be_started_with_is_a_problem(
+    run: Any, config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "realm_to_be.py").write_text("made = []\ndef Realm():\n    made.append(1)\n")
+    (tmp_path / "users").write_text("")
+    text = config_path.read_text()
+    config_path.write_text(
+        f'{text}[auth]\ncheckers = ["directory", "file:users"]\n'
+        '[realm]\nclass = "realm_to_be:Realm"\n'
+    )
+    assert run("config", "check").status == 0
+    assert importlib.import_module("realm_to_be").made == []
+    config_path.write_text(
+        f'{text}[tls]\ncertificate = "no.pem"\n'
+        '[auth]\ncheckers = ["nosuch", "file:nousers", "directory"]\n'
+        '[realm]\nclass = "no_such_module:Realm"\n'
+    )
+    line = text.count("\n")
+    wrong = [
+        f"{config_path}:{line + 2}  tls.certificate  {tmp_path}/no.pem: No such file or directory",
+        f"{config_path}:{line + 4}  auth.checkers  no checker is called 'nosuch'",
+        f"{config_path}:{line + 4}  auth.checkers  [Errno 2] No such file or directory: ",
+        f"{config_path}:{line + 6}  realm.class  no module 'no_such_module'",
+        "4 problems; nothing was started",
+    ]
+    checked = run("config", "check")
+    assert checked.status == 78
+    found = checked.err.splitlines()
+    assert [each[: len(start)] for each, start in zip(found, wrong, strict=True)] == wrong
+    started = in_process(config_path, "run")
+    assert (started.returncode, started.stderr, started.stdout) == (78, checked.err, "")
+    # Whoever wants to look at the queue needs none of them.
+    assert run("queue").status == 0
+
+
 def test_a_bug_is_a_bug(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailframe.app.config.load_config", lambda *_: 1 / 0)
+    monkeypatch.setattr("mailframe.app.config.load_config", lambda *_, **__: 1 / 0)
     ran = run("domain", "list")
     assert ran.status == 70
     assert "ZeroDivisionError" in ran.err

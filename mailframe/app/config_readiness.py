@@ -1,0 +1,62 @@
+"""Whether what the configuration names can be used: certificates, checkers, a realm.
+
+Asked before a start, a reload and by ``mailframe config check``, not by every command: the
+files may change while the configuration stays, and an expired certificate must not keep
+anybody from the queue. Reads files and imports modules; makes no realm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mailframe.app.config_lines import Path
+from mailframe.app.config_schema import Config
+
+
+def unusable(config: Config) -> Iterator[tuple[Path, str]]:
+    """Key path and message of everything that the server could not start with."""
+    yield from unusable_certificates(config)
+    yield from unusable_people(config)
+
+
+def unusable_certificates(config: Config) -> Iterator[tuple[Path, str]]:
+    if not config.has_certificate:
+        return
+    from twisted.internet.task import Clock
+
+    from mailframe.app.wiring import tls_of
+    from mailframe.runtime.workers import InlineWorkers
+    from mailframe.tls.certificates import CertificateError
+
+    try:
+        tls_of(config, InlineWorkers(), Clock()).load()
+    except CertificateError as error:
+        yield ("tls", "certificate" if config.tls.certificate else "directory"), str(error)
+
+
+def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
+    """Of checkers and realm: where users would come from."""
+    from mailframe.accounts.custom import find_realm
+    from mailframe.accounts.errors import RealmError
+
+    for description in config.auth.checkers:
+        try:
+            _try_checker(description)
+        except (RealmError, OSError) as error:
+            yield ("auth", "checkers"), str(error)
+    try:
+        if config.realm.class_:
+            find_realm(config.realm.class_)
+    except RealmError as error:
+        yield ("realm", "class"), str(error)
+
+
+def _try_checker(description: str) -> None:
+    """Raises RealmError and OSError."""
+    from mailframe.accounts.checkers import described_checker
+
+    kind, _, path = description.partition(":")
+    if kind == "file":
+        open(path, "rb").close()
+    elif description != "directory":
+        described_checker(description)
