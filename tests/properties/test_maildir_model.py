@@ -33,7 +33,8 @@ class Maildirs(RuleBasedStateMachine):
         token = f"T{len(self.tokens)}"
         info = self.house.deliver(content, token, folder=folder)
         assert (folder, info.uid) not in self.model
-        self.model[folder, info.uid] = content
+        # A mailbox holds lines: one that breaks off is ended.
+        self.model[folder, info.uid] = content + (b"" if content.endswith(b"\r\n") else b"\r\n")
         self.tokens[token] = (folder, info.uid)
 
     @precondition(lambda self: self.tokens)
