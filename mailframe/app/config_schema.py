@@ -27,6 +27,7 @@ from mailframe.app.config_types import (
     SecretValue,
     ServerAddress,
     Size,
+    Span,
     check_next_hop,
     with_password,
 )
@@ -104,14 +105,14 @@ class Auth(Section):
     description of Twisted."""
     pop_before_smtp: bool = False
     """Whether an address from which somebody fetched mail may relay for a while."""
-    pop_before_smtp_window: Duration = 900
+    pop_before_smtp_window: Span = 900
     """How long after the last fetch it may."""
     failures_per_account: Count = 10
     """Failed logins of one account after which further ones are refused unchecked, for longer and
     longer; 0 = no limit."""
     failures_per_ip: Count = 20
     """The same for one client address; 0 = no limit."""
-    failure_window: Duration = 3600
+    failure_window: Span = 3600
     """How long without a failure until the count begins anew."""
 
 
@@ -132,7 +133,7 @@ class Dns(Section):
 
     servers: Many[ServerAddress] = ()
     """Name servers, `IP` or `IP:PORT`. Default: those of /etc/resolv.conf."""
-    timeouts: Annotated[Many[Duration], Field(min_length=1)] = (2, 4, 8)
+    timeouts: Annotated[Many[Span], Field(min_length=1)] = (2, 4, 8)
     """How long to wait for an answer: one value for each round over all the servers."""
 
 
@@ -172,9 +173,9 @@ class Relay(Section):
 class Queue(Section):
     """Mail that waits to be delivered or sent on."""
 
-    retry: Annotated[Many[Duration], Field(min_length=1)] = (300, 900, 1800, 3600, 7200, 14400)
+    retry: Annotated[Many[Span], Field(min_length=1)] = (300, 900, 1800, 3600, 7200, 14400)
     """Waits between attempts; the last one repeats."""
-    expire: Duration = 432_000
+    expire: Span = 432_000
     """When to give up and tell the sender."""
     warn_after: Duration = 14_400
     """When to tell the sender that the message is late; once."""
@@ -211,20 +212,20 @@ class Limits(Section):
     greet_delay: Duration = 0
     """How long to wait for clients that talk before they are greeted, as no mail server does. What
     has come by the time of the greeting is noticed in any case."""
-    idle_timeout: Duration = 300
+    idle_timeout: Span = 300
     """How long an SMTP client may be silent (RFC 5321 section 4.5.3.2 asks for 5 minutes)."""
-    data_timeout: Duration = 180
+    data_timeout: Span = 180
     """How long it may be silent in the midst of a message (RFC 5321 asks for 3 minutes)."""
-    session_timeout: Duration = 7200
+    session_timeout: Span = 7200
     """How long an SMTP session may last in all."""
-    pop3_idle_timeout: Duration = 600
+    pop3_idle_timeout: Span = 600
     """How long a POP3 client may be silent (RFC 1939 section 3 asks for 10 minutes)."""
 
 
 class Journal(Section):
     """The record of every message and every refusal, which `mailframe trace` reads."""
 
-    keep: Duration = 2_592_000
+    keep: Span = 2_592_000
     """How long it is kept."""
 
 
@@ -232,13 +233,13 @@ class Log(Section):
     """The text log on standard output, or wherever twistd sends it."""
 
     level: Literal["debug", "info", "warn", "error"] = "info"
-    """The least important messages that are written."""
+    """The least important messages that are written: `debug`, `info`, `warn` or `error`."""
 
 
 class Couriers(Section):
     """The ways out of the house."""
 
-    pipe_timeout: Duration = 300
+    pipe_timeout: Span = 300
     """How long a program that a `pipe:` route names may take with one message."""
 
 

@@ -41,6 +41,12 @@ def _duration(value: Any) -> int:
     return parse_duration(_text(value, 'a duration such as "15m"'))
 
 
+def _not_nothing(value: int) -> int:
+    if value == 0:
+        raise ValueError("must be longer than 0s")
+    return value
+
+
 def _path(value: str, info: ValidationInfo) -> str:
     """Relative to the directory of the file; ``~`` is the home directory."""
     if not value:
@@ -87,7 +93,8 @@ def _endpoint(value: str, info: ValidationInfo) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).strip("'\"") or type(error).__name__
+    words = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return str(words) or type(error).__name__
 
 
 def _hostname(value: str) -> str:
@@ -203,6 +210,8 @@ Size = Annotated[int, BeforeValidator(_size)]
 """Octets; in the file ``"35M"`` or a plain number."""
 Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration)]
 """Seconds; in the file ``"15m"``."""
+Span = Annotated[Duration, AfterValidator(_not_nothing)]
+"""A duration where none at all makes no sense."""
 FilePath = Annotated[str, AfterValidator(_path)]
 OptionalFilePath = Annotated[str, AfterValidator(_optional_path)]
 Checker = Annotated[str, AfterValidator(_checker)]

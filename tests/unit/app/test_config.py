@@ -164,6 +164,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
             '[listen.two]\nrole="mx"\nendpoint = "tcp:2525:interface=127.0.0.1"',
             "9 listen.two.endpoint is the same as that of listen.mx",
         ),
+        ('[queue]\nretry = ["5m", "0s"]', "8 queue.retry must be longer than 0s"),
         (
             '[queue]\nexpire = "1h"\nwarn_after = "2h"',
             "9 queue.warn_after is longer than queue.expire",
