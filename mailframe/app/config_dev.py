@@ -1,25 +1,62 @@
-"""The configuration of ``mailframe dev``: everything on 127.0.0.1, no limit that a test meets."""
+"""The configuration of ``mailframe dev``: everything on 127.0.0.1, no limit that a test meets.
+
+It is text, as a person would write it: once the server listens, the text lies beside its mail
+(``mailframe-dev/dev.toml``), so that the other commands can be pointed to it.
+"""
 
 from __future__ import annotations
 
+import os
+import tomllib
+from collections.abc import Mapping
+
 from mailframe.app.config_schema import Config
+
+_TEXT = """\
+# Written by `mailframe dev` at each start, for: mailframe --config THIS-FILE trace ...
+hostname = "localhost"
+base = "."
+
+[auth]
+allow_plaintext = true
+
+[listen.smtp]
+endpoint = "{smtp}"
+role = "mx"
+
+[listen.pop3]
+endpoint = "{pop3}"
+role = "pop3"
+
+[routes]
+"*" = "local"
+
+[limits]
+connections_per_ip = 0
+messages_per_hour_per_user = 0
+tarpit = "0s"
+"""
 
 
 def dev_config(base: str, *, smtp: int, pop3: int) -> Config:
     """``smtp`` and ``pop3`` are ports, 0 for any free one."""
-    return Config.model_validate(
-        {
-            "hostname": "localhost",
-            "base": base,
-            "auth": {"allow_plaintext": True},
-            "listen": {
-                "smtp": {"endpoint": f"tcp:{smtp}:interface=127.0.0.1", "role": "mx"},
-                "pop3": {"endpoint": f"tcp:{pop3}:interface=127.0.0.1", "role": "pop3"},
-            },
-            "limits": {
-                "connections_per_ip": 0,
-                "messages_per_hour_per_user": 0,
-                "tarpit": "0s",
-            },
-        }
-    )
+    endpoints = {"smtp": f"127.0.0.1:{smtp}", "pop3": f"127.0.0.1:{pop3}"}
+    data = tomllib.loads(dev_text(endpoints))
+    return Config.model_validate(data, context={"directory": base})
+
+
+def dev_text(addresses: Mapping[str, str]) -> str:
+    """``addresses``: listener -> ``IP:PORT``."""
+    return _TEXT.format_map({name: _endpoint(where) for name, where in addresses.items()})
+
+
+def write_dev_config(base: str, addresses: Mapping[str, str]) -> None:
+    """For commands beside the server. Raises OSError."""
+    path = os.path.join(base, "dev.toml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(dev_text(addresses))
+
+
+def _endpoint(where: str) -> str:
+    ip, _, port = where.rpartition(":")
+    return f"tcp:{port}:interface={ip}"

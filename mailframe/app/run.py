@@ -24,7 +24,7 @@ from twisted.logger import (
 )
 
 from mailframe.app.config import Config
-from mailframe.app.config_dev import dev_config
+from mailframe.app.config_dev import dev_config, write_dev_config
 from mailframe.app.service import MailService
 from mailframe.app.wiring import House
 from mailframe.mailbox.tree import inboxes
@@ -51,7 +51,12 @@ def serve_dev(options: DevOptions) -> int:
     def web(house: House) -> Mapping[str, tuple[str, IProtocolFactory]]:
         return {"web": (f"tcp:{options.web}:interface=127.0.0.1", inbox_site(house, options.base))}
 
-    service = MailService(lambda: config, reactor, dev=True, extra=web, on_ready=_print_ports)
+    def ready(addresses: Mapping[str, str]) -> None:
+        write_dev_config(options.base, addresses)
+        for name, address in addresses.items():
+            print(f"{name} {address}", flush=True)
+
+    service = MailService(lambda: config, reactor, dev=True, extra=web, on_ready=ready)
     return _run(service, config.log.level)
 
 
@@ -64,11 +69,6 @@ def inbox_site(house: House, base: str) -> InboxSite:
         clock=house.reactor,
         workers=house.content_workers,
     )
-
-
-def _print_ports(addresses: Mapping[str, str]) -> None:
-    for name, address in addresses.items():
-        print(f"{name} {address}", flush=True)
 
 
 def _run(service: MailService, level: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import re
@@ -445,6 +446,29 @@ def test_send_speaks_tls_and_says_why_it_failed(run: Any, tmp_path: Path) -> Non
 def in_process(config_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*PROGRAM, "--config", str(config_path), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_commands_can_be_pointed_to_a_dev_server(tmp_path: Path) -> None:
+    base = tmp_path / "some where"
+    ports = [f"--{name}=0" for name in ("smtp", "pop3", "web")]
+    command = [*PROGRAM, "dev", "--base", str(base), *ports]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        lines = iter(server.stdout.readline, "")
+        try:
+            printed = list(itertools.takewhile(lambda line: "mailframe ready" not in line, lines))
+            sent = in_process(base / "dev.toml", "send", "--to", "ann@any.test")
+            status = in_process(base / "dev.toml", "status", "--json")
+        finally:
+            server.terminate()
+            last = server.stdout.read()
+    assert (sent.returncode, "250 2.0.0 Ok: " in sent.stdout) == (0, True), sent
+    (listeners,) = (row["listeners"] for row in rows(status.stdout))
+    assert {f"{name} {where}\n" for name, where in listeners.items()} <= set(printed)
+    assert "mailframe stopped" in last
+    # The story outlives the server.
+    told = in_process(base / "dev.toml", "trace", "ann@any.test")
+    assert "Delivered to the mailbox" in told.stdout
 
 
 def test_route_says_where_and_why(run: Any, config_path: Path) -> None:
