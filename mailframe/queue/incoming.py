@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from mailframe.core.envelope import Envelope
-from mailframe.errors import LocalProtocolError
+from mailframe.errors import LocalProtocolError, TransientFailure
 from mailframe.interfaces import Arrival, IIncoming, IMessageSource
 from mailframe.queue.content import FileSource, MemorySource
 from mailframe.runtime.aio import as_deferred
@@ -50,6 +50,11 @@ class Incoming:
             raise LocalProtocolError("write after commit or abort")
         if self._failure is not None:
             return fail(self._failure)
+        try:
+            self._spool.take(len(chunk))
+        except TransientFailure as error:
+            self._failure = error
+            return fail(error)
         self.size += len(chunk)
         self._waiting.append(chunk)
         self._octets_waiting += len(chunk)
@@ -88,6 +93,8 @@ class Incoming:
 
     async def _commit(self, envelope: Envelope, arrival: Arrival, prefix: bytes) -> None:
         try:
+            if self._failure is not None:
+                raise self._failure
             if self._in_file:
                 await self._all_written()
                 await self._spool.workers.run(self._sync)

@@ -99,7 +99,8 @@ class Spool:
     ) -> None:
         """``database`` was made with ``schema.MIGRATIONS`` and is open. ``bodies`` is the
         directory of body files, made if needed by ``recover``. New mail is refused with
-        452 4.3.1 while the file system has less than ``free_floor`` octets left."""
+        452 4.3.1 while the file system has less than ``free_floor`` octets left, or would have
+        less with what is being received: delivering needs room as well."""
         self.database = database
         self.bodies = bodies
         self.disk = disk
@@ -109,6 +110,7 @@ class Spool:
         self._clock = clock
         self._free_floor = free_floor
         self._free: int | None = None
+        """When it was looked at, less what has come in since."""
         self._free_checked = 0.0
         self._recent = RecentBodies(_RECENT_OCTETS)
         self._listeners: list[Callable[[frozenset[str]], None]] = []
@@ -238,11 +240,24 @@ class Spool:
         """Let go of messages that were being received."""
         await self.background.stop()
 
+    def take(self, octets: int) -> None:
+        """Count octets of a message that is being received, before they are written.
+
+        Raises TransientFailure when they would not leave ``free_floor``. Without this, many
+        messages that began while there was room could fill the disk between them, and from
+        a full disk nothing can be delivered."""
+        assert self._free is not None
+        self._free -= octets
+        self._check_room()
+
     def _begin(self, queue_id: str) -> IIncoming:
+        self._check_room()
+        return Incoming(self, queue_id)
+
+    def _check_room(self) -> None:
         assert self._free is not None
         if self._free < self._free_floor:
             raise TransientFailure(STORAGE_FULL, f"{self._free} octets free at {self.bodies}")
-        return Incoming(self, queue_id)
 
     def _is_stale(self) -> bool:
         return abs(self._clock.seconds() - self._free_checked) >= _SPACE_CHECK_SECONDS

@@ -210,6 +210,28 @@ def test_no_room_is_said_at_the_start(tmp_path: Path) -> None:
     done(result_of(world.spool.begin("A1")))
 
 
+def test_messages_that_come_together_leave_the_floor(tmp_path: Path) -> None:
+    disk = TroubledDisk()  # ten million octets free
+    world = World(tmp_path, disk=disk, free_floor=9_000_000)
+    done(world.spool.recover())
+    first, second, third = (done(result_of(world.spool.begin(f"A{n}"))) for n in range(3))
+    for incoming in (first, second):
+        incoming.write(LARGE[:400_000])
+    with pytest.raises(TransientFailure) as refusal:
+        done(third.write(LARGE[:400_000]))
+    assert refusal.value.reply.code == 452
+    with pytest.raises(TransientFailure):
+        done(third.write(b"no more of it\r\n"))
+    for incoming, queue_id in ((first, "A0"), (second, "A1")):
+        done(incoming.commit(to("a@b.example"), Arrival(), b""))
+        assert stored(world, queue_id) == LARGE[:400_000]
+    with pytest.raises(TransientFailure):
+        done(third.commit(to("a@b.example"), Arrival(), b""))
+    assert admin.stored_message(world.database, "A2") is None
+    world.clock.advance(2)  # the disk is asked again, and the room was made
+    world.accept("A3", to("a@b.example"), LARGE)
+
+
 @pytest.mark.parametrize("queue_id", ["", "../x", "a/b", ".", "x\0", "é", "a" * 65])
 def test_an_id_that_is_no_file_name(tmp_path: Path, queue_id: str) -> None:
     with pytest.raises(ValueError, match="not fit"):
