@@ -241,6 +241,13 @@ class DirectoryAdmin:
         self._write(job)
         return name
 
+    def is_moved(self, address: str) -> bool:
+        """Whether a new address is kept for it. A catch-all never moved."""
+        if address.startswith("@"):
+            return False
+        name = _account(address)
+        return any(moved.name == name for moved in self.moved(split_account(name)[1]))
+
     def remove_moved(self, address: str) -> None:
         """Raises NoSuchUser."""
         name = _account(address)

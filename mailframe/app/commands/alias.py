@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ from mailframe.app.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from mailframe.accounts.records import Alias
+    from mailframe.accounts.records import Alias, MovedAddress
 
 
 @click.group()
@@ -32,12 +33,21 @@ def alias() -> None:
 @click.argument("alias", metavar="ALIAS")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option("--list", "is_list", is_flag=True, help="EXPN may name the targets.")
+@click.option("--moved", is_flag=True, help="Deliver nothing: tell senders the new address (551).")
 @config_option
 @click.pass_context
-def add(ctx: click.Context, alias: str, targets: tuple[str, ...], is_list: bool) -> None:
+def add(
+    ctx: click.Context, alias: str, targets: tuple[str, ...], is_list: bool, moved: bool
+) -> None:
     """Add TARGETs to ALIAS, which is made where needed."""
+    if moved and (is_list or len(targets) > 1):
+        raise click.UsageError("--moved takes one TARGET, and no --list")
     with directory_admin(ctx) as admin:
-        missing = admin.add_alias(alias, targets, is_list=is_list)
+        if moved:
+            missing: list[str] = []
+            admin.add_moved(alias, targets[0])
+        else:
+            missing = admin.add_alias(alias, targets, is_list=is_list)
     click.echo(f"added {alias}")
     for target in missing:
         click.echo(f"warning: there is no {target} yet: its mail is left out", err=True)
@@ -50,22 +60,41 @@ def add(ctx: click.Context, alias: str, targets: tuple[str, ...], is_list: bool)
 @click.pass_context
 def list_(ctx: click.Context, domain: str | None, as_json: bool) -> None:
     """List the aliases, of DOMAIN or of all."""
-    columns: list[Column[Alias]] = [
-        Column("ALIAS", lambda alias: alias.name),
-        Column("TARGETS", lambda alias: ", ".join(map(str, alias.targets))),
-        Column("KIND", lambda alias: "list" if alias.is_list else "alias"),
+    columns: list[Column[Entry]] = [
+        Column("ALIAS", lambda entry: entry.name),
+        Column("TARGETS", lambda entry: ", ".join(entry.targets)),
+        Column("KIND", lambda entry: entry.kind),
     ]
     with directory_admin(ctx) as admin:
         show(
-            admin.aliases(domain),
+            [*map(_of_alias, admin.aliases(domain)), *map(_of_moved, admin.moved(domain))],
             columns,
-            lambda alias: {
-                "alias": alias.name,
-                "targets": [str(target) for target in alias.targets],
-                "list": alias.is_list,
+            lambda entry: {
+                "alias": entry.name,
+                "targets": entry.targets,
+                "list": entry.kind == "list",
+                "moved": entry.kind == "moved",
             },
             as_json,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the listing."""
+
+    name: str
+    targets: list[str]
+    kind: str
+
+
+def _of_alias(alias: Alias) -> Entry:
+    kind = "list" if alias.is_list else "alias"
+    return Entry(alias.name, [str(target) for target in alias.targets], kind)
+
+
+def _of_moved(moved: MovedAddress) -> Entry:
+    return Entry(moved.name, [str(moved.to)], "moved")
 
 
 @alias.command()
@@ -79,5 +108,8 @@ def rm(ctx: click.Context, alias: str, targets: tuple[str, ...], yes: bool) -> N
     with directory_admin(ctx) as admin:
         what = f"{', '.join(targets)} from {alias}" if targets else f"the alias {alias}"
         confirm(f"Remove {what}?", yes)
-        admin.remove_alias(alias, targets)
+        if not targets and admin.is_moved(alias):
+            admin.remove_moved(alias)
+        else:
+            admin.remove_alias(alias, targets)
     click.echo(f"removed {what}")
