@@ -246,7 +246,7 @@ class DirectoryAdmin:
         if address.startswith("@"):
             return False
         name = _account(address)
-        return any(moved.name == name for moved in self.moved(split_account(name)[1]))
+        return self._read(lambda connection: lookup.find_moved(connection, name)) is not None
 
     def remove_moved(self, address: str) -> None:
         """Raises NoSuchUser."""
