@@ -5,6 +5,7 @@ A courier that follows an MX record back to this server would relay to itself fo
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 
@@ -24,8 +25,18 @@ class OwnAddresses:
         self._is_local = is_local if is_local is not None else can_bind
 
     def __call__(self, ip: str, port: int) -> bool:
-        hosts = [host for host, open_port in self._listeners() if open_port == port]
+        hosts = [_plain(host) for host, open_port in self._listeners() if open_port == port]
+        ip = _plain(ip)
+        if ip in _WILDCARDS:
+            return bool(hosts)  # whoever dials these reaches his own machine
         return ip in hosts or (any(host in _WILDCARDS for host in hosts) and self._is_local(ip))
+
+
+def _plain(ip: str) -> str:
+    """One spelling for one address, ``::ffff:192.0.2.1`` being ``192.0.2.1``."""
+    address = ipaddress.ip_address(ip)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def can_bind(ip: str) -> bool:
