@@ -57,13 +57,16 @@ class Transaction:
         return self._envelope.smtputf8
 
     def add(self, recipients: Iterable[Recipient]) -> None:
-        """Once for each mailbox or address, however many names it was given by."""
+        """Once for each mailbox or address, however many names it was given by.
+
+        Only the host that an address belongs to knows whether ``Ann`` and ``ann`` are one
+        (RFC 5321 section 2.4): of another host's, only what is spelt alike is the same."""
         for recipient in recipients:
             mailbox = recipient.mailbox
             key = (
                 f"mailbox {mailbox.account}/{mailbox.folder}"
                 if mailbox is not None
-                else f"address {recipient.address.key}"
+                else f"address {recipient.address}"
             )
             if key not in self._seen:
                 self._seen.add(key)

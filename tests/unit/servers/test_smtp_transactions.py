@@ -57,6 +57,18 @@ def test_the_trace_field_names_a_single_recipient() -> None:
     assert b" for <" not in two
 
 
+@pytest.mark.parametrize("subject", ["α", "a"])
+def test_the_trace_field_is_not_the_first_to_need_utf8(subject: str) -> None:
+    """Else no host without SMTPUTF8 could be given the message."""
+    world = World(known={"άννα@local.test": Local("ann@local.test")})
+    with world.greeted() as peer:
+        envelope = "MAIL FROM:<a@far.test> SMTPUTF8\r\nRCPT TO:<άννα@local.test>\r\nDATA\r\n"
+        peer.ask(f"{envelope}Subject: {subject}\r\n\r\nx\r\n.\r\n".encode())
+    content = world.spool.stored[0].content.decode()
+    assert ("for <άννα@local.test>" in content) == (subject == "α")
+    assert content.isascii() == (subject == "a")
+
+
 def test_an_alias_becomes_its_targets() -> None:
     known = {
         "team@local.test": Expanded(
@@ -123,6 +135,14 @@ def test_the_same_mailbox_by_two_names_gets_one_copy() -> None:
     replies = send(world, "ann@local.test", "annie@local.test", "ANN@local.test")
     assert replies.count(b"250 2.1.5") == 3
     assert world.spool.stored[0].recipients == ["ann@local.test"]
+
+
+def test_addresses_elsewhere_are_the_same_only_if_spelt_alike() -> None:
+    world = World()
+    world.permission.networks.add("192.0.2.7")
+    wanted = ["Ann@else.test", "ann@else.test", "straße@else.test", "strasse@else.test"]
+    send(world, *wanted, "ann@ELSE.test", mail=" SMTPUTF8")
+    assert world.spool.stored[0].recipients == wanted
 
 
 def test_who_moved_and_who_is_full() -> None:
