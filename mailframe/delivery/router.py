@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import idna
 from zope.interface import implementer
 
 from mailframe.core.address import AddressError, normal_domain
@@ -35,7 +36,7 @@ class Router:
             return Route("local", recipient.mailbox.account, "a mailbox here")
         if recipient.is_expanded:
             return Route("expanded", recipient.address.domain, "an alias with several targets")
-        domain = recipient.address.domain
+        domain = _in_ascii(recipient.address.domain)
         for pattern in _patterns(domain):
             if hop := self._routes.get(pattern):
                 return _route(hop, recipient, f'routes."{pattern}"')
@@ -68,12 +69,22 @@ def _route(hop: NextHop, recipient: Recipient, why: str) -> Route:
     return Route(hop.kind.value, hop.public, why)
 
 
+def _in_ascii(domain: str) -> str:
+    """A-labels: a domain is the same one in either form (RFC 5890 section 2.3.2.4)."""
+    if domain.isascii():
+        return domain
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return domain  # no name that the DNS could have; whoever goes there will say so
+
+
 def _key(domain: str) -> str:
     if domain == "*":
         return domain
     dot = "." if domain.startswith(".") else ""
     try:
-        return dot + normal_domain(domain.removeprefix("."))
+        return dot + _in_ascii(normal_domain(domain.removeprefix(".")))
     except AddressError as error:
         raise ValueError(f"{domain}: {error}") from None
 

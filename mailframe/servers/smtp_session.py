@@ -334,6 +334,9 @@ class SmtpSession:
         # RFC 5321 section 4.4: FOR only with one recipient, or blind copies would show
         single = recipients[0] if len(recipients) == 1 else None
         address = (single.original or single.address) if single else None
+        # A host without SMTPUTF8 may well get this message: our field must not be what
+        # keeps it from going there.
+        utf8 = envelope.smtputf8 and not transaction.header.header.isascii()
         return trace.received_field(
             helo=self.session.helo,
             peer_ip=self.session.peer_ip,
@@ -343,7 +346,7 @@ class SmtpSession:
             seconds=self._parts.seconds(),
             recipient=address if address is not None and address.domain else None,
             tls=self.session.tls,
-            utf8=envelope.smtputf8,
+            utf8=utf8,
         )
 
     def _current(self) -> Transaction:

@@ -67,6 +67,15 @@ def test_the_nearest_rule_decides() -> None:
     assert router.route(to("a@x.example.org")).why == 'routes.".example.org"'
 
 
+@pytest.mark.parametrize("written", ["πεδίο.example", "xn--kxajc6bb.example"])
+def test_a_domain_is_the_same_in_either_form(written: str) -> None:
+    router = Router({written: "smtp://a.example", f".{written}": "smtp://b.example"}, None)
+    for domain in ("πεδίο.example", "xn--kxajc6bb.example"):
+        assert way(router, f"γ@{domain}") == ("smtp", "smtp://a.example:25")
+        assert way(router, f"γ@x.{domain}") == ("smtp", "smtp://b.example:25")
+        assert way(Router({}, None), f"γ@{domain}") == ("mx", "xn--kxajc6bb.example")
+
+
 def test_everything_else_by_mx() -> None:
     assert way(Router({}, None), "a@x.example") == ("mx", "x.example")
     assert way(Router({}, None), "a@[192.0.2.1]") == ("mx", "[192.0.2.1]")
