@@ -8,6 +8,7 @@ factory behind an open door: sessions under way stay with the old one.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
 )
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactor
 from zope.interface import implementer
 
 from mailframe.runtime.aio import result_of
@@ -65,7 +68,8 @@ class Doors:
         """Open what is not open yet: listener's name -> Twisted's endpoint description.
 
         A listener whose endpoint changed is moved. Raises CannotListenError; what was open
-        before stays so, but for the listener that was being moved.
+        before stays so, but for the listener that was being moved. Raises OSError where a Unix
+        socket can have no directory.
         """
         for name, endpoint in wanted.items():
             present = self._open.get(name)
@@ -108,6 +112,8 @@ class Doors:
 
     async def _listen(self, name: str, endpoint: str) -> _Open:
         door = _Door(name)
+        if endpoint.startswith("unix:"):
+            _make_directory(endpoint)
         port = await endpoints.serverFromString(self._reactor, endpoint).listen(door)
         _deepen(port)
         # The kernel queues whoever comes meanwhile. A port of another kind (a plugin's) that
@@ -118,6 +124,15 @@ class Doors:
 
     async def _close(self, name: str) -> None:
         await result_of(self._open.pop(name).port.stopListening())
+
+
+def _make_directory(endpoint: str) -> None:
+    """Where the Unix socket will be, as open to others as the umask has it: those who deliver
+    there are other users. Raises OSError."""
+    notes = MemoryReactor()  # opens nothing
+    endpoints.serverFromString(notes, endpoint).listen(Factory())
+    for path, *_ in notes.unixServers:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
 
 
 def _deepen(port: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import stat
+from pathlib import Path
 
 import pytest
 import pytest_twisted
@@ -99,3 +101,16 @@ async def test_a_burst_of_callers_waits_in_line() -> None:
         for caller in callers:
             caller.close()
         await doors.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_socket_gets_its_directory(tmp_path: Path) -> None:
+    doors = Doors(reactor)
+    socket_path = tmp_path / "run" / "more" / "lmtp.sock"
+    await doors.bind({"lmtp": f"unix:{socket_path}:mode=666"})
+    assert doors.addresses() == {"lmtp": str(socket_path)}
+    assert stat.S_IMODE(socket_path.stat().st_mode) == 0o666
+    await doors.close()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        await doors.bind({"lmtp": f"unix:{tmp_path}/file/lmtp.sock"})
