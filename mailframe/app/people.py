@@ -39,6 +39,8 @@ class People:
     store: IMailStore
     secret: bytes
     """32 octets that outlive the process, for ``Authenticator``."""
+    own_addresses_only: bool = True
+    """Whether users are held to writing under their own addresses, in whole messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def people_of_dev(desk: Desk) -> People:
     """Everybody, with the password ``dev``."""
     store = desk.stores.maildirs()
     secret = secrets.token_bytes(32)
-    return People(DevRealm(store.mailbox), [DevChecker()], DevResolver(), store, secret)
+    realm = DevRealm(store.mailbox)
+    return People(realm, [DevChecker()], DevResolver(), store, secret, own_addresses_only=False)
 
 
 def _checkers(config: Config, desk: Desk) -> list[ICredentialsChecker]:

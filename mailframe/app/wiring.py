@@ -216,10 +216,11 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         everybody.realm, everybody.checkers, house.throttle, secret=everybody.secret
     )
     recent = house.recent if config.auth.pop_before_smtp else None
+    submission = SubmissionPolicy(config.hostname, house.reactor, house.ids)
     policies = build_policies(
         config.policy.order,
         {"rate": house.rate},
-        always=[SubmissionPolicy(config.hostname, house.reactor, house.ids)],
+        always=[submission] if everybody.own_addresses_only else [],
     )
     smtp = functools.partial(
         SmtpFactory,

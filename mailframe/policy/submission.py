@@ -1,10 +1,11 @@
 """Submission: users send under their own addresses, and messages leave complete.
 
-On submission listeners only (RFC 6409). At MAIL the reverse-path must belong to the login;
-the null one is everybody's, because a mail reader sends its disposition notifications with
-it (RFC 8098 section 3). At the end of the data every author in From must belong to the
-login, and so must Sender. A missing Date or Message-ID is added (RFC 6409 sections 8.2 and
-8.3). Resent fields give no leave to send under another's From.
+In force wherever somebody has logged in, and on submission listeners (RFC 6409), which
+demand it. At MAIL the reverse-path must belong to the login; the null one is everybody's,
+because a mail reader sends its disposition notifications with it (RFC 8098 section 3). At the
+end of the data every author in From must belong to the login, and so must Sender. A missing
+Date or Message-ID is added (RFC 6409 sections 8.2 and 8.3). Resent fields give no leave to
+send under another's From.
 """
 
 from __future__ import annotations
@@ -45,22 +46,18 @@ class SubmissionPolicy:
         self._next_id = next_id
 
     async def mail(self, session: Session, envelope: Envelope) -> Verdict:
-        if session.role is not Role.SUBMISSION:
-            return None
         account = _account(session)
         if account is None:
-            return LOGIN_REQUIRED
+            return _without_login(session)
         sender = envelope.reverse_path
         if sender is not None and not await result_of(account.owns(sender)):
             return NOT_YOUR_REVERSE_PATH
         return None
 
     async def message(self, session: Session, envelope: Envelope, content: IContent) -> Verdict:
-        if session.role is not Role.SUBMISSION:
-            return None
         account = _account(session)
         if account is None:
-            return LOGIN_REQUIRED
+            return _without_login(session)
         try:
             named_addresses = _origin(content.header)
         except AddressError:
@@ -79,6 +76,11 @@ class SubmissionPolicy:
         if first(header, "Message-ID") is None:
             missing.append(("Message-ID", f"<{self._next_id()}@{self._hostname}>"))
         return Tag("completed", tuple(missing)) if missing else None
+
+
+def _without_login(session: Session) -> Reply | None:
+    """A stranger delivering mail to us is no business of this policy."""
+    return LOGIN_REQUIRED if session.role is Role.SUBMISSION else None
 
 
 def _account(session: Session) -> IMailAccount | None:

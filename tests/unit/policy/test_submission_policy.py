@@ -88,10 +88,17 @@ def test_another_reverse_path_is_refused() -> None:
     assert str(verdict).startswith("553 5.7.1 ")
 
 
-def test_other_roles_are_not_its_business() -> None:
+def test_strangers_elsewhere_are_not_its_business() -> None:
     for role in (Role.MX, Role.LMTP):
-        assert at_mail("bob@example.org", role) is None
-        assert at_message("From: bob@example.org\n", role) is None
+        stranger = session(role=role)
+        assert result(policy().mail(stranger, Envelope(Address.parse("bob@example.org")))) is None
+        content = Content("From: bob@example.org\n")
+        assert result(policy().message(stranger, Envelope(None), content)) is None  # type: ignore[arg-type]
+
+
+def test_a_login_at_the_mx_is_held_to_its_addresses_as_well() -> None:
+    assert str(at_mail("bob@example.org", Role.MX)).startswith("553 5.7.1")
+    assert str(at_message("From: bob@example.org\n", Role.MX)).startswith("550 5.7.1")
 
 
 def test_without_a_login_nothing_passes() -> None:
