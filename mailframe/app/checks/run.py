@@ -11,6 +11,7 @@ from mailframe.accounts.admin import DirectoryAdmin
 from mailframe.accounts.schema import MIGRATIONS
 from mailframe.app.checks.certificates import check_certificates
 from mailframe.app.checks.finding import Finding, Mark, fail, ok, skip, warn
+from mailframe.app.checks.hops import check_hops
 from mailframe.app.checks.listeners import check_listeners
 from mailframe.app.checks.names import check_domain, check_host
 from mailframe.app.checks.people import check_people
@@ -62,7 +63,7 @@ async def _about_state(
                 yield finding
             for finding in await check_tricks(parts, ours):
                 yield finding
-            for finding in _queue(config):
+            for finding in (*check_hops(config, ours), *_queue(config)):
                 yield finding
             if not network:
                 yield skip("dns", "not looked up (--no-network)")

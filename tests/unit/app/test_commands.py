@@ -526,6 +526,29 @@ def test_check_sees_a_port_that_is_taken(config_path: Path) -> None:
     assert (status, marks["port.mx"]) == (1, "fail")
 
 
+def test_check_sees_routes_that_lead_nowhere(run: Any, config_path: Path, tmp_path: Path) -> None:
+    run("domain", "add", "here.test")
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    hops = {
+        "cat.test": "pipe:/bin/cat -v",
+        "none.test": f"pipe:{tmp_path}/none",
+        "data.test": f"pipe:{program}",
+        "sock.test": f"lmtp+unix:{tmp_path}/lmtp.sock",
+        "far.test": "smtp://203.0.113.1",
+        "here.test": "smtp://203.0.113.1",
+    }
+    lines = [f'"{domain}" = "{hop}"\n' for domain, hop in hops.items()]
+    config_path.write_text("".join([config_path.read_text(), "[routes]\n", *lines]))
+    marks = {id: mark for id, mark in findings(config_path)[1].items() if id.startswith("routes.")}
+    assert marks == {
+        "routes.none.test": "fail",
+        "routes.data.test": "fail",
+        "routes.sock.test": "fail",
+        "routes.here.test": "warn",
+    }
+
+
 def test_check_sees_a_broken_certificate(config_path: Path, tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nonsense")
     config_path.write_text(config_path.read_text() + '[tls]\ncertificate = "cert.pem"\n')
