@@ -22,6 +22,7 @@ from mailframe.app.config_types import (
     NextHop,
     OptionalAddress,
     OptionalFilePath,
+    OptionalHostname,
     RouteDomain,
     Secret,
     SecretValue,
@@ -103,6 +104,8 @@ class Auth(Section):
     """Who is asked whether a password is right, one after the other: `directory` (the built-in
     database), `file:PATH` (lines `user:hash` as Dovecot and htpasswd write them), or any strcred
     description of Twisted."""
+    default_domain: OptionalHostname = ""
+    """What a login name without a domain is completed with. Default: such logins fail."""
     pop_before_smtp: bool = False
     """Whether an address from which somebody fetched mail may relay for a while."""
     pop_before_smtp_window: Span = 900

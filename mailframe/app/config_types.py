@@ -107,6 +107,10 @@ def _hostname(value: str) -> str:
     return domain
 
 
+def _optional_hostname(value: str) -> str:
+    return _hostname(value) if value else ""
+
+
 def _address(value: str) -> str:
     try:
         return str(MailAddress.parse(value)) if value else ""
@@ -217,6 +221,7 @@ OptionalFilePath = Annotated[str, AfterValidator(_optional_path)]
 Checker = Annotated[str, AfterValidator(_checker)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Hostname = Annotated[str, AfterValidator(_hostname)]
+OptionalHostname = Annotated[str, AfterValidator(_optional_hostname)]
 OptionalAddress = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 ServerAddress = Annotated[str, AfterValidator(_server_address)]

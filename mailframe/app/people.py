@@ -83,7 +83,13 @@ async def _of_directory(config: Config, desk: Desk) -> People:
         postmaster=Address.parse(config.postmaster) if config.postmaster else None,
         separator=config.directory.separator,
     )
-    realm = DirectoryRealm(desk.directory, store.mailbox, resolver, files=files)
+    realm = DirectoryRealm(
+        desk.directory,
+        store.mailbox,
+        resolver,
+        files=files,
+        default_domain=config.auth.default_domain,
+    )
     return People(realm, checkers, resolver, store, await desk.directory.secret())
 
 
@@ -103,9 +109,10 @@ def people_of_dev(desk: Desk) -> People:
 
 
 def _checkers(config: Config, desk: Desk) -> list[ICredentialsChecker]:
-    of_directory = DirectoryChecker(desk.directory, desk.passwords)
+    domain = config.auth.default_domain
+    of_directory = DirectoryChecker(desk.directory, desk.passwords, default_domain=domain)
 
     def of_file(path: str) -> FileChecker:
-        return FileChecker(path, desk.passwords, desk.disk_workers)
+        return FileChecker(path, desk.passwords, desk.disk_workers, default_domain=domain)
 
     return [make_checker(text, of_directory, of_file) for text in config.auth.checkers]

@@ -213,7 +213,11 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
 def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
     """One server for each ``[listen.NAME]``."""
     authenticator = Authenticator(
-        everybody.realm, everybody.checkers, house.throttle, secret=everybody.secret
+        everybody.realm,
+        everybody.checkers,
+        house.throttle,
+        secret=everybody.secret,
+        default_domain=config.auth.default_domain,
     )
     recent = house.recent if config.auth.pop_before_smtp else None
     submission = SubmissionPolicy(config.hostname, house.reactor, house.ids)
