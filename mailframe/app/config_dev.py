@@ -38,10 +38,12 @@ tarpit = "0s"
 """
 
 
-def dev_config(base: str, *, smtp: int, pop3: int) -> Config:
-    """``smtp`` and ``pop3`` are ports, 0 for any free one."""
+def dev_config(base: str, *, smtp: int, pop3: int, certificate: str = "") -> Config:
+    """``smtp`` and ``pop3`` are ports, 0 for any free one; ``certificate`` a PEM file with key
+    and certificate, to offer STARTTLS and STLS."""
     endpoints = {"smtp": f"127.0.0.1:{smtp}", "pop3": f"127.0.0.1:{pop3}"}
     data = tomllib.loads(dev_text(endpoints))
+    data["tls"] = {"certificate": certificate}
     return Config.model_validate(data, context={"directory": base})
 
 

@@ -7,6 +7,7 @@ twistd's pid file. This module installs the reactor; nothing below ``app`` impor
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ from mailframe.app.config_dev import dev_config, write_dev_config
 from mailframe.app.service import MailService
 from mailframe.app.wiring import House
 from mailframe.mailbox.tree import inboxes
+from mailframe.runtime.disk import Disk
+from mailframe.tls.self_signed import ensure_self_signed
 from mailframe.web.inbox import InboxSite
 
 if TYPE_CHECKING:
@@ -46,7 +49,12 @@ def serve_dev(options: DevOptions) -> int:
     """Run ``mailframe dev``; the ports in use are printed one a line."""
     from twisted.internet import reactor
 
-    config = dev_config(options.base, smtp=options.smtp, pop3=options.pop3)
+    certificate = ""
+    if options.tls:
+        directory = os.path.join(options.base, "tls")
+        names = ["localhost", "127.0.0.1"]
+        certificate = ensure_self_signed(directory, names, reactor.seconds(), Disk())
+    config = dev_config(options.base, smtp=options.smtp, pop3=options.pop3, certificate=certificate)
 
     def web(house: House) -> Mapping[str, tuple[str, IProtocolFactory]]:
         return {"web": (f"tcp:{options.web}:interface=127.0.0.1", inbox_site(house, options.base))}

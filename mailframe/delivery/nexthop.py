@@ -19,7 +19,7 @@ import enum
 import ipaddress
 import shlex
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from mailframe.core.address import AddressError, normal_domain
 from mailframe.delivery.hosts import IF_OFFERED, Credentials, Encryption, Security
@@ -35,7 +35,8 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """``public`` is the text without the login: fit for routes, reports and logs."""
+    """``public`` is the text without the password: fit for routes, reports and logs. The
+    login stays in it, because two logins at one host are two ways."""
 
     kind: Kind
     public: str = ""
@@ -94,10 +95,11 @@ def _url(text: str) -> NextHop:
     )
     _check_host(host)
     shown = f"[{host}]" if ":" in host else host
+    user = f"{quote(credentials.login, safe='')}@" if credentials else ""
     query = f"?{url.query}" if url.query else ""
     return NextHop(
         Kind.LMTP if url.scheme == "lmtp" else Kind.SMTP,
-        f"{url.scheme}://{shown}:{port}{query}",
+        f"{url.scheme}://{user}{shown}:{port}{query}",
         host=host,
         port=port,
         security=_security(url.scheme, url.query, host, credentials),

@@ -1,4 +1,4 @@
-"""A self-signed certificate, for ``mailframe dev`` and until a real one is there."""
+"""A self-signed certificate, for ``mailframe dev --tls``."""
 
 from __future__ import annotations
 

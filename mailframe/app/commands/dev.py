@@ -21,6 +21,8 @@ class DevOptions:
     pop3: int
     web: int
     """Ports on 127.0.0.1; 0 takes any free one."""
+    tls: bool = False
+    """Whether to offer STARTTLS and STLS."""
 
 
 @click.command()
@@ -29,8 +31,11 @@ class DevOptions:
 @click.option("--pop3", type=PORT, default=1110, show_default=True)
 @click.option("--imap", type=PORT, default=None, help="Not available yet.")
 @click.option("--web", type=PORT, default=8025, show_default=True)
+@click.option("--tls", is_flag=True, help="Offer STARTTLS, with a self-signed certificate.")
 @click.option("--app", metavar="MODULE:APP", default=None, help="Not available yet.")
-def dev(base: str, smtp: int, pop3: int, imap: int | None, web: int, app: str | None) -> None:
+def dev(
+    base: str, smtp: int, pop3: int, imap: int | None, web: int, tls: bool, app: str | None
+) -> None:
     """Run a mail server for trying things out, on 127.0.0.1 only.
 
     Every address is accepted and kept, nothing leaves the machine, and any user may log in
@@ -43,5 +48,5 @@ def dev(base: str, smtp: int, pop3: int, imap: int | None, web: int, app: str | 
         click.echo("mailframe: IMAP is not available in this version of mailframe", err=True)
     from mailframe.app.run import serve_dev
 
-    options = DevOptions(base=os.path.abspath(base), smtp=smtp, pop3=pop3, web=web)
+    options = DevOptions(base=os.path.abspath(base), smtp=smtp, pop3=pop3, web=web, tls=tls)
     sys.exit(serve_dev(options))

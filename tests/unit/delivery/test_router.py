@@ -93,9 +93,18 @@ def test_a_password_stays_inside() -> None:
         assert hop.credentials is not None
         assert "s3cret" in hop.credentials.password
         assert "s3cret" not in repr(hop)
-    hop = router.next_hops()["smtp://hub.example:587"]
+    hop = router.next_hops()["smtp://me%40x@hub.example:587"]
     assert hop.credentials is not None
     assert (hop.credentials.login, hop.credentials.password) == ("me@x", "p:s3cret")
+
+
+def test_two_logins_at_one_host_are_two_ways() -> None:
+    logins = {"a.example": "ann:one@", "b.example": "bob:two@", "c.example": ""}
+    routes = {domain: f"smtp://{login}hub.example:587" for domain, login in logins.items()}
+    router = Router(routes, None)
+    for domain, login in logins.items():
+        found = router.next_hops()[router.route(to(f"x@{domain}")).next_hop].credentials
+        assert (f"{found.login}:{found.password}@" if found else "") == login
 
 
 @pytest.mark.parametrize(
