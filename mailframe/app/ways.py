@@ -59,10 +59,10 @@ class Ways:
             resolver, random, port=config.relay.port, own_names=[hostname], listens_on=listens_on
         )
         built_in: list[ICourier] = [
-            LocalCourier(store, hostname, workers=workers),
+            LocalCourier(store, workers=workers),
             ExpandedCourier(),
             MxCourier(self._sender, targets),
-            PipeCourier(reactor, hostname, timeout=config.couriers.pipe_timeout),
+            PipeCourier(reactor, timeout=config.couriers.pipe_timeout),
             *(
                 HopCourier(name, self._sender, resolver, next_hops=self._next_hops)
                 for name in ("smtp", "lmtp")

@@ -167,7 +167,9 @@ class Attempt:
     def host_failed(self, host: Host, failure: HostFailed) -> None:
         """The next host may do; should none, these are the words of the last one."""
         for index in self._open - self._heard:
-            self._note(index, Outcome.DEFERRED, failure.reply, host, failure.detail)
+            self._note(
+                index, Outcome.DEFERRED, failure.reply, host, failure.detail, heard=failure.heard
+            )
 
     async def talk(self, session: SmtpSession, *, reused: bool) -> None:
         """Send the message on this connection to everybody still open.
@@ -178,7 +180,7 @@ class Attempt:
             prepared = await self._content.prepare(offered)
         except PermanentFailure as failure:
             for index in sorted(self._open):
-                self._settle(index, Outcome.FAILED, failure.reply, session)
+                self._settle(index, Outcome.FAILED, failure.reply, session, heard=False)
             return
         todo = self._readable(session)
         size = min(self._group_size, offered.limit("RCPTMAX") or self._group_size)
@@ -199,7 +201,7 @@ class Attempt:
         for index in sorted(self._open):
             fitting = self._content.recipient(self._recipients[index], session.extensions)
             if isinstance(fitting, Reply):
-                self._settle(index, Outcome.FAILED, fitting, session)
+                self._settle(index, Outcome.FAILED, fitting, session, heard=False)
             else:
                 todo.append(index)
         return todo
@@ -256,13 +258,15 @@ class Attempt:
     ) -> None:
         reply = failure.reply if failure is not None else _CLOSED
         detail = failure.detail if failure is not None else ""
+        heard = failure is not None and failure.heard
         if transaction.content_sent:
             # RFC 5321 section 4.5.3.2.6 asks for patience here, since trying again may
             # deliver twice. The queue will have to, but no other host in this attempt.
             text = f"{reply.text}, after the message was sent and before it was confirmed"
-            self._settle(index, Outcome.DEFERRED, reply.with_text(text), session, detail)
+            told = reply.with_text(text)
+            self._settle(index, Outcome.DEFERRED, told, session, detail, heard=heard)
             return
-        self._note(index, Outcome.DEFERRED, reply, session.host, detail)
+        self._note(index, Outcome.DEFERRED, reply, session.host, detail, heard=heard)
 
     def _settle(
         self,
@@ -271,10 +275,12 @@ class Attempt:
         reply: Reply,
         session: SmtpSession,
         detail: str = "",
+        *,
+        heard: bool = True,
     ) -> None:
         """No other host will be asked about this recipient."""
         said = "; ".join(filter(None, (_encryption(session), detail)))
-        self._note(index, outcome, reply, session.host, said)
+        self._note(index, outcome, reply, session.host, said, heard=heard)
         self._open.discard(index)
 
     def _hear(self, index: int, reply: Reply, session: SmtpSession) -> None:
@@ -282,9 +288,20 @@ class Attempt:
         self._note(index, Outcome.DEFERRED, reply, session.host, _encryption(session))
         self._heard.add(index)
 
-    def _note(self, index: int, outcome: Outcome, reply: Reply, host: Host, detail: str) -> None:
+    def _note(
+        self,
+        index: int,
+        outcome: Outcome,
+        reply: Reply,
+        host: Host,
+        detail: str,
+        *,
+        heard: bool = True,
+    ) -> None:
+        """``heard``: the host said ``reply``; otherwise the words are ours."""
+        remote = host.name if heard else ""
         self._reports[index] = DeliveryReport(
-            self._recipients[index], outcome, reply, host.name, host.ip, detail
+            self._recipients[index], outcome, reply, remote, host.ip, detail
         )
 
 

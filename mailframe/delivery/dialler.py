@@ -123,7 +123,7 @@ class Dialler:
                 return
             # RFC 3207 section 4: 454, and the client decides whether to go on without.
             if must or not session.is_usable:
-                raise HostFailed(_softened(reply), "STARTTLS was refused")
+                raise HostFailed(_softened(reply), "STARTTLS was refused", heard=True)
         if must:
             text = f"{session.host.name} offers no TLS, which is required here"
             raise HostFailed(Reply(451, status.ENCRYPTION_NEEDED, text))
@@ -150,7 +150,8 @@ class Dialler:
         reply = await session.login(name, mechanism, self._workers)
         if not reply.is_positive:
             # A wrong password is our setting, and no reason to bounce other people's mail.
-            raise HostFailed(_softened(reply), f"login as {credentials.login} by {name} failed")
+            why = f"login as {credentials.login} by {name} failed"
+            raise HostFailed(_softened(reply), why, heard=True)
 
 
 def _choose(session: SmtpSession, credentials: Credentials, bindings: Mapping[str, bytes]) -> str:
@@ -169,7 +170,7 @@ def _choose(session: SmtpSession, credentials: Credentials, bindings: Mapping[st
 
 def _expect(reply: Reply, session: SmtpSession, what: str) -> None:
     if not reply.is_positive:
-        raise HostFailed(_softened(reply), f"{session.host} refused {what}")
+        raise HostFailed(_softened(reply), f"{session.host} refused {what}", heard=True)
 
 
 def _softened(reply: Reply) -> Reply:

@@ -33,12 +33,9 @@ class LocalCourier:
     name = "local"
     log = Logger()
 
-    def __init__(
-        self, store: IMailStore, hostname: str, *, workers: IWorkers, scratch: str | None = None
-    ) -> None:
-        """``hostname`` names us in reports; ``scratch`` is a directory for conversions."""
+    def __init__(self, store: IMailStore, *, workers: IWorkers, scratch: str | None = None) -> None:
+        """``scratch``: directory for conversions, None the system's."""
         self._store = store
-        self._hostname = hostname
         self._workers = workers
         self._scratch = scratch
 
@@ -63,15 +60,19 @@ class LocalCourier:
             try:
                 refuse_loop(recipient, seen)
                 detail = await self._deliver_one(batch, message, recipient)
-                reports.append(self._report(recipient, Outcome.DELIVERED, _DELIVERED, detail))
+                reports.append(
+                    DeliveryReport(recipient, Outcome.DELIVERED, _DELIVERED, detail=detail)
+                )
             except Failure as failure:
                 outcome = Outcome.FAILED if failure.reply.is_permanent else Outcome.DEFERRED
-                reports.append(self._report(recipient, outcome, failure.reply, failure.detail))
+                reports.append(
+                    DeliveryReport(recipient, outcome, failure.reply, detail=failure.detail)
+                )
             except CancelledError:
                 raise
             except Exception:  # noqa: BLE001 - the other recipients' reports must not be lost
                 self.log.failure("{queue_id}: delivery broke", queue_id=message.queue_id)
-                reports.append(self._report(recipient, Outcome.DEFERRED, INTERNAL_ERROR, ""))
+                reports.append(DeliveryReport(recipient, Outcome.DEFERRED, INTERNAL_ERROR))
         return reports
 
     async def _deliver_one(
@@ -89,8 +90,3 @@ class LocalCourier:
             )
         )
         return f"uid {info.uid}"
-
-    def _report(
-        self, recipient: Recipient, outcome: Outcome, reply: Reply, detail: str
-    ) -> DeliveryReport:
-        return DeliveryReport(recipient, outcome, reply, self._hostname, detail=detail)

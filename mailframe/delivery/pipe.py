@@ -18,7 +18,8 @@ first. A program that runs too long is told to end (SIGTERM) and then made to (S
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -43,6 +44,7 @@ from mailframe.runtime.aio import as_deferred, result_of
 _CHUNK = 65_536
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _GRACE_SECONDS = 5.0
+_CANNOT_START = Reply(451, status.SYSTEM_OTHER, "The program cannot be started")
 
 
 class Spawns(Protocol):
@@ -61,14 +63,19 @@ class PipeCourier:
     log = Logger()
 
     def __init__(
-        self, reactor: Spawns, hostname: str, *, timeout: float = 300.0, max_output: int = 4096
+        self,
+        reactor: Spawns,
+        *,
+        timeout: float = 300.0,
+        max_output: int = 4096,
+        can_run: Callable[[str], bool] = lambda path: os.access(path, os.X_OK),
     ) -> None:
         """``timeout`` in seconds for a run; of what the program writes, ``max_output``
         octets are kept for the report and the rest is thrown away."""
         self._reactor = reactor
-        self._hostname = hostname
         self._timeout = timeout
         self._max_output = max_output
+        self._can_run = can_run
 
     def deliver(self, batch: Batch) -> Deferred[Sequence[DeliveryReport]]:
         return as_deferred(self._deliver(batch))
@@ -80,28 +87,30 @@ class PipeCourier:
         for recipient in batch.recipients:
             try:
                 refuse_loop(recipient, seen)
-                reply = await self._run(command, batch.message, recipient)
+                reply, detail = await self._run(command, batch.message, recipient), ""
             except Failure as failure:
-                reply = failure.reply
+                reply, detail = failure.reply, failure.detail
             except CancelledError:
                 raise
             except Exception:  # noqa: BLE001 - the other recipients' reports must not be lost
                 self.log.failure("{queue_id}: pipe broke", queue_id=batch.message.queue_id)
-                reply = INTERNAL_ERROR
-            reports.append(self._report(recipient, reply))
+                reply, detail = INTERNAL_ERROR, ""
+            reports.append(_report(recipient, reply, detail))
         return reports
 
     async def _run(
         self, command: Sequence[str], message: IStoredMessage, recipient: Recipient
     ) -> Reply:
+        if not self._can_run(command[0]):
+            # Found out by exec, in the child, it would read like output of the program.
+            raise TransientFailure(_CANNOT_START, f"{command[0]} is missing or not executable")
         run = _Run(self._reactor, self._timeout, self._max_output)
         try:
             self._reactor.spawnProcess(
                 run, command[0], list(command), env=_environment(message, recipient), path="/"
             )
         except OSError as error:
-            reply = Reply(451, status.SYSTEM_OTHER, "The program cannot be started")
-            raise TransientFailure(reply, str(error)) from None
+            raise TransientFailure(_CANNOT_START, str(error)) from None
         try:
             await run.feed(prefix(message, recipient), await result_of(message.open()))
             return await run.ended
@@ -109,11 +118,12 @@ class PipeCourier:
             run.kill()
             raise
 
-    def _report(self, recipient: Recipient, reply: Reply) -> DeliveryReport:
-        outcome = Outcome.DELIVERED if reply.is_positive else Outcome.DEFERRED
-        if reply.is_permanent:
-            outcome = Outcome.FAILED
-        return DeliveryReport(recipient, outcome, reply, self._hostname)
+
+def _report(recipient: Recipient, reply: Reply, detail: str) -> DeliveryReport:
+    outcome = Outcome.DELIVERED if reply.is_positive else Outcome.DEFERRED
+    if reply.is_permanent:
+        outcome = Outcome.FAILED
+    return DeliveryReport(recipient, outcome, reply, detail=detail)
 
 
 @implementer(IPushProducer)

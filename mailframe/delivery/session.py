@@ -55,12 +55,14 @@ OpenSource = Callable[[], Awaitable[IMessageSource]]
 
 
 class HostFailed(MailframeError):
-    """This host did not work out; another one may. ``reply`` is its words or ours for it."""
+    """This host did not work out; another one may. ``reply`` is what it said where it is
+    ``heard``, else our words for what happened."""
 
-    def __init__(self, reply: Reply, detail: str = "") -> None:
+    def __init__(self, reply: Reply, detail: str = "", *, heard: bool = False) -> None:
         super().__init__(f"{reply} ({detail})" if detail else str(reply))
         self.reply = reply
         self.detail = detail
+        self.heard = heard
 
 
 class TlsFailed(HostFailed):
@@ -279,12 +281,13 @@ class SmtpSession(Protocol):
 
     def _check(self) -> None:
         if self._trouble is not None and not self._events:
-            raise type(self._trouble)(self._trouble.reply, self._trouble.detail)
+            trouble = self._trouble
+            raise type(trouble)(trouble.reply, trouble.detail, heard=trouble.heard)
 
     def _out_of_place(self, event: Event | None) -> HostFailed:
         self.abort()
         if isinstance(event, Closing):
-            return HostFailed(event.reply)
+            return HostFailed(event.reply, heard=True)
         return HostFailed(_protocol_error(self.host), f"unexpected {event}")
 
     # failing

@@ -391,7 +391,7 @@ async def test_a_real_program(directory: Path, stack: ExitStack) -> None:
         '{ echo "no such person" >&2; exit 67; }\nexit 0\n'
     )
     script.chmod(0o755)
-    pipe: Any = PipeCourier(reactor, "mail.here.test")  # type: ignore[arg-type]
+    pipe: Any = PipeCourier(reactor)  # type: ignore[arg-type]
     sending = pipe.deliver(batch(f"pipe:{script} '{directory}'", "a@dest.test", "bad@dest.test"))
     good, bad = await sending
     assert good.outcome is Outcome.DELIVERED
@@ -404,7 +404,7 @@ async def test_a_real_program(directory: Path, stack: ExitStack) -> None:
 @pytest.mark.parametrize("program", ["/bin/false", "/bin/true", "/no/such/program"])
 @pytest_twisted.ensureDeferred
 async def test_programs_that_do_not_read(program: str) -> None:
-    pipe: Any = PipeCourier(reactor, "mail.here.test")  # type: ignore[arg-type]
+    pipe: Any = PipeCourier(reactor)  # type: ignore[arg-type]
     message = Stored(TEXT, size=1_000_000)
     (report,) = await pipe.deliver(batch(f"pipe:{program}", "a@dest.test", message=message))
     expected = Outcome.DELIVERED if program == "/bin/true" else Outcome.DEFERRED
@@ -413,7 +413,7 @@ async def test_programs_that_do_not_read(program: str) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_program_that_hangs() -> None:
-    pipe: Any = PipeCourier(reactor, "mail.here.test", timeout=0.5)  # type: ignore[arg-type]
+    pipe: Any = PipeCourier(reactor, timeout=0.5)  # type: ignore[arg-type]
     message = Stored(TEXT, size=1_000_000)
     hop = "pipe:/bin/sleep 60"
     (report,) = await pipe.deliver(batch(hop, "a@dest.test", message=message))

@@ -168,8 +168,11 @@ def test_the_search_is_bounded() -> None:
     world = World(max_hosts=3, max_addresses=4)
     world.names.mxs["dest.example"] = [(n, f"m{n}.example") for n in range(50)]
     world.names.hosts = {f"m{n}.example": (f"192.0.2.{n}", f"198.51.100.{n}") for n in range(50)}
-    world.send()
+    (report,) = world.send()
     assert len(world.net.dialled) == 4
+    # That nobody answered are our words, not those of a remote (RFC 3464 section 2.3.5).
+    assert report.reply.text.startswith("No connection to ")
+    assert not report.remote
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class Reactor(Clock):
 class Delivery:
     def __init__(self, *to: str, message: Stored | None = None, hop: str = HOP) -> None:
         self.reactor = Reactor()
-        courier = PipeCourier(self.reactor, "mail.here.example", timeout=60, max_output=100)
+        courier = PipeCourier(self.reactor, timeout=60, max_output=100, can_run=lambda path: True)
         verifyObject(ICourier, courier)
         recipients = tuple(Recipient(Address.parse(one)) for one in to or ("bea@dest.example",))
         self.results: list[Any] = []
@@ -153,7 +153,7 @@ def test_a_program_that_cannot_start_defers() -> None:
     reactor = Reactor()
     reactor.trouble = OSError("no more processes")
     results: list[Any] = []
-    courier = PipeCourier(reactor, "h")
+    courier = PipeCourier(reactor, can_run=lambda path: True)
     recipient = Recipient(Address.parse("bea@dest.example"))
     courier.deliver(Batch(Stored(), (recipient,), HOP, 1)).addBoth(results.append)
     assert results[0][0].outcome is Outcome.DEFERRED
@@ -208,3 +208,14 @@ def test_line_ends_in_any_split() -> None:
 
     delivery = Delivery(message=Slow(b"A: b\r\n\r\nx\r\r\n\r\n.\n\r"))
     assert delivery.process.stdin.endswith(b"A: b\n\nx\r\n\n.\n\r")
+
+
+def test_a_program_that_is_not_there_defers_in_plain_words() -> None:
+    results: list[Any] = []
+    recipient = Recipient(Address.parse("bea@dest.example"))
+    courier = PipeCourier(Reactor(), can_run=lambda path: False)
+    courier.deliver(Batch(Stored(), (recipient,), HOP, 1)).addBoth(results.append)
+    (report,) = results[0]
+    assert str(report.reply) == "451 4.3.0 The program cannot be started"
+    assert report.detail == "/usr/bin/filter is missing or not executable"
+    assert not report.remote
