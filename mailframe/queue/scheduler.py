@@ -192,6 +192,7 @@ class Queue:
         """Remember when a lane is due; what is far away is found by the next refill."""
         if time <= self._filled_until:
             self._agenda.at(time, lane)
+            self._arm(time)
 
     def _refill(self) -> None:
         if not self._filling:

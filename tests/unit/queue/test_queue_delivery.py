@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import email
 import email.policy
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,24 @@ def test_the_schedule_is_kept(world: World) -> None:
     assert world.rows("reply_code, reply_status, reply_text, remote, attempts") == [
         (451, "7.1", "Come back later", "mx.example", 5)
     ]
+
+
+def test_a_retry_is_not_late_when_the_disk_is_slower_than_the_queue(tmp_path: Path) -> None:
+    """The attempt is settled after the queue has looked for what comes next."""
+    world = World(tmp_path, retry=(60,)).start()
+    world.mx.answer = lambda address: BUSY
+    world.accept("A1", to("bob@far.example"))
+    write = world.database.write
+
+    def slow(function: Callable[[sqlite3.Connection], Any]) -> Deferred[Any]:
+        written: Deferred[Any] = Deferred()
+        write(function).addCallback(lambda r: world.clock.callLater(0.1, written.callback, r))
+        return written
+
+    world.database.write = slow  # type: ignore[method-assign]
+    world.run(150)
+    waits = [round(time - world.mx.tried[0][0]) for time, _, _ in world.mx.tried]
+    assert waits == [0, 60, 120]
 
 
 def test_a_failure_is_reported_in_the_transaction_that_removes_the_recipient(
