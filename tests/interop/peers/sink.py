@@ -66,12 +66,13 @@ class Sink:
         *,
         eight_bit: bool = True,
         smtputf8: bool = False,
+        port: int = 0,
         tls: ssl.SSLContext | None = None,
         **options: Any,
     ) -> None:
         controller = pytest.importorskip("aiosmtpd.controller")
         self._behaviour = _Behaviour(eight_bit)
-        self.address, self.port = loopback_address(), free_port()
+        self.address, self.port = loopback_address(), port or free_port()
         self._controller = controller.Controller(
             self._behaviour,
             hostname=self.address,
