@@ -273,6 +273,7 @@ def test_several_recipients_and_each_has_its_part(house: House) -> None:
 # -- late -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_late_then_given_up(house: House) -> None:
     warned = house.send("later@plain.test", notify="DELAY,FAILURE")
     default = house.send("later@plain.test")
