@@ -5,8 +5,9 @@ What lives here
     ``admin`` for the command line. ``authenticator`` (the one door for logins) over the
     ``checker_chain``, with ``throttle``; ``directory_checker`` and ``file_checker`` (users in
     a text file), ``passwords`` and ``foreign_hashes``. ``realm`` and ``resolver`` over the
-    directory; ``expansion`` follows aliases. ``custom`` and the ``twisted_*`` adapters for
-    realms that others wrote, ``dev`` (anybody may log in), ``pop_before_smtp``.
+    directory; ``expansion`` follows aliases. ``custom``, ``built_in_inbox`` and the
+    ``twisted_*`` adapters for realms that others wrote, ``dev`` (anybody may log in),
+    ``pop_before_smtp``.
 
 May import
     core, protocols, message, interfaces, runtime, third parties. No other service.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.portal import IRealm
 
+from mailframe.accounts.built_in_inbox import BuiltInInboxes
 from mailframe.accounts.checkers import make_checker
 from mailframe.accounts.custom import load_realm, parts_of_realm
 from mailframe.accounts.dev import DevChecker, DevRealm, DevResolver
@@ -96,8 +97,11 @@ async def _of_directory(config: Config, desk: Desk) -> People:
 async def _of_custom_realm(config: Config, desk: Desk) -> People:
     parts = parts_of_realm(load_realm(config.realm.class_), desk.disk_workers)
     checkers = [parts.checker] if parts.checker is not None else _checkers(config, desk)
-    store = parts.store if parts.store is not None else desk.stores.maildirs()
-    return People(parts.realm, checkers, parts.resolver, store, await desk.directory.secret())
+    realm, store = parts.realm, parts.store
+    if store is None:
+        store = maildirs = desk.stores.maildirs()
+        realm = BuiltInInboxes(realm, maildirs.mailbox)
+    return People(realm, checkers, parts.resolver, store, await desk.directory.secret())
 
 
 def people_of_dev(desk: Desk) -> People:

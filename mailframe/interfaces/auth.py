@@ -30,7 +30,8 @@ class IMailAccount(Interface):
 
     def inbox() -> IMailbox | Awaitable[IMailbox]:
         """The INBOX. Called once a POP3 login. A TransientFailure becomes ``-ERR [SYS/TEMP]``,
-        a PermanentFailure ``-ERR [SYS/PERM]``."""
+        a PermanentFailure ``-ERR [SYS/PERM]``. An avatar of a realm that is no ``IMailStore``
+        may return None: its mail is in the built-in Maildirs, and so is its INBOX."""
 
     def logout() -> None:
         """The session that held the avatar is over; called exactly once."""
