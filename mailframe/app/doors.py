@@ -67,22 +67,31 @@ class Doors:
     async def bind(self, wanted: Mapping[str, str]) -> None:
         """Open what is not open yet: listener's name -> Twisted's endpoint description.
 
-        A listener whose endpoint changed is moved. Raises CannotListenError; what was open
-        before stays so, but for the listener that was being moved. Raises OSError where a Unix
-        socket can have no directory.
+        A listener whose endpoint changed is moved. Raises CannotListenError, and then every
+        door is as it was.
         """
-        for name, endpoint in wanted.items():
-            present = self._open.get(name)
-            if present is not None and present.endpoint == endpoint:
-                continue
-            if present is not None:
+        fresh: dict[str, _Open] = {}
+        try:
+            for name, endpoint in wanted.items():
+                present = self._open.get(name)
+                if present is None or present.endpoint != endpoint:
+                    fresh[name] = await self._listen(name, endpoint)
+        except BaseException:
+            for opened in fresh.values():
+                await result_of(opened.port.stopListening())
+            raise
+        for name, opened in fresh.items():
+            if name in self._open:
                 await self._close(name)
-            self._open[name] = await self._listen(name, endpoint)
+            self._open[name] = opened
 
     def furnish(self, factories: Mapping[str, IProtocolFactory]) -> None:
         """Say who serves the next connection at each door."""
         for name, factory in factories.items():
-            self._open[name].door.behind = factory
+            opened = self._open[name]
+            opened.door.behind = factory
+            if self._accepting:
+                _let_in(opened.port)
 
     async def keep(self, names: set[str]) -> None:
         """Close every door that is not named."""
@@ -93,8 +102,7 @@ class Doors:
         """Let everybody in, at doors opened later too."""
         self._accepting = True
         for opened in self._open.values():
-            if hasattr(opened.port, "startReading"):
-                opened.port.startReading()
+            _let_in(opened.port)
 
     async def close(self) -> None:
         """Nobody new; sessions under way are their factories' affair."""
@@ -118,7 +126,7 @@ class Doors:
         _deepen(port)
         # The kernel queues whoever comes meanwhile. A port of another kind (a plugin's) that
         # cannot pause turns early callers away, which is only less polite.
-        if not self._accepting and hasattr(port, "stopReading"):
+        if hasattr(port, "stopReading"):
             port.stopReading()
         return _Open(endpoint, door, port)
 
@@ -133,6 +141,11 @@ def _make_directory(endpoint: str) -> None:
     endpoints.serverFromString(notes, endpoint).listen(Factory())
     for path, *_ in notes.unixServers:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+
+
+def _let_in(port: Any) -> None:
+    if hasattr(port, "startReading"):
+        port.startReading()
 
 
 def _deepen(port: Any) -> None:

@@ -25,7 +25,7 @@ from mailframe.accounts.passwords import Passwords
 from mailframe.accounts.realm import DirectoryRealm
 from mailframe.accounts.resolver import DirectoryResolver
 from mailframe.app.config import Config
-from mailframe.app.stores import Stores
+from mailframe.app.stores import EVERYBODY, Rules, Stores
 from mailframe.core.address import Address
 from mailframe.interfaces import IMailStore, IRecipientResolver
 from mailframe.mailbox.quota import Quota
@@ -40,6 +40,8 @@ class People:
     store: IMailStore
     secret: bytes
     """32 octets that outlive the process, for ``Authenticator``."""
+    rules: Rules = EVERYBODY
+    """Of the built-in Maildirs. Nothing follows them until these people are the ones served."""
     own_addresses_only: bool = True
     """Whether users are held to writing under their own addresses, in whole messages."""
 
@@ -76,7 +78,7 @@ async def _of_directory(config: Config, desk: Desk) -> People:
             own.octets or config.directory.quota, own.messages or config.directory.quota_messages
         )
 
-    store = desk.stores.maildirs(exists=exists, quota=quota)
+    store = desk.stores.store
     resolver = DirectoryResolver(
         desk.directory,
         files,
@@ -91,7 +93,8 @@ async def _of_directory(config: Config, desk: Desk) -> People:
         files=files,
         default_domain=config.auth.default_domain,
     )
-    return People(realm, checkers, resolver, store, await desk.directory.secret())
+    secret = await desk.directory.secret()
+    return People(realm, checkers, resolver, store, secret, rules=Rules(exists, quota))
 
 
 async def _of_custom_realm(config: Config, desk: Desk) -> People:
@@ -99,14 +102,14 @@ async def _of_custom_realm(config: Config, desk: Desk) -> People:
     checkers = [parts.checker] if parts.checker is not None else _checkers(config, desk)
     realm, store = parts.realm, parts.store
     if store is None:
-        store = maildirs = desk.stores.maildirs()
-        realm = BuiltInInboxes(realm, maildirs.mailbox)
+        store = desk.stores.store
+        realm = BuiltInInboxes(realm, desk.stores.store.mailbox)
     return People(realm, checkers, parts.resolver, store, await desk.directory.secret())
 
 
 def people_of_dev(desk: Desk) -> People:
     """Everybody, with the password ``dev``."""
-    store = desk.stores.maildirs()
+    store = desk.stores.store
     secret = secrets.token_bytes(32)
     realm = DevRealm(store.mailbox)
     return People(realm, [DevChecker()], DevResolver(), store, secret, own_addresses_only=False)

@@ -192,6 +192,7 @@ class MailService(Service):
         self._servers = [*(one for one in self._servers if one.open), *servers.values()]
         assert self._house.ways is not None
         self._house.ways.follow(router)
+        self._house.stores.follow(everybody.rules)
         self._house.rate.allow(config.limits.messages_per_hour_per_user)
         self._house.connections.allow(config.limits.connections, config.limits.connections_per_ip)
         changed = [key for key in NEEDS_RESTART if _differs(key, config, self._config)]

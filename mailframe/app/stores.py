@@ -7,6 +7,7 @@ a reload the same Maildirs answer to other rules about who exists and how much t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from mailframe.mailbox.quota import Quota
 from mailframe.mailbox.store import MaildirStore
@@ -23,17 +24,27 @@ def _no_limit(account: str) -> None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who has a mailbox, and how much it may hold."""
+
+    exists: Exists = _everybody
+    quota: Limit = _no_limit
+
+
+EVERYBODY = Rules()
+"""A mailbox for whoever gets mail, without a limit."""
+
+
 class Stores:
-    """``make(exists, quota)`` makes the MaildirStore; both ask whatever was said last."""
+    """``make(exists, quota)`` makes the MaildirStore; both ask the rules in force."""
 
     def __init__(self, make: Callable[[Exists, Limit], MaildirStore]) -> None:
-        self._exists: Exists = _everybody
-        self._quota: Limit = _no_limit
+        self._rules = EVERYBODY
         self.store = make(
-            lambda account: self._exists(account), lambda account: self._quota(account)
+            lambda account: self._rules.exists(account), lambda account: self._rules.quota(account)
         )
 
-    def maildirs(self, *, exists: Exists = _everybody, quota: Limit = _no_limit) -> MaildirStore:
-        self._exists = exists
-        self._quota = quota
-        return self.store
+    def follow(self, rules: Rules) -> None:
+        """Other rules from now on."""
+        self._rules = rules

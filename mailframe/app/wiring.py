@@ -180,6 +180,7 @@ class House:
 async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
     """Find out who the users are and give the queue its ways out."""
     everybody = people_of_dev(house.desk) if dev else await people(config, house.desk)
+    house.stores.follow(everybody.rules)
     house.ways = Ways(
         config,
         house.reactor,

@@ -83,7 +83,8 @@ async def test_a_taken_port_is_an_error_and_closes_nothing() -> None:
     doors.accept()
     taken = f"tcp:{address.rpartition(':')[2]}:interface=127.0.0.1"
     with pytest.raises(CannotListenError):
-        await doors.bind({"b": taken})
+        await doors.bind({"a": "tcp:0:interface=127.0.0.2", "new": ANY_PORT, "b": taken})
+    assert doors.addresses() == {"a": address}
     assert await ask(address) == b"one"
     await doors.close()
 

@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -107,6 +108,24 @@ async def test_a_reload_names_what_it_does_not_apply(site: Site) -> None:
     finally:
         globalLogPublisher.removeObserver(events.append)
     assert [event["keys"] for event in events if "keys" in event] == ["journal, relay.port"]
+    await service.stopService()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reload_that_cannot_listen_leaves_the_rules_as_they_were(site: Site) -> None:
+    service = await site.started()
+    stores = service._house.stores
+    before = stores._rules
+    taken = site.addresses["mx"].rpartition(":")[2]
+    more = f'[listen.b]\nendpoint="tcp:{taken}:interface=127.0.0.1"\nrole="mx"\n'
+    site.write(CONFIG.format(size='"2M"') + more)
+    with pytest.raises(CannotListenError):
+        await service.reload()
+    assert stores._rules is before
+    assert b"SIZE 1048576\r\n" in await talk(site.addresses["mx"])
+    site.write(CONFIG.format(size='"2M"'))
+    await service.reload()
+    assert stores._rules is not before
     await service.stopService()
 
 
