@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailframe.core import status
+from mailframe.core.folders import FolderReason
 from mailframe.core.reply import Reply
 
 INTERNAL_ERROR = Reply(451, status.SYSTEM_OTHER, "Internal error, please try again later")
@@ -64,6 +65,16 @@ class LoginThrottled(TransientFailure):
 
 class MailboxBusy(MailframeError):
     """Another session holds the exclusive lock (POP3: [IN-USE])."""
+
+
+class FolderRefused(MailframeError):
+    """A folder operation cannot be done, whoever asks again (IMAP: ``NO [reason]``).
+
+    The text is for the client: generic, without paths."""
+
+    def __init__(self, reason: FolderReason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class MessageGone(MailframeError):

@@ -27,4 +27,19 @@ class MessagesRemoved:
     uids: tuple[str, ...]
 
 
-MailboxEvent = MessageArrived | MessagesRemoved
+@dataclass(frozen=True, slots=True)
+class MessagesMoved:
+    """By a client, between two folders of its account. Whoever learns from what people do
+    with their mail looks at the special uses: a move to or from ``\\Junk`` is a judgement."""
+
+    account: str
+    source: str
+    target: str
+    uids: tuple[int, ...]
+    """In the target."""
+    source_use: frozenset[str]
+    """Special uses of the folders (RFC 6154)."""
+    target_use: frozenset[str]
+
+
+MailboxEvent = MessageArrived | MessagesRemoved | MessagesMoved

@@ -10,7 +10,7 @@ May import
 
 Start reading at
     ``auth`` (who are you), ``routing`` (whose address is it), ``spool`` (keep it durably),
-    ``delivery`` (hand it on), ``mailbox`` (hand it out), ``policy`` (may you).
+    ``delivery`` (hand it on), ``mailbox`` and ``folders`` (hand it out), ``policy`` (may you).
 
 Invariants
     Each docstring says who calls the method, when, and what a raised error becomes on the
@@ -30,6 +30,20 @@ from mailframe.interfaces.auth import (
 )
 from mailframe.interfaces.delivery import Batch, ICourier, IMailStore, IRouter
 from mailframe.interfaces.dns import IResolver, MxHost
+from mailframe.interfaces.folders import (
+    IAccessControl,
+    IAnnotations,
+    IAppending,
+    ICopying,
+    IFolder,
+    IFolderAccount,
+    IFolderFacts,
+    IFolders,
+    IQuotas,
+    ISearching,
+    IStatuses,
+    IVanished,
+)
 from mailframe.interfaces.journal import IJournal
 from mailframe.interfaces.mailbox import IMailbox, IMailboxEvents, IMessageSource, MessageInfo
 from mailframe.interfaces.policy import (
@@ -51,11 +65,19 @@ from mailframe.interfaces.work import IWorkers
 __all__ = [
     "Arrival",
     "Batch",
+    "IAccessControl",
+    "IAnnotations",
+    "IAppending",
     "IAuthPolicy",
     "IAuthenticator",
     "IConnectPolicy",
     "IContent",
+    "ICopying",
     "ICourier",
+    "IFolder",
+    "IFolderAccount",
+    "IFolderFacts",
+    "IFolders",
     "IHeloPolicy",
     "IIncoming",
     "IJournal",
@@ -67,6 +89,7 @@ __all__ = [
     "IMessagePolicy",
     "IMessageSource",
     "IPolicy",
+    "IQuotas",
     "IRecentFetches",
     "IRecipientPolicy",
     "IRecipientResolver",
@@ -74,9 +97,12 @@ __all__ = [
     "IResolver",
     "IRouter",
     "IScramVerifiers",
+    "ISearching",
     "ISpool",
+    "IStatuses",
     "IStoredMessage",
     "ITlsContexts",
+    "IVanished",
     "IVerifiedIdentity",
     "IWorkers",
     "MessageInfo",

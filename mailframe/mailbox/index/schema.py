@@ -1,0 +1,82 @@
+"""The tables of an account's index, ``BASE/mail/DOMAIN/LOCALPART/index.db``.
+
+Nothing here is the only copy of anything: whatever is lost is read from the Maildir again.
+What must survive the index (UIDVALIDITY, MAILBOXID, special uses, annotations, access
+rights) is in the ``mailframe-folder`` file of each folder.
+
+A message's row is its place in a folder; what was read of its octets hangs on ``content``,
+which copies share. ``content`` rows without a message are removed by a sweep.
+"""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE folder (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,          -- as IMAP names it, from the owner's point of view
+        uid_validity INTEGER NOT NULL,
+        uid_next INTEGER NOT NULL,
+        modseq INTEGER NOT NULL,            -- the highest there is
+        recent_from INTEGER NOT NULL,       -- uids from here on are nobody's Recent yet
+        vanished_from INTEGER NOT NULL,     -- table vanished is complete after this modseq
+        new_stamp INTEGER NOT NULL,         -- mtime (ns) of new/ and cur/ when they were read; 0:
+        cur_stamp INTEGER NOT NULL          -- read them again whatever it is now
+    );
+    CREATE TABLE content (
+        id INTEGER PRIMARY KEY,
+        email_id TEXT NOT NULL,
+        thread_id TEXT NOT NULL,
+        envelope BLOB NOT NULL,
+        body BLOB NOT NULL,
+        structure BLOB NOT NULL,
+        parts BLOB NOT NULL,
+        preview TEXT NOT NULL
+    );
+    -- What SEARCH and SORT look at: narrow rows, texts folded (UTF-8 in BLOBs: bytes compare).
+    CREATE TABLE heading (
+        content INTEGER PRIMARY KEY,
+        sent INTEGER NOT NULL,              -- Date in UTC, seconds; for SORT DATE
+        sent_day INTEGER NOT NULL,          -- Date's day as written, days since 1970; for SENTON
+        from_ BLOB NOT NULL,                -- decoded and folded field texts, for SEARCH FROM ...
+        to_ BLOB NOT NULL,
+        cc BLOB NOT NULL,
+        bcc BLOB NOT NULL,
+        subject BLOB NOT NULL,
+        base_subject BLOB NOT NULL,         -- RFC 5256 section 2.1, folded
+        from_key BLOB NOT NULL,             -- first address's mailbox, folded; for SORT FROM
+        to_key BLOB NOT NULL,
+        cc_key BLOB NOT NULL,
+        display_from BLOB NOT NULL,         -- RFC 5957
+        display_to BLOB NOT NULL,
+        is_reply INTEGER NOT NULL,          -- whether base subject extraction took a Re: or Fwd:
+        message_id TEXT NOT NULL,
+        reference_ids TEXT NOT NULL         -- space-separated, oldest first (References, else
+    );                                      -- the first of In-Reply-To)
+    CREATE TABLE words (
+        content INTEGER PRIMARY KEY,
+        headers BLOB NOT NULL,              -- every field, decoded and folded: name:value LF ...
+        body BLOB NOT NULL                  -- text of all text parts, decoded and folded
+    );
+    CREATE TABLE message (
+        folder INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        base TEXT NOT NULL,                 -- file name before the colon
+        place TEXT NOT NULL,                -- the rest of it: directory and info, cur/:2,FS
+        flags TEXT NOT NULL,                -- space-separated, sorted
+        modseq INTEGER NOT NULL,
+        size INTEGER NOT NULL,              -- wire format
+        octets INTEGER NOT NULL,            -- on disk
+        received INTEGER NOT NULL,
+        saved INTEGER NOT NULL,
+        content INTEGER,                    -- NULL: not read yet
+        PRIMARY KEY (folder, uid)
+    ) WITHOUT ROWID;
+    CREATE INDEX message_content ON message (content);
+    CREATE TABLE vanished (
+        folder INTEGER NOT NULL,
+        modseq INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        PRIMARY KEY (folder, modseq, uid)
+    ) WITHOUT ROWID;
+    """,
+)
+"""``MIGRATIONS[n]`` brings version n to n + 1. An index of another version may be thrown away."""
