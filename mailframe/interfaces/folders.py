@@ -81,6 +81,7 @@ class IFolder(Interface):
     uid_validity: int = Attribute("Never goes back for a name.")
     uid_next: int = Attribute("Greater than every uid there ever was.")
     highest_modseq: int = Attribute("At least 1.")
+    recent_from: int = Attribute("uids from here on are ``\\Recent`` to nobody yet.")
     messages: Mapping[int, MessageState] = Attribute(
         "By uid, ascending in iteration. Live: look, do not keep an iterator over an await."
     )
@@ -181,7 +182,8 @@ class ISearching(Interface):
 class IStatuses(Interface):
     """It knows the STATUS of a folder without having it opened."""
 
-    def status(name: str) -> Awaitable[FolderStatus]: ...
+    def status(name: str) -> Awaitable[FolderStatus]:
+        """As it is now, what other programs did included."""
 
 
 class IQuotas(Interface):
@@ -208,7 +210,9 @@ class IAccessControl(Interface):
     def acl(name: str) -> Awaitable[Sequence[tuple[str, str]]]:
         """Identifier and rights, the owner's first."""
 
-    def set_acl(name: str, identifier: str, rights: str) -> Awaitable[None]:
-        """``rights``: without sign; empty removes the entry."""
+    def set_acl(name: str, identifier: str, rights: str, sign: str = "") -> Awaitable[None]:
+        """``sign``: ``+`` gives the rights besides, ``-`` takes them, empty replaces; an entry
+        without rights is none."""
 
-    def my_rights(name: str) -> Awaitable[str]: ...
+    def my_rights(name: str) -> Awaitable[str]:
+        """Of the user that asks."""

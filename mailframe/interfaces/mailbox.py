@@ -58,8 +58,11 @@ class IMailbox(Interface):
 class IMailboxEvents(Interface):
     """Who listens to mailboxes: IMAP IDLE, web pages, hooks."""
 
-    def subscribe(listener: Callable[[MailboxEvent], None]) -> Callable[[], None]:
-        """Hear every event from now on, on the reactor thread. Returns the unsubscribe."""
+    def subscribe(
+        listener: Callable[[MailboxEvent], None], account: str = ""
+    ) -> Callable[[], None]:
+        """Hear every event from now on, on the reactor thread; of one account, or of all.
+        Returns the unsubscribe."""
 
     def publish(event: MailboxEvent) -> None:
         """Tell everybody. A listener that raises is logged and the others still hear."""

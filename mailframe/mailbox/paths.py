@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 
-from mailframe.mailbox import utf7
+from mailframe.core import utf7
 
 MAX_NAME = 255  # octets in one file name, on every file system in use
 _ESCAPES = re.compile(r"((?:%[0-9A-F]{2})+)")
@@ -68,7 +68,8 @@ def folder_directory(maildir: str, folder: str) -> str:
     """The directory of a folder, ``""`` or ``INBOX`` being the Maildir itself.
 
     Raises ValueError for a name with an empty part or one too long."""
-    if not folder or folder.upper() == "INBOX":
+    # ``upper`` alone would take a name with a dotless i for it.
+    if not folder or (folder.isascii() and folder.upper() == "INBOX"):
         return maildir
     parts = folder.split("/")
     if not all(parts) or "\0" in folder:

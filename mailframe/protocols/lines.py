@@ -73,7 +73,7 @@ class LineSplitter:
             return None
         end = self._data.find(b"\r\n", self._start)
         content = self._data[self._start : end] if end >= 0 else self._unfinished()
-        fault = _first_fault(content, limit - 2)
+        fault = first_fault(content, limit - 2)
         if fault is not None:
             self._discarding = True
             self._discard()
@@ -114,8 +114,9 @@ class LineSplitter:
         self._discarding = False
 
 
-def _first_fault(content: bytes, longest: int) -> Fault | None:
-    """The fault that stands first, so that it is the same for any split of the input."""
+def first_fault(content: bytes, longest: int) -> Fault | None:
+    """What is wrong with a line that may be so many octets long, without its CRLF. The fault
+    that stands first, so that it is the same for any split of the input."""
     if len(content) <= longest and not content.translate(None, _ALL_BUT_CR_LF_NUL):
         return None
     found = [

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz [smtp|lmtp|pop3 ...] [--count N] [--seed S] [--only NUMBER]``
+"""``python -m tests.fuzz [smtp|lmtp|pop3|imap ...] [--count N] [--seed S] [--only NUMBER]``
 
 Runs N mutated dialogues in all, shared among the targets and the processors. Exit status 1
 and the first findings when an engine raised or when a split of the input mattered.
@@ -36,7 +36,7 @@ def jobs(names: list[str], seed: int, count: int) -> Iterator[tuple[str, int, in
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="smtp|lmtp|pop3")
+    parser.add_argument("targets", nargs="*", metavar="smtp|lmtp|pop3|imap")
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="run this one case of the (one) target")

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mailframe.core.scram import ScramVerifier
+from mailframe.protocols.imap import events as imap
+from mailframe.protocols.imap.settings import EngineLimits
 from mailframe.protocols.pop3 import Pop3Engine
 from mailframe.protocols.pop3 import events as pop3
 from mailframe.protocols.pop3.replies import ResponseCode
 from mailframe.protocols.smtp import events as smtp
 from mailframe.protocols.smtp.settings import ServerSettings
+from tests.dialogs.imap_engine_talk import EngineTalk as ImapTalk
+from tests.dialogs.imap_engine_talk import without_chunks
 from tests.dialogs.smtp_engine_talk import EngineTalk
 from tests.fuzz.mutate import Dialogue
 
@@ -168,6 +172,58 @@ class Pop3Target:
                 engine.login_failed("no", ResponseCode.AUTH)
 
 
+_IN = "a LOGIN ann secret\nb SELECT INBOX\n"
+
+_IMAP_SEEDS = [
+    _lines(text)
+    for text in (
+        'a CAPABILITY\nb ID ("name" "x" "version" NIL)\nc LOGIN {3}\nann {6+}\nsecret\nd NOOP\n'
+        "e ENABLE CONDSTORE QRESYNC UTF8=ACCEPT\nf COMPRESS DEFLATE\ng UNAUTHENTICATE\nh LOGOUT",
+        "a AUTHENTICATE PLAIN\nAGFubgBzZWNyZXQ=\nb IDLE\nDONE\nc LOGOUT",
+        "a AUTHENTICATE SCRAM-SHA-256 biwsbj11LHI9Yw==\nYz1iaXdzLHI9Y24scD1BQT09\n*\n"
+        "b AUTHENTICATE PLAIN =\nc LOGIN ann wrong\nd LOGIN ann wrong\ne STARTTLS\nf LOGOUT",
+        _IN + 'c LIST "" (INBOX "&AOQ-*" %) RETURN (SUBSCRIBED STATUS (MESSAGES SIZE))\n'
+        "d STATUS INBOX (MESSAGES UIDNEXT DELETED HIGHESTMODSEQ)\ne CREATE x (USE (\\Sent))\n"
+        'f RENAME x "y z"\ng DELETE {3+}\nx/y\nh LSUB "" *\ni NAMESPACE\nj SUBSCRIBE x',
+        _IN + "c FETCH 1:3,5,7:* (FLAGS UID ENVELOPE BODY.PEEK[1.2.HEADER.FIELDS (From {2+}\nTo)]"
+        "<0.100> BINARY.SIZE[1]) (CHANGEDSINCE 12345 VANISHED)\nd UID FETCH $ ALL\n"
+        "e STORE 2:4 (UNCHANGEDSINCE 7) +FLAGS.SILENT (\\Seen $Done)\nf UID COPY 1:* x\n"
+        "g UID MOVE 3 {1+}\ny\nh EXPUNGE\ni UID EXPUNGE 1:9\nj CLOSE",
+        _IN
+        + "c UID SEARCH RETURN (MIN MAX COUNT SAVE PARTIAL 1:10) CHARSET UTF-8 OR (SEEN NOT 1:3)"
+        " SUBJECT {5+}\nhello SINCE 1-Feb-2020\nd SORT (REVERSE DATE) UTF-8 ALL\n"
+        "e THREAD REFS UTF-8 NOT (NOT (NOT DELETED))\nf SEARCH MODSEQ 5 YOUNGER 60\n"
+        'g SEARCH HEADER X {0+}\n\nh ESEARCH IN (subtree ("x" y)) RETURN () SEEN\ni CANCELUPDATE c',
+        "a LOGIN ann secret\nb APPEND INBOX (\\Seen) {5}\nhello\nc APPEND missing {5+}\nhello\n"
+        'd APPEND {5+}\nINBOX " 1-Jan-2020 00:00:00 +0000" ~{3+}\nabc {8+}\nfull upx\n'
+        'e APPEND INBOX CATENATE (URL "/x;UID=1" TEXT {3+}\nabc URL bad TEXT {3}\nabc)\n'
+        "f APPEND INBOX UTF8 (~{3+}\nabc)\ng SELECT x\nh REPLACE 4 INBOX {3+}\nabc\n"
+        "i UID REPLACE * INBOX {3+}\nabc\nj ENABLE UIDONLY\nk FETCH 1 FLAGS",
+        _IN + "c GETQUOTAROOT INBOX\nd SETQUOTA x (STORAGE 512)\ne SETACL INBOX bob +lrs\n"
+        'f GETMETADATA (MAXSIZE 10 DEPTH infinity) "" (/shared/comment /private/x)\n'
+        "g SETMETADATA INBOX (/private/comment ~{3+}\na b /shared/x NIL)\nh LISTRIGHTS x bob\n"
+        "i NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge)) (subtree x NONE)",
+    )
+]
+
+
+class ImapTarget:
+    name = "imap"
+    seeds: Sequence[Dialogue] = _IMAP_SEEDS
+
+    _LIMITS = EngineLimits(
+        line=1500, command=2000, discarded=5000, appended=3, parts=3, chunk=100, errors=8
+    )
+
+    def run(self, pieces: Sequence[bytes]) -> tuple[list[imap.Event], bytes, list[bytes]]:
+        talk = ImapTalk(limits=self._LIMITS, append_limit=500)
+        for piece in pieces:
+            talk.send(piece)
+            assert talk.most_held <= 9000, "it keeps what it need not keep"
+        return without_chunks(talk.events), talk.said, talk.messages
+
+
 TARGETS: dict[str, Target] = {
-    target.name: target for target in (SmtpTarget(), SmtpTarget(lmtp=True), Pop3Target())
+    target.name: target
+    for target in (SmtpTarget(), SmtpTarget(lmtp=True), Pop3Target(), ImapTarget())
 }

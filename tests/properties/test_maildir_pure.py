@@ -8,7 +8,7 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailframe.mailbox import utf7
+from mailframe.core import utf7
 from mailframe.mailbox.headers import field, header_section, parse_time, received_time
 from mailframe.mailbox.names import MAX_UID, FileName
 from mailframe.mailbox.newlines import ToDisk, ToWire, WireCounter, to_wire

@@ -139,8 +139,8 @@ class AppendEnds:
 
 @dataclass(frozen=True, slots=True)
 class AppendBroken:
-    """The client broke the command off or got it wrong; BAD has been said. Forget what came,
-    then ``proceed``."""
+    """The client broke the command off, got it wrong or sent too much; BAD or NO has been
+    said. Forget what came, then ``proceed``."""
 
 
 # ---- the end
@@ -151,6 +151,14 @@ class Closing:
     """Everything was said: send what is left and hang up. Nothing is to be answered."""
 
     reason: str
+
+
+class Status(enum.Enum):
+    """How a command ended: the word of its tagged response (RFC 9051 section 7.1)."""
+
+    OK = "OK"
+    NO = "NO"
+    BAD = "BAD"
 
 
 class Pause(enum.Enum):

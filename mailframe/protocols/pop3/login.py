@@ -6,8 +6,6 @@ allowed at all on this connection is the engine's to decide, before it comes her
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 
@@ -44,9 +42,7 @@ class LoginDialogue:
         self._new_nonce = new_nonce
         self._timestamp = timestamp
         self._user: str | None = None
-        self._exchange: sasl.ServerMechanism | None = None
-        self._mechanism = ""
-        self._proved: sasl.Proved | None = None
+        self._exchange: sasl.Exchange | None = None
 
     @property
     def in_exchange(self) -> bool:
@@ -81,80 +77,45 @@ class LoginDialogue:
         mechanism = name.decode("ascii", "replace").upper()
         if mechanism not in self._mechanisms:
             raise Refusal("That authentication mechanism is not available")
-        self._exchange = sasl.server_mechanism(
-            mechanism,
-            self._bindings,
-            self._new_nonce(),
-            plus_offered="SCRAM-SHA-256-PLUS" in self._mechanisms,
-        )
-        self._mechanism = mechanism
-        if initial is None:
-            return self._follow(lambda exchange: exchange.step(None))
-        # RFC 5034 section 4: "=" is an empty initial response.
-        return self._respond(b"" if initial == b"=" else self._decoded(initial))
+        exchange = sasl.Exchange(mechanism, self._mechanisms, self._bindings, self._new_nonce())
+        self._exchange = exchange
+        return self._follow(lambda: exchange.begin(initial))
 
     def answer(self, line: bytes) -> Answer:
         """A line of the client's within the exchange."""
-        if line == b"*":
-            self.give_up()
-            raise Refusal("Authentication cancelled")
-        response = self._decoded(line)
-        if self._proved is None:
-            return self._respond(response)
-        proved = self._proved
-        self.give_up()
-        if response:
-            raise Refusal("The last answer has to be empty")
-        return IdentityProved(proved.login, self._mechanism)
+        exchange = self._current()
+        return self._follow(lambda: exchange.answer(line))
 
     def verifier(self, verifier: ScramVerifier) -> Answer:
-        return self._follow(lambda exchange: exchange.verifier(verifier))
+        exchange = self._current()
+        return self._follow(lambda: exchange.verifier(verifier))
 
     def give_up(self) -> None:
         """Forget an exchange, however far it has come."""
         self._exchange = None
-        self._proved = None
 
-    def _decoded(self, text: bytes) -> bytes:
-        try:
-            return base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            self.give_up()
-            raise Refusal("That is not base64") from None
-
-    def _respond(self, response: bytes) -> Answer:
-        return self._follow(lambda exchange: exchange.step(response))
-
-    def _follow(self, advance: Callable[[sasl.ServerMechanism], sasl.Step]) -> Answer:
+    def _current(self) -> sasl.Exchange:
         if self._exchange is None:
             raise LocalProtocolError("there is no authentication exchange")
-        try:
-            step = advance(self._exchange)
-        except RemoteProtocolError:
-            self.give_up()
-            raise Refusal("That is not what the mechanism expects") from None
-        return self._outcome(step)
+        return self._exchange
 
-    def _outcome(self, step: sasl.Step) -> Answer:
+    def _follow(self, advance: Callable[[], sasl.Step]) -> Answer:
+        mechanism = self._current().name
+        try:
+            step = advance()
+        except RemoteProtocolError as error:
+            self.give_up()
+            raise Refusal(str(error)) from None
         if isinstance(step, sasl.Challenge):
-            return _challenge(step.data)
+            return sasl.challenge_line(step.data)
         if isinstance(step, sasl.NeedVerifier):
-            return VerifierWanted(step.login, self._mechanism)
-        if isinstance(step, sasl.Proved) and step.final and not sasl.acts_for_another(step):
-            self._proved = step
-            return _challenge(step.final)
+            return VerifierWanted(step.login, mechanism)
         self.give_up()
         if isinstance(step, sasl.Rejected):
-            return ProofWrong(step.login, self._mechanism, step.reason)
-        if sasl.acts_for_another(step):
-            return ProofWrong(step.login, self._mechanism, "wants to act for somebody else")
+            return ProofWrong(step.login, mechanism, step.reason)
         if isinstance(step, sasl.CheckPassword):
-            return PasswordOffered(step.login, step.password, self._mechanism)
-        return IdentityProved(step.login, self._mechanism)
-
-
-def _challenge(data: bytes) -> bytes:
-    return b"+ " + base64.b64encode(data) + b"\r\n"
+            return PasswordOffered(step.login, step.password, mechanism)
+        return IdentityProved(step.login, mechanism)
 
 
 def _login(argument: bytes) -> str:

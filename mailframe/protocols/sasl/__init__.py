@@ -3,7 +3,8 @@
 What lives here
     ``steps`` (what a mechanism may answer, and the two contracts), ``password`` (PLAIN and
     LOGIN, both sides), ``scram`` (message syntax), ``scram_server``,
-    ``scram_client``, ``saslprep``, ``mechanisms`` (choosing one by its name).
+    ``scram_client``, ``saslprep``, ``mechanisms`` (choosing one by its name), ``exchange``
+    (a server's exchange as lines of base64).
 
 May import
     core, errors and the standard library.
@@ -13,15 +14,17 @@ Start reading at
 
 Invariants
     A mechanism sees decoded octets: base64, ``=`` and the cancelling ``*`` belong to the
-    protocol that carries it. It decides about proofs, never about accounts: it asks for a
-    password check or a verifier, and whoever owns the accounts answers. Secrets are compared
-    in constant time and never appear in an error. Nonces are handed in.
+    protocol that carries it, and what those have in common is in ``exchange``. It decides
+    about proofs, never about accounts: it asks for a password check or a verifier, and whoever
+    owns the accounts answers. Secrets are compared in constant time and never appear in an
+    error. Nonces are handed in.
 
 RFCs
     4422 (SASL), 4616 (PLAIN), 5802 and 7677 (SCRAM-SHA-256), 5929 and 9266 (channel
     bindings), 4013 (SASLprep), 3454 (stringprep). LOGIN has no RFC.
 """
 
+from mailframe.protocols.sasl.exchange import Exchange, challenge_line, response_octets
 from mailframe.protocols.sasl.mechanisms import (
     CLIENT_PREFERENCE,
     SERVER_MECHANISMS,
@@ -50,6 +53,7 @@ __all__ = [
     "Challenge",
     "CheckPassword",
     "ClientMechanism",
+    "Exchange",
     "NeedVerifier",
     "Proved",
     "Rejected",
@@ -58,9 +62,11 @@ __all__ = [
     "Step",
     "UnknownMechanism",
     "acts_for_another",
+    "challenge_line",
     "client_mechanism",
     "decode_login",
     "prepared_password",
+    "response_octets",
     "saslprep",
     "server_mechanism",
 ]

@@ -7,8 +7,6 @@ malformed argument. Whether the verb is allowed in the present state was checked
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from mailframe.core import status
 from mailframe.core.envelope import Body as BodyType
 from mailframe.core.reply import Reply
 from mailframe.errors import RemoteProtocolError
+from mailframe.protocols import sasl
 from mailframe.protocols.smtp import grammar, parameters
 from mailframe.protocols.smtp.events import (
     AuthStart,
@@ -143,12 +142,10 @@ def _auth(server: Conversation, argument: bytes) -> Decision:
 
 def sasl_octets(line: bytes, *, initial: bool = False) -> bytes:
     """Base64 of a SASL response; ``=`` alone is an empty initial one (RFC 4954 section 4)."""
-    if initial and line == b"=":
-        return b""
     try:
-        return base64.b64decode(line, validate=True)
-    except binascii.Error:
-        raise refuse(501, status.SYNTAX_ERROR, "This is no base64") from None
+        return sasl.response_octets(line, initial=initial)
+    except RemoteProtocolError as error:
+        raise refuse(501, status.SYNTAX_ERROR, str(error)) from None
 
 
 def _auth_keyword(server: Conversation) -> str | None:

@@ -1,4 +1,4 @@
-"""Modified UTF-7 (RFC 3501 section 5.1.3), in which Maildir++ names its folders."""
+"""Modified UTF-7 (RFC 3501 section 5.1.3): how IMAP4rev1 and Maildir++ write folder names."""
 
 from __future__ import annotations
 
