@@ -5,7 +5,10 @@ What lives here
     and its like), ``content_type`` (Content-Type and its parameters), ``structure`` (the MIME
     parts, as a stream), ``trace`` (Received, Return-Path, Delivered-To, dates), ``downgrade``
     (8-bit and binary to 7-bit for next hops that need it) with its ``encodings``, ``dsn``
-    (delivery status notifications) with its ``dsn_fields`` and ``dsn_text``.
+    (delivery status notifications) with its ``dsn_fields`` and ``dsn_text``; for IMAP ``facts``
+    (all that is worth keeping of a message, in one pass, with offsets) with its ``envelope``,
+    ``bodystructure``, ``preview`` and ``imap_strings``, ``parts`` (the tree as octets),
+    ``sections`` (BODY[...] and BINARY); ``charsets`` and ``encoded_words`` (octets as text).
 
 May import
     core, errors and the standard library.
@@ -22,5 +25,6 @@ Invariants
 
 RFCs
     5322, 6532, 6854 (messages), 5321 section 4.4, 3848, 6531 section 4.3 (trace fields),
-    2045, 2046, 2231 (MIME), 6152 section 3, 3030 section 3 (conversion), 3461 to 3464 (DSN).
+    2045, 2046, 2047, 2183, 2231 (MIME), 3516, 8474, 8970, 9051 section 7.5.2 (for IMAP),
+    6152 section 3, 3030 section 3 (conversion), 3461 to 3464 (DSN).
 """
