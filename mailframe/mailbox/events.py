@@ -24,24 +24,29 @@ class MailboxEvents:
     log = Logger()
 
     def __init__(self) -> None:
-        self._listeners: dict[object, Listener] = {}
+        # By account, "" for all: an event must not cost a call for everybody who is there.
+        self._listeners: dict[str, dict[object, Listener]] = {}
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: Listener, account: str = "") -> Callable[[], None]:
         # Keyed by the subscription, so that a listener that subscribed twice hears twice
         # and each unsubscribe takes back its own.
         subscription = object()
-        self._listeners[subscription] = listener
+        self._listeners.setdefault(account, {})[subscription] = listener
 
         def unsubscribe() -> None:
-            self._listeners.pop(subscription, None)
+            listeners = self._listeners.get(account, {})
+            listeners.pop(subscription, None)
+            if not listeners:
+                self._listeners.pop(account, None)
 
         return unsubscribe
 
     def publish(self, event: MailboxEvent) -> None:
-        for subscription, listener in list(self._listeners.items()):
-            if subscription not in self._listeners:
-                continue  # an earlier listener took this one away
-            try:
-                listener(event)
-            except Exception:  # noqa: BLE001 - one listener's bug is not the others'
-                self.log.failure("a mailbox listener failed on {event}", event=event)
+        for account in dict.fromkeys(("", event.account)):
+            for subscription, listener in list(self._listeners.get(account, {}).items()):
+                if subscription not in self._listeners.get(account, {}):
+                    continue  # an earlier listener took this one away
+                try:
+                    listener(event)
+                except Exception:  # noqa: BLE001 - one listener's bug is not the others'
+                    self.log.failure("a mailbox listener failed on {event}", event=event)

@@ -8,13 +8,16 @@ but a count. Deliveries under way are reserved, so that many at once cannot over
 that end while a count runs may be counted twice until the next: never too little.
 
 Where other programs keep a ``maildirsize`` file in the Maildir, our changes are added to it
-(``note_in_maildirsize``), as Maildir++ asks of every writer; it is never made or read here.
+(``note_in_maildirsize``), as Maildir++ asks of every writer; it is never made here, and what
+it counted is not believed. Its first line is the limit that such a program set: it holds for
+an account to which nobody gives one here (``limit_in_maildirsize``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,12 +25,15 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from mailframe.core.folders import QuotaUse
 from mailframe.runtime.aio import result_of
 from mailframe.runtime.disk import Disk
 
 _RENEW_SECONDS = 15 * 60  # Maildir++'s own age limit for maildirsize
 _RECOUNT_SECONDS = 30  # a full mailbox is counted anew at most this often
 _ACCOUNTS = 10_000  # counts kept in memory
+_LIMIT_OCTETS = 200  # of a line of maildirsize
+_LIMIT = re.compile(r"(\d{1,18})([SC])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,15 @@ class _Usage:
     reserved_messages: int = 0
     counted_at: float | None = None
     counting: list[Deferred[None]] | None = None
-    added: list[int] = field(default_factory=list)
-    """Sizes that were settled while a count runs."""
+    added: list[tuple[int, int]] = field(default_factory=list)
+    """Octets and messages that were settled while a count runs."""
+    found_limit: Quota | None = None
+    """In the Maildir, ``found_at`` that time."""
+    found_at: float | None = None
 
-    def fits(self, quota: Quota, octets: int) -> bool:
+    def fits(self, quota: Quota, octets: int, number: int = 1) -> bool:
         total = self.octets + self.reserved_octets + octets
-        messages = self.messages + self.reserved_messages + 1
+        messages = self.messages + self.reserved_messages + number
         return (not quota.octets or total <= quota.octets) and (
             not quota.messages or messages <= quota.messages
         )
@@ -63,22 +72,24 @@ class _Usage:
 class Reservation:
     """Room held for one delivery; ``settle`` or ``release`` ends it."""
 
-    def __init__(self, usage: _Usage | None, octets: int) -> None:
+    def __init__(self, usage: _Usage | None, octets: int, messages: int = 1) -> None:
         self._usage = usage
         self._octets = octets
+        self._messages = messages
         if usage is not None:
             usage.reserved_octets += octets
-            usage.reserved_messages += 1
+            usage.reserved_messages += messages
 
-    def settle(self, octets: int) -> None:
-        """It is there, with so many octets on disk."""
+    def settle(self, octets: int, messages: int | None = None) -> None:
+        """It is there, with so many octets on disk; ``messages``: as many as reserved."""
         if (usage := self._usage) is None:
             return
         self.release()
+        number = self._messages if messages is None else messages
         usage.octets += octets
-        usage.messages += 1
+        usage.messages += number
         if usage.counting is not None:
-            usage.added.append(octets)
+            usage.added.append((octets, number))
 
     def release(self) -> None:
         """It is not there."""
@@ -86,14 +97,14 @@ class Reservation:
             return
         self._usage = None
         usage.reserved_octets -= self._octets
-        usage.reserved_messages -= 1
+        usage.reserved_messages -= self._messages
 
 
 class Quotas:
     """The accounts' quotas and usage. Everything happens on the reactor thread.
 
     ``limit(account)`` gives the Quota or None. ``count(account)`` gives octets and messages
-    as they are on disk.
+    as they are on disk. ``find_limit(account)`` is asked where ``limit`` sets none.
     """
 
     def __init__(
@@ -101,8 +112,10 @@ class Quotas:
         limit: Callable[[str], Quota | Awaitable[Quota | None] | None],
         count: Callable[[str], Awaitable[tuple[int, int]]],
         clock: IReactorTime,
+        find_limit: Callable[[str], Awaitable[Quota | None]] | None = None,
     ) -> None:
         self._limit = limit
+        self._find_limit = find_limit
         self._count = count
         self._clock = clock
         self._usages: OrderedDict[str, _Usage] = OrderedDict()
@@ -111,10 +124,10 @@ class Quotas:
         """Whether so many more octets fit. Fails as ``count`` and ``limit`` do."""
         return await self._find_room(account, octets) is not None
 
-    async def reserve(self, account: str, octets: int) -> Reservation | None:
-        """Hold room for a delivery; None when it does not fit."""
-        found = await self._find_room(account, octets)
-        return None if found is None else Reservation(found[0], octets)
+    async def reserve(self, account: str, octets: int, messages: int = 1) -> Reservation | None:
+        """Hold room for what is to come; None when it does not fit."""
+        found = await self._find_room(account, octets, messages)
+        return None if found is None else Reservation(found[0], octets, messages)
 
     def removed(self, account: str, octets: int, messages: int) -> None:
         usage = self._usages.get(account)
@@ -123,21 +136,40 @@ class Quotas:
             usage.octets = max(0, usage.octets - octets)
             usage.messages = max(0, usage.messages - messages)
 
-    async def _find_room(self, account: str, octets: int) -> tuple[_Usage | None] | None:
+    async def use(self, account: str) -> QuotaUse | None:
+        """How much of what; None where there is no limit. Fails as ``has_room`` does."""
+        quota = await self._quota(account)
+        if not quota:
+            return None
+        usage = await self._counted(account, _RENEW_SECONDS)
+        return QuotaUse(usage.octets, quota.octets, usage.messages, quota.messages)
+
+    async def _quota(self, account: str) -> Quota | None:
         quota = await result_of(self._limit(account))
+        if quota or self._find_limit is None:
+            return quota
+        usage = self._usage(account)
+        now = self._clock.seconds()
+        if usage.found_at is None or now - usage.found_at >= _RENEW_SECONDS:
+            usage.found_limit = await self._find_limit(account)
+            usage.found_at = now
+        return usage.found_limit
+
+    async def _find_room(
+        self, account: str, octets: int, messages: int = 1
+    ) -> tuple[_Usage | None] | None:
+        quota = await self._quota(account)
         if not quota:
             return (None,)  # nothing to count
         for age in (_RENEW_SECONDS, _RECOUNT_SECONDS):
             usage = await self._counted(account, age)
             # No await between this and the reservation.
-            if usage.fits(quota, octets):
+            if usage.fits(quota, octets, messages):
                 return (usage,)
         return None
 
     async def _counted(self, account: str, age: float) -> _Usage:
-        usage = self._usages.setdefault(account, _Usage())
-        self._usages.move_to_end(account)
-        self._forget_some()
+        usage = self._usage(account)
         while usage.counting is not None:
             waiter: Deferred[None] = Deferred()
             usage.counting.append(waiter)
@@ -151,13 +183,19 @@ class Quotas:
         usage.added.clear()
         try:
             octets, messages = await self._count(account)
-            usage.octets = octets + sum(usage.added)
-            usage.messages = messages + len(usage.added)
+            usage.octets = octets + sum(added for added, _ in usage.added)
+            usage.messages = messages + sum(number for _, number in usage.added)
             usage.counted_at = self._clock.seconds()
         finally:
             waiters, usage.counting = usage.counting, None
             for waiter in waiters:
                 waiter.callback(None)
+
+    def _usage(self, account: str) -> _Usage:
+        usage = self._usages.setdefault(account, _Usage())
+        self._usages.move_to_end(account)
+        self._forget_some()
+        return usage
 
     def _forget_some(self) -> None:
         for account in list(self._usages)[: max(0, len(self._usages) - _ACCOUNTS)]:
@@ -175,3 +213,15 @@ def note_in_maildirsize(disk: Disk, maildir: str, octets: int, messages: int) ->
             file.write(f"{octets} {messages}\n".encode())
         finally:
             file.close()
+
+
+def limit_in_maildirsize(disk: Disk, maildir: str) -> Quota | None:
+    """What the first line of that file says (``10000000S,1000C``); None where it says nothing."""
+    try:
+        with disk.open(os.path.join(maildir, "maildirsize")) as file:
+            line = file.readline(_LIMIT_OCTETS).decode("ascii", "replace").strip()
+    except OSError:
+        return None  # no file of ours: whatever is the matter with it sets no limit
+    parts = [_LIMIT.fullmatch(part) for part in line.split(",")]
+    limits = {part[2]: int(part[1]) for part in parts if part is not None}
+    return Quota(limits.get("S", 0), limits.get("C", 0)) or None

@@ -34,7 +34,7 @@ from mailframe.mailbox.mailbox import MaildirMailbox, Surroundings
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.names import FileName, host_part, key_of, new_name
 from mailframe.mailbox.paths import account_directory, folder_directory
-from mailframe.mailbox.quota import Quota, Quotas
+from mailframe.mailbox.quota import Quota, Quotas, limit_in_maildirsize
 from mailframe.mailbox.sizes import WireSizes
 from mailframe.mailbox.writing import Writing
 from mailframe.runtime.aio import as_deferred, result_of
@@ -73,9 +73,10 @@ class MaildirStore:
         self._clock = clock
         self._host = host_part(hostname)
         self._exists = exists
-        self._quotas = Quotas(quota, self._count, clock)
+        self.quotas = Quotas(quota, self._count, clock, self._limit_in_maildir)
         self._group = GroupCommit(workers)
-        self._around = Surroundings(disk, workers, events, clock, self._quotas, WireSizes())
+        self.sizes = WireSizes()
+        self._around = Surroundings(disk, workers, events, clock, self.quotas, self.sizes)
         # Deliveries that failed so that their file may be there nevertheless.
         self._doubtful: set[str] = set()
 
@@ -141,7 +142,7 @@ class MaildirStore:
         key: str,
     ) -> Found:
         octets = len(prefix) + message.size
-        reservation = await self._quotas.reserve(account, octets)
+        reservation = await self.quotas.reserve(account, octets)
         if reservation is None:
             raise TransientFailure(MAILBOX_FULL, f"{account} has no room for {octets} octets")
         now = self._clock.seconds()
@@ -201,11 +202,16 @@ class MaildirStore:
         return found
 
     async def _room(self, account: str, octets: int) -> bool:
-        return await self._quotas.has_room(account, octets)
+        return await self.quotas.has_room(account, octets)
 
     async def _count(self, account: str) -> tuple[int, int]:
         _, maildir = self._place(account, "")
         return await self._run(f"count {maildir.path}", tree.usage, maildir)
+
+    async def _limit_in_maildir(self, account: str) -> Quota | None:
+        _, maildir = self._place(account, "")
+        what = f"quota of {maildir.path}"
+        return await self._run(what, limit_in_maildirsize, self._disk, maildir.path)
 
     def _place(self, account: str, folder: str) -> tuple[str, Maildir]:
         """The account's directory and the folder's Maildir."""

@@ -37,6 +37,15 @@ class Writing:
     def disk_size(self) -> int:
         return self._format.disk_size
 
+    @property
+    def wire_size(self) -> int:
+        return self._format.wire_size
+
+    @property
+    def base(self) -> str:
+        """Its name before the colon, once complete."""
+        return with_sizes(self._unique, self._format.disk_size, self._format.wire_size)
+
     def write(self, chunk: bytes) -> None:
         """Add octets in wire format. Raises OSError; then ``abort``."""
         if self._file is None:
@@ -63,8 +72,7 @@ class Writing:
     def publish(self, subdirectory: str = "new", info: str = "") -> str:
         """Give it its name, with ``info`` (``:2,FLAGS``); returns the path. Not durable
         until that directory is synced."""
-        name = with_sizes(self._unique, self._format.disk_size, self._format.wire_size) + info
-        path = os.path.join(self._maildir.subdirectory(subdirectory), name)
+        path = os.path.join(self._maildir.subdirectory(subdirectory), self.base + info)
         # A rename would replace silently. Only who holds the name in tmp can come here, so
         # nobody takes the target between this look and the rename.
         if _exists(self._maildir, path):

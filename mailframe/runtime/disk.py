@@ -112,8 +112,16 @@ class Disk:
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)
 
+    def link(self, source: str, target: str) -> None:
+        """A second name for a file; FileExistsError when it is taken."""
+        os.link(source, target, follow_symlinks=False)
+
     def unlink(self, path: str) -> None:
         os.unlink(path)
+
+    def remove_directory(self, path: str) -> None:
+        """An empty one."""
+        os.rmdir(path)
 
     def make_directories(self, path: str) -> None:
         """Like ``mkdir -p``; each new directory's entry is made durable."""
@@ -145,6 +153,11 @@ class Disk:
     def scan(self, path: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(path) as entries:
             yield from entries
+
+    def names(self, path: str) -> list[str]:
+        """Of all regular files in the directory, in no order."""
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
 
     def status(self, path: str) -> os.stat_result:
         """Of the entry itself, where it is a symbolic link."""

@@ -5,7 +5,7 @@ What must survive the index (UIDVALIDITY, MAILBOXID, special uses, annotations, 
 rights) is in the ``mailframe-folder`` file of each folder.
 
 A message's row is its place in a folder; what was read of its octets hangs on ``content``,
-which copies share. ``content`` rows without a message are removed by a sweep.
+which copies share; a ``content`` row goes with its last message.
 """
 
 MIGRATIONS = (
@@ -13,6 +13,7 @@ MIGRATIONS = (
     CREATE TABLE folder (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,          -- as IMAP names it, from the owner's point of view
+        mailbox_id TEXT NOT NULL,           -- by it a directory is found again that was renamed
         uid_validity INTEGER NOT NULL,
         uid_next INTEGER NOT NULL,
         modseq INTEGER NOT NULL,            -- the highest there is
@@ -31,18 +32,20 @@ MIGRATIONS = (
         parts BLOB NOT NULL,
         preview TEXT NOT NULL
     );
+    CREATE INDEX content_email ON content (email_id);
+    CREATE INDEX content_thread ON content (thread_id);
     -- What SEARCH and SORT look at: narrow rows, texts folded (UTF-8 in BLOBs: bytes compare).
     CREATE TABLE heading (
         content INTEGER PRIMARY KEY,
-        sent INTEGER NOT NULL,              -- Date in UTC, seconds; for SORT DATE
-        sent_day INTEGER NOT NULL,          -- Date's day as written, days since 1970; for SENTON
+        sent INTEGER,                       -- Date in UTC, seconds; for SORT DATE; NULL: none
+        sent_day INTEGER,                   -- Date's day as written, days since 1970; for SENTON
         from_ BLOB NOT NULL,                -- decoded and folded field texts, for SEARCH FROM ...
         to_ BLOB NOT NULL,
         cc BLOB NOT NULL,
         bcc BLOB NOT NULL,
         subject BLOB NOT NULL,
-        base_subject BLOB NOT NULL,         -- RFC 5256 section 2.1, folded
-        from_key BLOB NOT NULL,             -- first address's mailbox, folded; for SORT FROM
+        base_subject BLOB NOT NULL,         -- RFC 5256 section 2.1, as a collation key; as those:
+        from_key BLOB NOT NULL,             -- first address's mailbox, for SORT FROM
         to_key BLOB NOT NULL,
         cc_key BLOB NOT NULL,
         display_from BLOB NOT NULL,         -- RFC 5957
@@ -53,7 +56,7 @@ MIGRATIONS = (
     );                                      -- the first of In-Reply-To)
     CREATE TABLE words (
         content INTEGER PRIMARY KEY,
-        headers BLOB NOT NULL,              -- every field, decoded and folded: name:value LF ...
+        headers BLOB NOT NULL,              -- every field, decoded and folded: LF name: value LF
         body BLOB NOT NULL                  -- text of all text parts, decoded and folded
     );
     CREATE TABLE message (
@@ -70,12 +73,25 @@ MIGRATIONS = (
         content INTEGER,                    -- NULL: not read yet
         PRIMARY KEY (folder, uid)
     ) WITHOUT ROWID;
-    CREATE INDEX message_content ON message (content);
+    CREATE INDEX message_content ON message (content) WHERE content IS NOT NULL;
+    CREATE INDEX message_unread ON message (folder, uid) WHERE content IS NULL;
     CREATE TABLE vanished (
         folder INTEGER NOT NULL,
         modseq INTEGER NOT NULL,
         uid INTEGER NOT NULL,
         PRIMARY KEY (folder, modseq, uid)
+    ) WITHOUT ROWID;
+    -- The highest UIDVALIDITY that each name ever had; by a rename it must not go back.
+    CREATE TABLE past (
+        name TEXT PRIMARY KEY,
+        uid_validity INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    -- Names that files get before the commit that makes them messages, where it is all or
+    -- none: what a crash leaves of them is removed.
+    CREATE TABLE pending (
+        folder INTEGER NOT NULL,
+        base TEXT NOT NULL,
+        PRIMARY KEY (folder, base)
     ) WITHOUT ROWID;
     """,
 )

@@ -7,9 +7,11 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
+from mailframe.core.folders import QuotaUse
 from mailframe.errors import TransientFailure
-from mailframe.mailbox.quota import Quota, Quotas
+from mailframe.mailbox.quota import Quota, Quotas, limit_in_maildirsize
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.disk import Disk
 from tests.unit.mailbox.house import ANN, House, done
 
 MESSAGE = b"x" * 98 + b"\r\n"  # 99 octets on disk
@@ -178,3 +180,47 @@ def test_the_figures_kept_are_bounded() -> None:
         as_deferred(counting.quotas.has_room(f"a{number}", 1))
         counting.counts[-1].callback((0, 0))
     assert len(counting.quotas._usages) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("line", "limit"),
+    [
+        ("10000000S,1000C", Quota(10_000_000, 1000)),
+        ("1000C", Quota(0, 1000)),
+        ("5S", Quota(5)),
+        ("5S,junk,7C", Quota(5, 7)),
+        ("0S,0C", None),
+        ("", None),
+        ("-5S", None),
+        ("S", None),
+        ("x" * 10_000, None),
+        ("9" * 30 + "S", None),
+    ],
+)
+def test_the_limit_in_maildirsize(house: House, line: str, limit: Quota | None) -> None:
+    house.maildir.mkdir(parents=True)
+    (house.maildir / "maildirsize").write_text(f"{line}\n100 1\n")
+    assert limit_in_maildirsize(Disk(), str(house.maildir)) == limit
+
+
+def test_another_programs_limit_holds_where_we_have_none(make_house: Callable[..., House]) -> None:
+    house = make_house()
+    house.maildir.mkdir(parents=True)
+    (house.maildir / "maildirsize").write_text("200S,2C\n0 0\n")
+    assert fits(house, 200)
+    assert not fits(house, 201)
+    house.deliver(MESSAGE, "T1")
+    assert done(as_deferred(house.store.quotas.use(ANN))) == QuotaUse(99, 200, 1, 2)
+    (house.maildir / "maildirsize").unlink()
+    assert not fits(house, 201), "it is looked at every quarter of an hour"
+    house.clock.advance(901)
+    assert fits(house, 201)
+    assert done(as_deferred(house.store.quotas.use(ANN))) is None
+
+
+def test_our_own_limit_comes_first(make_house: Callable[..., House]) -> None:
+    house = make_house(quota=lambda account: Quota(octets=1000))
+    house.maildir.mkdir(parents=True)
+    (house.maildir / "maildirsize").write_text("200S\n")
+    assert fits(house, 1000)
+    assert done(as_deferred(house.store.quotas.use(ANN))) == QuotaUse(0, 1000, 0, 0)

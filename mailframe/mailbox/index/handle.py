@@ -1,0 +1,363 @@
+"""One account's index: a SQLite file whose jobs run on the shared workers.
+
+``run`` queues a job that may write. What waits is run in one transaction, each job in a
+savepoint, and committed once (``synchronous=FULL``: survives a power cut); one batch of an
+account at a time, so the jobs of an account follow one another. A Deferred that fires means
+committed, one that fails means rolled back. ``read`` runs beside it, on a second connection,
+and sees every commit that has fired.
+
+A file that is missing, damaged or of another version is thrown away and begun anew, which is
+logged: everything in it is read from the Maildirs again. ``generation`` tells that it
+happened; whoever remembers uids from before must not go on with them.
+
+There is no thread an account and no connection an idle one (``Indexes`` closes the longest
+unused beyond its bound).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailframe.core import status
+from mailframe.core.reply import Reply
+from mailframe.errors import TransientFailure
+from mailframe.interfaces import IWorkers
+from mailframe.mailbox.index.schema import MIGRATIONS
+from mailframe.mailbox.paths import account_directory
+from mailframe.runtime.disk import Disk
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], T]
+
+REBUILT = Reply(451, status.SYSTEM_OTHER, "The mailbox index is being rebuilt, try again")
+_BUSY_SECONDS = 10.0
+_MAX_BATCH = 256
+_BACKLOG = 4_000  # jobs of one account that may wait
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PLACES = ("", "-wal", "-shm", "-journal")
+
+
+class _Queued(NamedTuple):
+    job: Job[Any]
+    done: Deferred[Any]
+    then: Callable[[Any], None] | None
+
+
+class AccountIndex:
+    """Made by ``Indexes``. Everything but the jobs happens on the reactor thread."""
+
+    log = Logger()
+
+    def __init__(self, account: str, home: str, disk: Disk, workers: IWorkers) -> None:
+        self.account = account
+        self.home = home
+        self.path = os.path.join(home, "index.db")
+        self.on_use: Callable[[AccountIndex], None] = lambda index: None
+        self.generation = 0
+        """Changes whenever uids from before do not count any more."""
+        self._disk = disk
+        self._workers = workers
+        self._writer = _Lane(self, self._commit_together)
+        self._reader = _Lane(self, self._read_each)
+        self._write_connection: sqlite3.Connection | None = None
+        self._read_connection: sqlite3.Connection | None = None
+        self._read_generation = 0
+        self._inode = 0
+
+    def run(self, job: Job[T], then: Callable[[T], None] | None = None) -> Deferred[T]:
+        """``job(connection)`` in the next commit. It must not commit, and must leave no rows
+        when it raises (a savepoint sees to it). ``then`` is called with the result first, in
+        the order of the jobs, even when the Deferred was cancelled: the commit was not."""
+        self.on_use(self)
+        return self._writer.add(job, then)
+
+    def read(self, job: Job[T]) -> Deferred[T]:
+        """``job(connection)``, which only reads."""
+        self.on_use(self)
+        return self._reader.add(job, None)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._writer.is_busy and not self._reader.is_busy
+
+    def rest(self) -> None:
+        """Let go of the file on a worker; it must be idle. The next job opens it again."""
+        lanes = (self._writer, self._reader)
+        for lane in lanes:
+            lane.begin_pause()
+
+        def ended(result: object) -> None:
+            for lane in lanes:
+                lane.end_pause()
+            if isinstance(result, Failure):
+                self.log.failure("cannot close {path}", result, path=self.path)
+
+        self._workers.run(self.close).addBoth(ended)
+
+    def close(self) -> None:
+        """Let go of the file, when idle; the next job opens it again. Blocks: a checkpoint."""
+        for connection in (self._read_connection, self._write_connection):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+        self._read_connection = self._write_connection = None
+
+    # ---- on workers
+
+    def _commit_together(self, batch: list[_Queued]) -> list[Any]:
+        try:
+            connection = self._writing()
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_in_savepoint(connection, queued.job) for queued in batch]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # What the commit held is gone, and after a failed sync the pages are too.
+            self._give_up_writer()
+            self._look_at(error)
+            return [_failure(error)] * len(batch)
+        except BaseException:
+            self._give_up_writer()  # no transaction may stay open
+            raise
+        for outcome in outcomes:
+            if isinstance(outcome, Failure) and isinstance(outcome.value, sqlite3.Error):
+                self._look_at(outcome.value)
+        return outcomes
+
+    def _read_each(self, batch: list[_Queued]) -> list[Any]:
+        outcomes: list[Any] = []
+        for queued in batch:
+            try:
+                self._follow_writer()
+                assert self._read_connection is not None
+                outcomes.append(queued.job(self._read_connection))
+            except sqlite3.Error as error:
+                if self._read_connection is not None:
+                    self._read_connection.close()
+                    self._read_connection = None
+                outcomes.append(_failure(error))
+                if _is_damage(error):
+                    # The writer throws the file away: with its next job it sees the same.
+                    self.log.error("{path}: {error}", path=self.path, error=error)
+            except Exception:  # noqa: BLE001 - it is the job's caller who hears of it
+                outcomes.append(Failure())
+        return outcomes
+
+    def _follow_writer(self) -> None:
+        """Read from the file that the writer has."""
+        if self._read_connection is not None and self._read_generation != self.generation:
+            self._read_connection.close()
+            self._read_connection = None
+        if self._read_connection is None:
+            self._read_generation = self.generation
+            self._read_connection = _connect(self.path)
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._write_connection is not None and not self._is_still_there():
+            self._give_up_writer()
+        if self._write_connection is None:
+            self._write_connection = self._open()
+        return self._write_connection
+
+    def _is_still_there(self) -> bool:
+        try:
+            return self._disk.status(self.path).st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> sqlite3.Connection:
+        self._disk.make_directories(self.home)
+        try:
+            return self._open_file()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            self._throw_away(str(error))
+        return self._open_file()
+
+    def _open_file(self) -> sqlite3.Connection:
+        is_new = not os.path.exists(self.path)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if is_new:
+            self._disk.sync_directory(self.home)
+        connection = _connect(self.path)
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, len(MIGRATIONS)):
+                raise OtherVersion(f"schema {version}, not {len(MIGRATIONS)}")
+            if version == 0:
+                script = ";".join(MIGRATIONS)
+                connection.executescript(
+                    f"BEGIN IMMEDIATE;{script};PRAGMA user_version={len(MIGRATIONS)};COMMIT;"
+                )
+            inode = os.stat(self.path).st_ino
+        except BaseException:
+            connection.close()
+            raise
+        if version == 0 or (self._inode and inode != self._inode):
+            self.generation += 1
+        self._inode = inode
+        return connection
+
+    def _look_at(self, error: sqlite3.Error) -> None:
+        if _is_damage(error):
+            self._throw_away(str(error))
+
+    def _throw_away(self, why: str) -> None:
+        self.log.error("{path} is begun anew: {why}", path=self.path, why=why)
+        self._give_up_writer()
+        self.generation += 1
+        for suffix in _PLACES:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path + suffix)
+
+    def _give_up_writer(self) -> None:
+        connection, self._write_connection = self._write_connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
+class OtherVersion(sqlite3.DatabaseError):
+    """The file was written by another mailframe."""
+
+
+class _Lane:
+    """Jobs of one kind: one batch at a time, in order."""
+
+    def __init__(self, index: AccountIndex, work: Callable[[list[_Queued]], list[Any]]) -> None:
+        self._index = index
+        self._work = work
+        self._waiting: deque[_Queued] = deque()
+        self._running = False
+
+    @property
+    def is_busy(self) -> bool:
+        return self._running or bool(self._waiting)
+
+    def add(self, job: Job[Any], then: Callable[[Any], None] | None) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        if len(self._waiting) >= _BACKLOG:
+            done.errback(TransientFailure(REBUILT, f"{self._index.path}: too many jobs wait"))
+            return done
+        self._waiting.append(_Queued(job, done, then))
+        self._start()
+        return done
+
+    def begin_pause(self) -> None:
+        """Nothing is begun until ``end_pause``; it must be idle."""
+        self._running = True
+
+    def end_pause(self) -> None:
+        self._running = False
+        self._start()
+
+    def _start(self) -> None:
+        if self._running or not self._waiting:
+            return
+        self._running = True
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_BATCH))]
+        self._index._workers.run(self._work, batch).addBoth(self._ended, batch)
+
+    def _ended(self, result: Any, batch: list[_Queued]) -> None:
+        self._running = False
+        outcomes = [result] * len(batch) if isinstance(result, Failure) else result
+        for queued, outcome in zip(batch, outcomes, strict=True):
+            if queued.then is not None and not isinstance(outcome, Failure):
+                try:
+                    queued.then(outcome)
+                except Exception:  # noqa: BLE001 - the commit is done; the others are told too
+                    self._index.log.failure("what follows a commit failed")
+            if not queued.done.called:
+                queued.done.callback(outcome)
+        self._start()
+
+
+class Indexes:
+    """The indexes of all accounts; at most ``most_open`` of the idle ones keep their file."""
+
+    def __init__(self, base: str, disk: Disk, workers: IWorkers, *, most_open: int = 64) -> None:
+        self._base = base
+        self._disk = disk
+        self._workers = workers
+        self._most_open = most_open
+        self._known: WeakValueDictionary[str, AccountIndex] = WeakValueDictionary()
+        self._recent: OrderedDict[str, AccountIndex] = OrderedDict()
+
+    def of(self, account: str) -> AccountIndex:
+        """Nothing is touched yet. Raises ValueError for a name that can be no account."""
+        index = self._known.get(account)
+        if index is None:
+            home = account_directory(self._base, account)
+            index = self._known[account] = AccountIndex(account, home, self._disk, self._workers)
+            index.on_use = self.touch
+        return index
+
+    def touch(self, index: AccountIndex) -> None:
+        """It is about to be used."""
+        self._recent[index.account] = index
+        self._recent.move_to_end(index.account)
+        if len(self._recent) <= self._most_open:
+            return
+        for account, other in list(self._recent.items())[: -self._most_open]:
+            if other.is_idle:
+                other.rest()
+                del self._recent[account]
+
+    def close(self) -> None:
+        """Of all accounts; blocks shortly. No job may be under way."""
+        for index in list(self._known.values()):
+            index.close()
+        self._recent.clear()
+
+
+def _in_savepoint(connection: sqlite3.Connection, job: Job[Any]) -> Any:
+    connection.execute("SAVEPOINT job")
+    try:
+        outcome = job(connection)
+    except sqlite3.Error as error:
+        if _is_damage(error) or not connection.in_transaction:
+            raise
+        outcome = Failure()
+        connection.execute("ROLLBACK TO job")
+    except Exception:  # noqa: BLE001 - it is the job's caller who hears of it
+        outcome = Failure()
+        connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
+    return outcome
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA mmap_size=0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", 0) or 0
+    return isinstance(error, OtherVersion) or (code & 0xFF) in _DAMAGED
+
+
+def _failure(error: sqlite3.Error) -> Failure:
+    reply = REBUILT
+    return Failure(TransientFailure(reply, f"index: {error}"))

@@ -1,0 +1,50 @@
+"""What was read of messages, from the index; ``reading`` fills it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from mailframe.core.facts import Fact, MessageFacts
+from mailframe.message.parts import parts_from_bytes
+
+_CHUNK = 500
+
+
+def facts(
+    connection: sqlite3.Connection, folder: int, uids: Sequence[int], wanted: Fact
+) -> tuple[dict[int, MessageFacts], list[int]]:
+    """Of those that were read; and the uids of those that were not yet."""
+    found: dict[int, MessageFacts] = {}
+    unread: list[int] = []
+    columns = ", ".join(
+        name if wanted & fact else empty
+        for name, fact, empty in (
+            ("c.envelope", Fact.ENVELOPE, "x''"),
+            ("c.body", Fact.BODY, "x''"),
+            ("c.structure", Fact.STRUCTURE, "x''"),
+            ("c.preview", Fact.PREVIEW, "''"),
+            ("c.email_id", Fact.IDS, "''"),
+            ("c.thread_id", Fact.IDS, "''"),
+            ("c.parts", Fact.PARTS, "x''"),
+        )
+    )
+    query = (
+        f"SELECT m.uid, c.id, {columns} FROM message AS m "
+        "LEFT JOIN content AS c ON c.id = m.content WHERE m.folder = ? AND m.uid "
+    )
+    for start in range(0, len(uids), _CHUNK):
+        chunk = uids[start : start + _CHUNK]
+        low, high = min(chunk), max(chunk)
+        if high - low + 1 == len(chunk):
+            rows = connection.execute(query + "BETWEEN ? AND ?", (folder, low, high))
+        else:
+            marks = ",".join("?" * len(chunk))
+            rows = connection.execute(f"{query} IN ({marks})", (folder, *chunk))
+        for uid, content, envelope, body, structure, preview, email, thread, parts in rows:
+            if content is None:
+                unread.append(uid)
+            else:
+                root = parts_from_bytes(parts) if parts else None
+                found[uid] = MessageFacts(envelope, body, structure, preview, email, thread, root)
+    return found, unread
