@@ -7,7 +7,11 @@ What lives here
     ``smtp_policies``, ``smtp_content``, ``smtp_story``,
     ``smtp_settings``. ``pop3`` likewise: ``pop3_connection`` (transport and time),
     ``pop3_conversation`` (what each event asks for), ``pop3_login``, ``pop3_maildrop``.
-    ``connections`` counts those that are open, for all of them.
+    ``imap`` likewise: ``imap_connection``, ``imap_conversation`` (dispatch, errors, what is
+    told when), ``imap_commands`` (the table), and a module for each family of commands.
+    ``line_connection`` is what the connections of POP3 and IMAP have in common, ``channel``
+    what they and their conversations ask of each other; ``connections`` counts those that
+    are open, for all of them.
 
 May import
     core, errors, protocols, message, interfaces, runtime, Twisted.
@@ -18,9 +22,10 @@ Start reading at
 Invariants
     A shell decides nothing that its engine or an interface can decide. 250 is said after
     the spool's commit has fired, never before. Whatever is unexpected becomes 451 4.3.0 (or
-    ``-ERR [SYS/TEMP]``) and a traceback in the log under the session's id. No shell touches
-    disk, and none keeps more of a message than its header section.
+    ``-ERR [SYS/TEMP]``, ``NO [SERVERBUG]``) and a traceback in the log under the session's
+    id. No shell touches disk, and none keeps more of a large message than a chunk of it.
 
 RFCs
-    5321, 6409 (submission), 2033 (LMTP), 3207, 4954, 3848; 1939, 2595, 5034.
+    5321, 6409 (submission), 2033 (LMTP), 3207, 4954, 3848; 1939, 2595, 5034; 3501, 9051 and
+    the extensions that ``protocols.imap`` lists.
 """

@@ -7,8 +7,8 @@ its traceback; where an answer would lie (in the middle of a message) the channe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
@@ -23,39 +23,22 @@ from mailframe.protocols.pop3 import (
     IdentityProved,
     MessageWanted,
     PasswordOffered,
+    Pause,
     Pop3Engine,
     ProofWrong,
     StartTls,
     UpdateWanted,
     VerifierWanted,
 )
-from mailframe.servers.pop3_login import Attempt, authenticate, no_entry
+from mailframe.servers.channel import Channel, Nothing, PeerGone
+from mailframe.servers.login_failures import no_entry
+from mailframe.servers.pop3_login import CODES, Attempt, authenticate
 from mailframe.servers.pop3_maildrop import OpenMaildrop
 
 if TYPE_CHECKING:
     from mailframe.servers.pop3 import Pop3Factory
 
 _CHUNK = 128 * 1024  # one hop to a worker thread for so much of a message
-
-
-class PeerGone(Exception):
-    """The connection is lost; what was under way is pointless."""
-
-
-class Channel(Protocol):
-    """The connection, as far as a conversation needs it."""
-
-    async def room(self) -> None:
-        """Return when the client has taken enough of the output. Raises PeerGone."""
-
-    async def start_tls(self) -> TlsFacts | None:
-        """Do the handshake. Raises PeerGone."""
-
-    def close(self, reason: str) -> None:
-        """Send what waits, then hang up."""
-
-    def abort(self, reason: str) -> None:
-        """Hang up at once."""
 
 
 class Conversation:
@@ -81,6 +64,17 @@ class Conversation:
             max_errors=limits.errors,
             max_login_failures=limits.login_failures,
         )
+
+    def draw(self) -> Coroutine[Any, Any, None] | Nothing:
+        """The next event, to be served; or why there is none."""
+        event = self.engine.next_event()
+        if isinstance(event, Pause):
+            return Nothing.FLUSH if event is Pause.OUTPUT else Nothing.WAIT
+        return self.serve(event)
+
+    def shut_down(self, text: str) -> None:
+        """RFC 1939 has no word for it: the text is the engine's own."""
+        self.engine.shut_down()
 
     async def serve(self, event: Event) -> None:
         """Do what one event asks and tell the engine. Never raises."""
@@ -137,7 +131,7 @@ class Conversation:
         if not answer.expected:
             self._log_bug()
         self._record("login", "failed", account=login, mechanism=mechanism, reason=answer.reason)
-        self.engine.login_failed(answer.text, answer.code)
+        self.engine.login_failed(answer.text, CODES[answer.why])
 
     async def _send_message(self, event: MessageWanted) -> None:
         assert self._maildrop is not None

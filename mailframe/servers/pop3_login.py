@@ -1,23 +1,15 @@
-"""From a login that the POP3 engine reports to an account, and from an error to an ``-ERR``."""
+"""From a login that the POP3 engine reports to an account, and from its failure to an ``-ERR``."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 
 from twisted.cred.credentials import ICredentials, IUsernameHashedPassword, UsernamePassword
 from zope.interface import implementer
 
 from mailframe.core.session import Session
-from mailframe.errors import (
-    INTERNAL_ERROR,
-    Failure,
-    LoginFailed,
-    LoginThrottled,
-    MailboxBusy,
-    PermanentFailure,
-)
+from mailframe.errors import LoginFailed
 from mailframe.interfaces import IAuthenticator, IMailAccount, VerifiedIdentity
 from mailframe.protocols.pop3 import (
     ApopOffered,
@@ -26,6 +18,7 @@ from mailframe.protocols.pop3 import (
     ProofWrong,
     ResponseCode,
 )
+from mailframe.servers.login_failures import Why
 
 Attempt = PasswordOffered | ApopOffered | IdentityProved | ProofWrong
 
@@ -64,32 +57,10 @@ def _credentials(attempt: PasswordOffered | ApopOffered | IdentityProved) -> ICr
     return VerifiedIdentity(login)
 
 
-@dataclass(frozen=True, slots=True)
-class NoEntry:
-    """What a failed login means: for the client, and for the journal."""
-
-    text: str
-    code: ResponseCode
-    reason: str
-    expected: bool = True
-    """False: our own fault, to be logged with its traceback."""
-
-
-def no_entry(error: Exception) -> NoEntry:
-    if isinstance(error, LoginFailed):
-        return NoEntry("Wrong login or password", ResponseCode.AUTH, error.detail or "wrong")
-    if isinstance(error, LoginThrottled):
-        return NoEntry(error.reply.text, ResponseCode.SYS_TEMP, "throttled")
-    if isinstance(error, MailboxBusy):
-        text = "Another session has this mailbox open"
-        return NoEntry(text, ResponseCode.IN_USE, "mailbox in use")
-    if isinstance(error, Failure):
-        permanent = isinstance(error, PermanentFailure)
-        code = ResponseCode.SYS_PERM if permanent else ResponseCode.SYS_TEMP
-        return NoEntry(_one_line(error.reply.text), code, str(error))
-    return NoEntry(INTERNAL_ERROR.text, ResponseCode.SYS_TEMP, "internal error", expected=False)
-
-
-def _one_line(text: str) -> str:
-    """A Reply may have several lines; a POP3 reply has one."""
-    return text.replace("\n", " ")
+CODES = {
+    Why.WRONG: ResponseCode.AUTH,
+    Why.IN_USE: ResponseCode.IN_USE,
+    Why.TEMPORARY: ResponseCode.SYS_TEMP,
+    Why.PERMANENT: ResponseCode.SYS_PERM,
+    Why.OUR_BUG: ResponseCode.SYS_TEMP,
+}

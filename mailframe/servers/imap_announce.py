@@ -1,0 +1,57 @@
+"""What the selected folder has to tell, as untagged responses: EXPUNGE or VANISHED, EXISTS,
+RECENT, FETCH (RFC 9051 section 7.5, RFC 7162 section 3.2.10, RFC 9586 section 3).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailframe.protocols.imap import responses
+from mailframe.protocols.imap.commands import Item
+from mailframe.protocols.imap.view import News
+from mailframe.servers.imap_rows import Batch, Rows
+from mailframe.servers.imap_selected import Selected
+
+if TYPE_CHECKING:
+    from mailframe.servers.imap_conversation import Conversation
+
+
+def tell(talk: Conversation, selected: Selected, news: News) -> None:
+    """The client knows of ``news`` now, and so do the searches that go on."""
+    for context in list(selected.contexts.values()):
+        context.leaving(talk, news)
+    if news.vanished:
+        talk.send(_gone(talk, news))
+    if news.exists is not None:
+        talk.send(responses.exists(news.exists))
+        if not talk.rev2:
+            # RFC 9051 appendix E, 31: only IMAP4rev1 has it
+            talk.send(responses.recent(selected.recent.count(selected.view.uids)))
+    if news.changed and (talk.notification is None or talk.notification.tells_flags):
+        talk.send(_changed(talk, selected, news))
+    if selected.contexts or talk.notification is not None:
+        selected.told.append(news)
+
+
+def _gone(talk: Conversation, news: News) -> bytes:
+    if talk.qresync or talk.uid_only:
+        return responses.vanished(news.vanished)
+    return responses.expunges(news.expunged)
+
+
+def _changed(talk: Conversation, selected: Selected, news: News) -> bytes:
+    messages, view = selected.folder.messages, selected.view
+    states = [messages[uid] for uid in news.changed if uid in messages]
+    items = [Item.FLAGS]
+    # RFC 9051 section 7.5.2: FETCH that nobody asked for has the UID; RFC 3501 knows no such
+    # rule, and RFC 7162 section 3.2.4 makes one for QRESYNC.
+    if talk.uid_only:
+        numbers = [state.uid for state in states]
+    else:
+        numbers = [view.number(state.uid) for state in states]
+        if talk.rev2 or talk.condstore:
+            items.insert(0, Item.UID)
+    if talk.condstore:
+        items.append(Item.MODSEQ)
+    rows = Rows(items, selected, uid_only=talk.uid_only, utf8=talk.utf8)
+    return rows.render(Batch(numbers, states))
