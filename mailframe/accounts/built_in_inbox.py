@@ -1,4 +1,4 @@
-"""The built-in mailbox for accounts of a realm that has users and keeps no mail.
+"""The built-in mailbox and folders for accounts of a realm that has users and keeps no mail.
 
 Such a realm's avatars say None when they are asked for their inbox.
 """
@@ -12,18 +12,25 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface, directlyProvides, implementer, providedBy
 
 from mailframe.accounts.checker_chain import AvatarId
-from mailframe.accounts.realm import Login, OpenMailbox
-from mailframe.interfaces import IMailAccount, IMailbox
+from mailframe.accounts.realm import Login, OpenFolders, OpenMailbox
+from mailframe.core import status
+from mailframe.core.reply import Reply
+from mailframe.errors import PermanentFailure
+from mailframe.interfaces import IFolderAccount, IFolders, IMailAccount, IMailbox
 from mailframe.runtime.aio import as_deferred, result_of
+
+_INBOX_ONLY = Reply(550, status.SYSTEM_NOT_CAPABLE, "This account can be read by POP3 only")
 
 
 @implementer(IRealm)
 class BuiltInInboxes:
-    """``open_mailbox(account)`` yields the INBOX of an account that has none of its own."""
+    """``open_mailbox(account)`` and ``open_folders(account)`` yield the mail of an account that
+    keeps none of its own."""
 
-    def __init__(self, realm: IRealm, open_mailbox: OpenMailbox) -> None:
+    def __init__(self, realm: IRealm, open_mailbox: OpenMailbox, open_folders: OpenFolders) -> None:
         self._realm = realm
         self._open_mailbox = open_mailbox
+        self._open_folders = open_folders
 
     def requestAvatar(
         self, avatarId: AvatarId, mind: object, *interfaces: type[Interface]
@@ -37,17 +44,18 @@ class BuiltInInboxes:
             self._realm.requestAvatar(avatar_id, mind, *interfaces)
         )
         if kind is IMailAccount:
-            avatar = _Account(avatar, self._open_mailbox)
+            avatar = _Account(avatar, self._open_mailbox, self._open_folders)
         return kind, avatar, logout
 
 
 class _Account:
     """Stands in for the avatar, with every interface that it provides."""
 
-    def __init__(self, avatar: Any, open_mailbox: OpenMailbox) -> None:
+    def __init__(self, avatar: Any, open_mailbox: OpenMailbox, open_folders: OpenFolders) -> None:
         self._avatar = avatar
         self._open_mailbox = open_mailbox
-        directlyProvides(self, providedBy(avatar))
+        self._open_folders = open_folders
+        directlyProvides(self, providedBy(avatar), IFolderAccount)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._avatar, name)
@@ -55,3 +63,10 @@ class _Account:
     async def inbox(self) -> IMailbox:
         own: IMailbox | None = await result_of(self._avatar.inbox())
         return own if own is not None else await result_of(self._open_mailbox(self._avatar.name))
+
+    async def folders(self) -> IFolders:
+        if IFolderAccount.providedBy(self._avatar):
+            return await result_of(self._avatar.folders())
+        if await result_of(self._avatar.inbox()) is None:
+            return await result_of(self._open_folders(self._avatar.name))
+        raise PermanentFailure(_INBOX_ONLY, f"{self._avatar.name} has an inbox, and no folders")

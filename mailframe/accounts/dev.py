@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, execute
 from zope.interface import Interface, implementer
 
 from mailframe.accounts.names import domain_key, fold, login_key
-from mailframe.accounts.realm import Login, OpenMailbox
+from mailframe.accounts.realm import Login, OpenFolders, OpenMailbox
 from mailframe.core import status
 from mailframe.core.address import Address, AddressError
 from mailframe.core.reply import Reply
@@ -28,6 +28,7 @@ from mailframe.core.resolution import Local, Refused, Resolution
 from mailframe.core.scram import ScramVerifier
 from mailframe.errors import LoginFailed
 from mailframe.interfaces import (
+    IFolderAccount,
     IMailAccount,
     IRecipientResolver,
     IScramVerifiers,
@@ -83,11 +84,12 @@ def _is_right(credentials: Any) -> bool:
     return bool(credentials.checkPassword(PASSWORD))
 
 
-@implementer(IMailAccount)
+@implementer(IFolderAccount)
 class DevAccount:
-    def __init__(self, name: str, open_mailbox: OpenMailbox) -> None:
+    def __init__(self, name: str, open_mailbox: OpenMailbox, open_folders: OpenFolders) -> None:
         self.name = name
         self._open_mailbox = open_mailbox
+        self._open_folders = open_folders
 
     def owns(self, address: Address) -> bool:
         """Whoever tries out a program writes from whatever address the program has."""
@@ -96,14 +98,18 @@ class DevAccount:
     def inbox(self) -> Any:
         return self._open_mailbox(self.name)
 
+    def folders(self) -> Any:
+        return self._open_folders(self.name)
+
     def logout(self) -> None:
         """Nothing is held."""
 
 
 @implementer(IRealm)
 class DevRealm:
-    def __init__(self, open_mailbox: OpenMailbox) -> None:
+    def __init__(self, open_mailbox: OpenMailbox, open_folders: OpenFolders) -> None:
         self._open_mailbox = open_mailbox
+        self._open_folders = open_folders
 
     def requestAvatar(
         self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]
@@ -113,5 +119,5 @@ class DevRealm:
         name = login_key(avatarId, DOMAIN) if avatarId else None
         if name is None:
             raise LoginFailed("nobody is anonymous here")
-        account = DevAccount(name, self._open_mailbox)
+        account = DevAccount(name, self._open_mailbox, self._open_folders)
         return IMailAccount, account, account.logout

@@ -14,19 +14,27 @@ from mailframe.accounts.names import login_key
 from mailframe.accounts.resolver import DirectoryResolver
 from mailframe.core.address import Address
 from mailframe.errors import LoginFailed
-from mailframe.interfaces import IMailAccount, IMailbox
+from mailframe.interfaces import IFolderAccount, IFolders, IMailAccount, IMailbox
 from mailframe.runtime.aio import as_deferred
 
 OpenMailbox = Callable[[str], IMailbox | Awaitable[IMailbox]]
+OpenFolders = Callable[[str], IFolders | Awaitable[IFolders]]
 Login = tuple[type[Interface], object, Callable[[], None]]
 
 
-@implementer(IMailAccount)
+@implementer(IFolderAccount)
 class DirectoryAccount:
-    def __init__(self, name: str, resolver: DirectoryResolver, open_mailbox: OpenMailbox) -> None:
+    def __init__(
+        self,
+        name: str,
+        resolver: DirectoryResolver,
+        open_mailbox: OpenMailbox,
+        open_folders: OpenFolders,
+    ) -> None:
         self.name = name
         self._resolver = resolver
         self._open_mailbox = open_mailbox
+        self._open_folders = open_folders
 
     def owns(self, address: Address) -> Awaitable[bool]:
         return self._resolver.owns(self.name, address)
@@ -34,13 +42,17 @@ class DirectoryAccount:
     def inbox(self) -> IMailbox | Awaitable[IMailbox]:
         return self._open_mailbox(self.name)
 
+    def folders(self) -> IFolders | Awaitable[IFolders]:
+        return self._open_folders(self.name)
+
     def logout(self) -> None:
         """Nothing is held: the mailbox's lock is the session's to give back."""
 
 
 @implementer(IRealm)
 class DirectoryRealm:
-    """``open_mailbox(account)`` yields the INBOX; ``resolver`` says which addresses are whose.
+    """``open_mailbox(account)`` yields the INBOX, ``open_folders(account)`` all folders;
+    ``resolver`` says which addresses are whose.
 
     A checker that is not the directory (LDAP, a strcred plugin) may prove who somebody is;
     the account itself has to be in the directory or a user file to receive mail, so a login
@@ -51,6 +63,7 @@ class DirectoryRealm:
         self,
         directory: Directory,
         open_mailbox: OpenMailbox,
+        open_folders: OpenFolders,
         resolver: DirectoryResolver,
         *,
         files: Sequence[FileChecker] = (),
@@ -58,6 +71,7 @@ class DirectoryRealm:
     ) -> None:
         self._directory = directory
         self._open_mailbox = open_mailbox
+        self._open_folders = open_folders
         self._resolver = resolver
         self._files = files
         self._default_domain = default_domain
@@ -75,7 +89,7 @@ class DirectoryRealm:
         name = login_key(avatar_id, self._default_domain) if avatar_id else None
         if name is None or not await self._may_enter(name):
             raise LoginFailed(f"no account for {avatar_id!r}")
-        account = DirectoryAccount(name, self._resolver, self._open_mailbox)
+        account = DirectoryAccount(name, self._resolver, self._open_mailbox, self._open_folders)
         return IMailAccount, account, account.logout
 
     async def _may_enter(self, name: str) -> bool:

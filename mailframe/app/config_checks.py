@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mailframe.app.config_lines import Path
-from mailframe.app.config_schema import Config, Listen
+from mailframe.app.config_schema import ROLES_WITH_LOGIN, Config, Listen
 
 
 def cross_checks(config: Config) -> list[tuple[Path, str]]:
@@ -28,7 +28,7 @@ def _one_listener(config: Config, name: str, listen: Listen) -> Iterator[tuple[P
         yield ("listen", name, "tls"), f"{mode} needs a certificate: set tls.certificate"
     if mode == "implicit" and listen.endpoint.startswith(("ssl:", "tls:")):
         yield ("listen", name, "tls"), "the endpoint speaks TLS already; use tcp:"
-    needs_login = listen.role in ("submission", "pop3")
+    needs_login = listen.role in ROLES_WITH_LOGIN
     already_tls = listen.endpoint.startswith(("ssl:", "tls:"))
     if needs_login and mode == "none" and not config.auth.allow_plaintext and not already_tls:
         message = (

@@ -28,6 +28,10 @@ role = "mx"
 endpoint = "{pop3}"
 role = "pop3"
 
+[listen.imap]
+endpoint = "{imap}"
+role = "imap"
+
 [routes]
 "*" = "local"
 
@@ -35,13 +39,15 @@ role = "pop3"
 connections_per_ip = 0
 messages_per_hour_per_user = 0
 tarpit = "0s"
+imap_connections_per_user = 0
 """
 
 
-def dev_config(base: str, *, smtp: int, pop3: int, certificate: str = "") -> Config:
-    """``smtp`` and ``pop3`` are ports, 0 for any free one; ``certificate`` a PEM file with key
-    and certificate, to offer STARTTLS and STLS."""
-    endpoints = {"smtp": f"127.0.0.1:{smtp}", "pop3": f"127.0.0.1:{pop3}"}
+def dev_config(base: str, *, smtp: int, pop3: int, imap: int, certificate: str = "") -> Config:
+    """Ports, 0 for any free one; ``certificate``: a PEM file with key and certificate, to offer
+    STARTTLS and STLS."""
+    ports = {"smtp": smtp, "pop3": pop3, "imap": imap}
+    endpoints = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     data = tomllib.loads(dev_text(endpoints))
     data["tls"] = {"certificate": certificate}
     return Config.model_validate(data, context={"directory": base})

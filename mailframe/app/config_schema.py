@@ -38,7 +38,8 @@ Count = Annotated[int, Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 RoleName = Literal["mx", "submission", "lmtp", "pop3", "imap", "managesieve", "http"]
-ROLES_TO_COME = {"imap", "managesieve", "http"}
+ROLES_TO_COME = {"managesieve", "http"}
+ROLES_WITH_LOGIN = {"submission", "pop3", "imap"}
 PolicyName = Literal["relay", "rate", "dnsbl", "spf", "dkim", "dmarc", "greylist", "content"]
 POLICIES_HERE: tuple[PolicyName, ...] = ("relay", "rate")
 
@@ -57,10 +58,10 @@ class Listen(Section):
     `unix:run/lmtp.sock`, `systemd:domain=INET:name=smtp` or `haproxy:tcp:2525`."""
     role: RoleName
     """What it is for: `mx` takes mail from anybody for the domains here, `submission` takes mail
-    from users who log in, `lmtp` takes mail from a mail server on this host, `pop3` hands mail
-    out. `imap`, `managesieve` and `http` are not available yet."""
+    from users who log in, `lmtp` takes mail from a mail server on this host, `pop3` and
+    `imap` hand mail out. `managesieve` and `http` are not available yet."""
     tls: Literal["starttls", "implicit", "none"] | None = None
-    """`starttls` offers TLS on request, `implicit` begins with it (ports 465 and 995), `none`
+    """`starttls` offers TLS on request, `implicit` begins with it (ports 465, 995 and 993), `none`
     never offers it. Default: `starttls` where `[tls]` has a certificate, else `none`."""
 
     @field_validator("role")
@@ -223,6 +224,14 @@ class Limits(Section):
     """How long an SMTP session may last in all."""
     pop3_idle_timeout: Span = 600
     """How long a POP3 client may be silent (RFC 1939 section 3 asks for 10 minutes)."""
+    imap_idle_timeout: Span = 1800
+    """How long an IMAP client may be silent (RFC 9051 section 5.4 asks for 30 minutes)."""
+    imap_connections_per_user: Count = 20
+    """IMAP connections at once of one user from one address: each open folder of a mail program is
+    one."""
+    imap_messages_per_command: Count = 1_000_000
+    """How many messages one IMAP command works on; of more it does so many and says where it
+    stopped (RFC 9738)."""
 
 
 class Journal(Section):

@@ -23,7 +23,7 @@ from mailframe.app.stores import Stores
 from mailframe.app.ways import router_of
 from mailframe.app.wiring import dns_servers
 from mailframe.dns.resolver import DnsResolver
-from mailframe.interfaces import IRecipientResolver, IResolver, IRouter
+from mailframe.interfaces import IFolders, IRecipientResolver, IResolver, IRouter
 from mailframe.mailbox.events import MailboxEvents
 from mailframe.mailbox.store import MaildirStore
 from mailframe.runtime.disk import Disk
@@ -35,6 +35,10 @@ class Inquiry:
     recipients: IRecipientResolver
     router: IRouter
     dns: IResolver
+
+
+def _no_folders(account: str) -> IFolders:
+    raise RuntimeError(f"nobody logs in here, so {account} has no folders to open")
 
 
 @asynccontextmanager
@@ -58,6 +62,7 @@ async def inquiry(config: Config, reactor: Any) -> AsyncIterator[Inquiry]:
                     quota=quota,
                 )
             ),
+            _no_folders,
         )
         everybody = await people(config, desk)
         dns = DnsResolver(

@@ -22,7 +22,7 @@ from mailframe.accounts.directory import Directory
 from mailframe.accounts.directory_checker import DirectoryChecker
 from mailframe.accounts.file_checker import FileChecker
 from mailframe.accounts.passwords import Passwords
-from mailframe.accounts.realm import DirectoryRealm
+from mailframe.accounts.realm import DirectoryRealm, OpenFolders
 from mailframe.accounts.resolver import DirectoryResolver
 from mailframe.app.config import Config
 from mailframe.app.stores import EVERYBODY, Rules, Stores
@@ -54,6 +54,7 @@ class Desk:
     passwords: Passwords
     disk_workers: Workers
     stores: Stores
+    open_folders: OpenFolders
 
 
 async def people(config: Config, desk: Desk) -> People:
@@ -89,6 +90,7 @@ async def _of_directory(config: Config, desk: Desk) -> People:
     realm = DirectoryRealm(
         desk.directory,
         store.mailbox,
+        desk.open_folders,
         resolver,
         files=files,
         default_domain=config.auth.default_domain,
@@ -103,7 +105,7 @@ async def _of_custom_realm(config: Config, desk: Desk) -> People:
     realm, store = parts.realm, parts.store
     if store is None:
         store = desk.stores.store
-        realm = BuiltInInboxes(realm, desk.stores.store.mailbox)
+        realm = BuiltInInboxes(realm, desk.stores.store.mailbox, desk.open_folders)
     return People(realm, checkers, parts.resolver, store, await desk.directory.secret())
 
 
@@ -111,7 +113,7 @@ def people_of_dev(desk: Desk) -> People:
     """Everybody, with the password ``dev``."""
     store = desk.stores.store
     secret = secrets.token_bytes(32)
-    realm = DevRealm(store.mailbox)
+    realm = DevRealm(store.mailbox, desk.open_folders)
     return People(realm, [DevChecker()], DevResolver(), store, secret, own_addresses_only=False)
 
 

@@ -54,7 +54,13 @@ def serve_dev(options: DevOptions) -> int:
         directory = os.path.join(options.base, "tls")
         names = ["localhost", "127.0.0.1"]
         certificate = ensure_self_signed(directory, names, reactor.seconds(), Disk())
-    config = dev_config(options.base, smtp=options.smtp, pop3=options.pop3, certificate=certificate)
+    config = dev_config(
+        options.base,
+        smtp=options.smtp,
+        pop3=options.pop3,
+        imap=options.imap,
+        certificate=certificate,
+    )
 
     def web(house: House) -> Mapping[str, tuple[str, IProtocolFactory]]:
         return {"web": (f"tcp:{options.web}:interface=127.0.0.1", inbox_site(house, options.base))}

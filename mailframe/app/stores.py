@@ -41,9 +41,11 @@ class Stores:
 
     def __init__(self, make: Callable[[Exists, Limit], MaildirStore]) -> None:
         self._rules = EVERYBODY
-        self.store = make(
-            lambda account: self._rules.exists(account), lambda account: self._rules.quota(account)
-        )
+        self.store = make(self.exists, lambda account: self._rules.quota(account))
+
+    def exists(self, account: str) -> bool | Awaitable[bool]:
+        """By the rules in force."""
+        return self._rules.exists(account)
 
     def follow(self, rules: Rules) -> None:
         """Other rules from now on."""

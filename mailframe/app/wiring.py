@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from mailframe import __version__
 from mailframe.accounts.authenticator import Authenticator
 from mailframe.accounts.directory import Directory
 from mailframe.accounts.passwords import Passwords
@@ -41,11 +42,14 @@ from mailframe.interfaces import IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
 from mailframe.journal.journal import Journal
 from mailframe.mailbox.events import MailboxEvents
+from mailframe.mailbox.folders.store import FolderStore
+from mailframe.mailbox.index.live import LiveFolders
 from mailframe.mailbox.store import MaildirStore
 from mailframe.policy.order import build_policies
 from mailframe.policy.rate import RatePolicy
 from mailframe.policy.relay import RelayPermission
 from mailframe.policy.submission import SubmissionPolicy
+from mailframe.protocols.imap.settings import EngineLimits
 from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.queue.spool import Spool
@@ -53,6 +57,7 @@ from mailframe.runtime.database import Database
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import Workers
 from mailframe.servers.connections import ConnectionCounter
+from mailframe.servers.imap import ImapFactory, ImapLimits
 from mailframe.servers.pop3 import Pop3Factory, Pop3Limits
 from mailframe.servers.smtp import SmtpFactory, SmtpLimits
 from mailframe.tls.certificates import CertificateDirectory, CertificateFiles
@@ -62,7 +67,7 @@ SWEEP_SECONDS = 86_400.0
 BACKLOG = 10_000
 """Calls that wait for a thread of a pool; further ones are refused with 451."""
 
-Server = SmtpFactory | Pop3Factory
+Server = SmtpFactory | Pop3Factory | ImapFactory
 _nonce = functools.partial(secrets.token_urlsafe, 24)
 
 
@@ -108,11 +113,33 @@ class House:
                 quota=quota,
             )
         )
+        self.live = LiveFolders(
+            config.base,
+            self.disk,
+            self.disk_workers,
+            events=self.events,
+            clock=reactor,
+            quotas=self.stores.store.quotas,
+            hostname=config.hostname,
+            sizes=self.stores.store.sizes,
+            reactor=reactor,
+        )
+        self.folders = FolderStore(
+            config.base,
+            self.disk,
+            self.disk_workers,
+            live=self.live,
+            quotas=self.stores.store.quotas,
+            clock=reactor,
+            exists=self.stores.exists,
+            admin=f"mailto:{config.postmaster}" if config.postmaster else "",
+        )
         self.desk = Desk(
             Directory(self.directory_file, secrets.token_bytes),
             Passwords(self.password_workers, reactor, secrets.token_bytes(32)),
             self.disk_workers,
             self.stores,
+            self.folders.open,
         )
 
         # What is remembered of clients.
@@ -161,6 +188,7 @@ class House:
         if self.ways is not None:
             self.ways.close()
         await self.spool.stop()
+        await self.live.stop()
         self.tls.stop()
         await self.journal.stop()
         for workers in (self.content_workers, self.password_workers, self.disk_workers):
@@ -259,10 +287,27 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         ),
     )
 
+    imap = functools.partial(
+        ImapFactory,
+        config.hostname,
+        authenticator=authenticator,
+        journal=house.journal,
+        ids=house.ids,
+        nonces=_nonce,
+        clock=house.reactor,
+        connections=house.connections,
+        workers=house.content_workers,
+        version=__version__,
+        recent=recent,
+        limits=imap_limits(config),
+    )
+
     def serve(name: str, listen: Listen) -> Server:
         tls = house.tls if config.tls_mode(listen) == "starttls" else None
         if listen.protocol is Role.POP3:
             return pop3(listener=name, tls=tls)
+        if listen.protocol is Role.IMAP:
+            return imap(listener=name, tls=tls)
         return smtp(role=listen.protocol, listener=name, tls=tls)
 
     return {name: serve(name, listen) for name, listen in config.listen.items()}
@@ -294,6 +339,18 @@ def smtp_limits(config: Config) -> SmtpLimits:
         greet_delay=limits.greet_delay,
         tarpit=limits.tarpit,
         allow_plaintext=config.auth.allow_plaintext,
+    )
+
+
+def imap_limits(config: Config) -> ImapLimits:
+    limits = config.limits
+    return ImapLimits(
+        idle=limits.imap_idle_timeout,
+        allow_plaintext=config.auth.allow_plaintext,
+        per_user=limits.imap_connections_per_user,
+        append=limits.message_size,
+        messages=limits.imap_messages_per_command,
+        engine=EngineLimits(errors=limits.errors_per_session),
     )
 
 

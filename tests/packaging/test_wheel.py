@@ -193,11 +193,24 @@ def test_the_script_runs_it_and_commands_reach_it(python: Path, config: Path) ->
 
 
 def test_dev_prints_its_ports_and_shows_its_page(python: Path, tmp_path: Path) -> None:
-    command = [str(python.parent / "mailframe"), "dev", "--smtp", "0", "--pop3", "0", "--web", "0"]
+    command = [
+        str(python.parent / "mailframe"),
+        "dev",
+        "--smtp",
+        "0",
+        "--pop3",
+        "0",
+        "--imap",
+        "0",
+        "--web",
+        "0",
+    ]
     with started(command, tmp_path, "mailframe ready") as output:
         lines = output.splitlines()
-        ports = dict(line.split() for line in lines if line.startswith(("smtp ", "pop3 ", "web ")))
-        assert set(ports) == {"smtp", "pop3", "web"}
+        ports = dict(
+            line.split() for line in lines if line.startswith(("smtp ", "pop3 ", "imap ", "web "))
+        )
+        assert set(ports) == {"smtp", "pop3", "imap", "web"}
         host, _, port = ports["smtp"].rpartition(":")
         with smtplib.SMTP(host, int(port), timeout=20) as client:
             client.sendmail("a@b.test", ["you@c.test"], "Subject: Packaged\r\n\r\nx\r\n")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from mailframe.app.checks.finding import Finding, fail, ok, skip, warn
 from mailframe.app.commands.shared import control_socket
 from mailframe.app.config import Config
-from mailframe.app.config_schema import Listen
+from mailframe.app.config_schema import ROLES_WITH_LOGIN, Listen
 from mailframe.app.control import ServerNotRunning, ask
 
 
@@ -56,7 +56,7 @@ def _exposed(config: Config, name: str, listen: Listen) -> Iterator[Finding]:
         text = "LMTP is offered to the network, without any login"
         fix = "give the endpoint interface=127.0.0.1, or use unix:"
         yield warn(f"port.{name}.exposed", text, fix)
-    if config.auth.allow_plaintext and listen.role in ("submission", "pop3"):
+    if config.auth.allow_plaintext and listen.role in ROLES_WITH_LOGIN:
         text = "passwords may be sent over the network without encryption"
         fix = "set auth.allow_plaintext = false and [tls] certificate"
         yield fail(f"port.{name}.plaintext", text, fix)

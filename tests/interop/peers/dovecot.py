@@ -48,6 +48,11 @@ class Dovecot:
         self._process = Process(command, self._directory / "start.log")
         self._process.wait_for(lambda: listens(self.address, self.imap_port), "Dovecot listens")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.stop()

@@ -53,7 +53,7 @@ class Mailframe:
             "mx": mx_port or free_port(address),
             **{
                 name: free_port(address)
-                for name in ("submission", "submissions", "lmtp", "pop3", "pop3s")
+                for name in ("submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps")
             },
         }
         self.certificate, key = self_signed(directory, self.hostname)
@@ -69,7 +69,7 @@ class Mailframe:
         self._log.touch()
 
     def _listener(self, name: str) -> dict[str, str]:
-        implicit = name in ("submissions", "pop3s")
+        implicit = name in ("submissions", "pop3s", "imaps")
         role = name.removesuffix("s") if implicit else name
         endpoint = f"tcp:{self.ports_of(name)}:interface={self.address}"
         listener = {"endpoint": endpoint, "role": role}

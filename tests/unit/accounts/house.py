@@ -75,6 +75,7 @@ class House:
         return DirectoryRealm(
             self.directory,
             self.opened.append,  # type: ignore[arg-type]
+            lambda account: f"folders of {account}",  # type: ignore[arg-type,return-value]
             self.resolver(*files),
             files=files,
             default_domain="example.test",

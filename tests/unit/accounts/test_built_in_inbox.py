@@ -12,7 +12,8 @@ from zope.interface.verify import verifyObject
 
 from mailframe.accounts.built_in_inbox import BuiltInInboxes
 from mailframe.core.address import Address
-from mailframe.interfaces import IMailAccount
+from mailframe.errors import PermanentFailure
+from mailframe.interfaces import IFolderAccount, IMailAccount
 from mailframe.runtime.aio import fired
 
 
@@ -45,7 +46,9 @@ class Realm:
 
 def account_of(own: object) -> tuple[Account, Any]:
     realm = Realm(own)
-    wrapped = BuiltInInboxes(realm, lambda account: f"maildir of {account}")  # type: ignore[arg-type,return-value]
+    mail: Any = lambda account: f"maildir of {account}"
+    folders: Any = lambda account: f"folders of {account}"
+    wrapped = BuiltInInboxes(realm, mail, folders)
     return realm.account, fired(wrapped.requestAvatar(b"ann", None, IMailAccount))[1]
 
 
@@ -55,6 +58,15 @@ def account_of(own: object) -> tuple[Account, Any]:
 def test_none_means_the_built_in_one(own: object, expected: str) -> None:
     _, account = account_of(own)
     assert fired(Deferred.fromCoroutine(account.inbox())) == expected
+
+
+def test_folders_are_built_in_where_the_inbox_is() -> None:
+    _, account = account_of(None)
+    assert IFolderAccount.providedBy(account)
+    assert fired(Deferred.fromCoroutine(account.folders())) == "folders of ann@example.test"
+    _, account = account_of("its own")
+    with pytest.raises(PermanentFailure, match="POP3"):
+        fired(Deferred.fromCoroutine(account.folders()))
 
 
 def test_the_rest_is_the_avatars_own() -> None:

@@ -23,7 +23,7 @@ from tests.unit.accounts.house import log_in, now, session
 
 @pytest.fixture
 def door() -> Authenticator:
-    realm = DevRealm(lambda account: f"inbox of {account}")
+    realm = DevRealm(lambda account: f"inbox of {account}", lambda account: f"folders of {account}")
     return Authenticator(realm, [DevChecker()], LoginThrottle(Clock()), secret=b"s" * 32)
 
 

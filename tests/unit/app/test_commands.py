@@ -450,7 +450,7 @@ def in_process(config_path: Path, *arguments: str) -> subprocess.CompletedProces
 
 def test_commands_can_be_pointed_to_a_dev_server(tmp_path: Path) -> None:
     base = tmp_path / "some where"
-    ports = [f"--{name}=0" for name in ("smtp", "pop3", "web")]
+    ports = [f"--{name}=0" for name in ("smtp", "pop3", "imap", "web")]
     command = [*PROGRAM, "dev", "--base", str(base), *ports]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -147,8 +147,8 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     ("addition", "place"),
     [
         (
-            '[listen.i]\nendpoint="tcp:1143"\nrole = "imap"',
-            "9 listen.i.role 'imap' is not available",
+            '[listen.i]\nendpoint="tcp:4190"\nrole = "managesieve"',
+            "9 listen.i.role 'managesieve' is not available",
         ),
         ('[policy]\norder = ["relay", "spf"]', "8 policy.order not available"),
         ("[policy.greylist]\nenabled = true", "8 policy.greylist.enabled greylisting is not"),
