@@ -285,6 +285,16 @@ def select_warm(contender: Contender, client: Client) -> float:
     return taken
 
 
+def stored(change: str, back: str) -> Work:
+    """Every message is changed each time: what ``change`` does is undone before."""
+
+    def work(contender: Contender, client: Client) -> float:
+        client.command(f"STORE 1:* {back} (\\Flagged)")
+        return timed(lambda: client.command(f"STORE 1:* {change} (\\Flagged)"))
+
+    return work
+
+
 def moved(contender: Contender, client: Client) -> float:
     """There and back again."""
 
@@ -333,8 +343,8 @@ WORKS: dict[str, Work] = {
     "sort subject": plain("SORT (SUBJECT) UTF-8 ALL"),
     "sort reverse date": plain("SORT (REVERSE DATE) UTF-8 ALL"),
     "thread references": plain("THREAD REFERENCES UTF-8 ALL"),
-    "store +flags": plain("STORE 1:* +FLAGS (\\Flagged)"),
-    "store -flags silent": plain("STORE 1:* -FLAGS.SILENT (\\Flagged)"),
+    "store +flags": stored("+FLAGS", "-FLAGS.SILENT"),
+    "store -flags silent": stored("-FLAGS.SILENT", "+FLAGS.SILENT"),
     "move 1000 and back": moved,
     "append 200": appended,
     "idle push": pushed,

@@ -79,7 +79,7 @@ class IndexMachine(RuleBasedStateMachine):
         assert uid not in self.ever[name], "a uid that was another message's"
         assert uid > max(self.ever[name], default=0)
         self.ever[name][uid] = self.model[name][uid] = content
-        self.flags[name, uid] = flags
+        self.flags[name, uid] = frozenset(flags)  # a set would be shared, and changed in place
 
     def learn(self, name: str, flags: dict[bytes, frozenset[str]] | None = None) -> None:
         """Take uids of what others brought from the folder."""
