@@ -3,8 +3,9 @@
 The house, bottom to top (``tests/test_layers.py`` holds it)::
 
     0  core         frozen values of the field: Address, Envelope, Reply, DeliveryReport
-    1  protocols    sans-I/O engines: SMTP server and client, LMTP, POP3, SASL
-       message      RFC 5322 reading, trace headers, DSN building, 8-bit conversion
+    1  protocols    sans-I/O engines: SMTP server and client, LMTP, POP3, IMAP, SASL
+       message      RFC 5322 and MIME reading, what IMAP asks of a message, trace headers, DSN
+                    building, 8-bit conversion
     2  interfaces   zope.interface contracts: every place where a part can be replaced
        runtime      what services lean on: threads, the disk seam, databases, tasks
     3  accounts  mailbox  queue  delivery  policy  dns  tls  journal     the services

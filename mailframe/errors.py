@@ -70,11 +70,13 @@ class MailboxBusy(MailframeError):
 class FolderRefused(MailframeError):
     """A folder operation cannot be done, whoever asks again (IMAP: ``NO [reason]``).
 
-    The text is for the client: generic, without paths."""
+    The text is for the client: generic, without paths. ``code``: a response code that says more
+    than the reason's own (``METADATA TOOMANY``)."""
 
-    def __init__(self, reason: FolderReason, text: str) -> None:
+    def __init__(self, reason: FolderReason, text: str, code: str = "") -> None:
         super().__init__(text)
         self.reason = reason
+        self.code = code or reason.value
 
 
 class MessageGone(MailframeError):

@@ -19,7 +19,18 @@ What lives here
     deferred                  not done yet, will be tried again (never "bounced")
     bounce, failed            will not be tried again; the DSN that says so
     DSN                       delivery status notification (RFC 3464)
-    mailbox                   one folder of messages; an account has an INBOX and others
+    mailbox, folder           where messages are; an account has an INBOX and others. IMAP's
+                              word is mailbox; ours is folder where there may be many
+    uid, UIDVALIDITY          a message's number in its folder, never another's while the
+                              folder's UIDVALIDITY stays (RFC 9051 section 2.3.1.1)
+    number                    where a message stands in what a client knows of the selected
+                              folder (message sequence number, RFC 9051 section 2.3.1.2)
+    flag, keyword             a mark of a message: ``\\Seen`` and its like; a word of a user's
+    mod-sequence              a number that grows with every change of a folder (RFC 7162)
+    mailbox id                of a folder; renames leave it (MAILBOXID, RFC 8474)
+    special use               what a folder is for: ``\\Sent``, ``\\Junk`` ... (RFC 6154)
+    rights                    what a user may do with a folder (RFC 4314)
+    annotation                a note on a folder or a server (METADATA, RFC 5464)
     avatar, realm, checker    twisted.cred's words for a logged-in user, where users come
                               from, and what verifies them
     ========================  ==========================================================
@@ -28,7 +39,8 @@ May import
     The standard library.
 
 Start reading at
-    ``address``, then ``envelope``, then ``reply``.
+    ``address``, then ``envelope``, then ``reply``; for IMAP ``folders``, then ``facts`` (what is
+    known of a message) and ``search`` (what is asked of many).
 
 Invariants
     Every value is immutable. A ``Reply`` cannot contradict itself: the class digit of the
@@ -36,5 +48,5 @@ Invariants
 
 RFCs
     5321 (SMTP), 5322 (messages), 3463 and 5248 (enhanced status codes), 3461 (DSN), 6531
-    (internationalised addresses), 5598 (architecture, words).
+    (internationalised addresses), 5598 (architecture, words); 9051, 7162, 5256 (folders, IMAP).
 """

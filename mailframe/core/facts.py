@@ -10,6 +10,10 @@ import enum
 from dataclasses import dataclass
 
 
+LONGEST_HEADER = 32 * 1024
+"""Octets of a header section that is worth remembering; nearly all are shorter."""
+
+
 class Fact(enum.Flag):
     """Which facts are asked for."""
 

@@ -113,6 +113,8 @@ class FolderInfo:
     special_use: frozenset[str] = frozenset()
     rights: str = "lrswipkxtea"
     """What the asking user may do (RFC 4314 section 2.1)."""
+    mailbox_id: str = ""
+    """RFC 8474; by it a rename is known. Empty: not told."""
 
 
 @dataclass(frozen=True, slots=True)

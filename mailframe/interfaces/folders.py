@@ -143,6 +143,15 @@ class IFolderFacts(Interface):
         cannot be read is left out."""
 
 
+class IFolderHeaders(Interface):
+    """It remembers header sections too, which lists of messages are made of."""
+
+    def headers(uids: Sequence[int]) -> Awaitable[Mapping[int, bytes]]:
+        """Header sections in wire format, with the empty line, ``LONGEST_HEADER``
+        octets at most. What is longer, what is not remembered and what is not there is left
+        out."""
+
+
 class IVanished(Interface):
     """It remembers which uids went when (RFC 7162 QRESYNC)."""
 
@@ -200,7 +209,8 @@ class IAnnotations(Interface):
         """Every entry with a value that the user may see."""
 
     def annotate(name: str, annotations: Sequence[Annotation]) -> Awaitable[None]:
-        """All or none."""
+        """All or none. Raises FolderRefused, with RFC 5464's code where there are too many
+        (``METADATA TOOMANY``) or one is too long (``METADATA MAXSIZE n``)."""
 
 
 class IAccessControl(Interface):

@@ -1,22 +1,28 @@
 """mailbox: local mail in Maildirs, its quota, its events, and moving archives in and out.
 
 What lives here
-    ``store.MaildirStore``: delivery. ``mailbox.MaildirMailbox``: one folder, handed out.
-    ``maildir``: one directory on disk, synchronous. ``events.MailboxEvents``: who listens.
+    ``store.MaildirStore``: delivery. ``mailbox.MaildirMailbox``: one folder, handed out by
+    POP3. ``maildir``: one directory on disk, synchronous. ``events.MailboxEvents``: who listens.
+    For IMAP ``folders`` (which folders an account has, their rights and annotations), ``index``
+    (uids, flags and what was read of the messages: one SQLite file an account, made from the
+    Maildirs whenever it must be) and ``folder_file`` (what of a folder must survive that).
     ``importing`` and ``exporting``: Maildir, mbox and .eml archives, for the command line.
 
 May import
     core, errors, interfaces, runtime.
 
 Start reading at
-    ``store``, then ``maildir`` and ``names``; ``paths`` says where things lie.
+    ``store``, then ``maildir`` and ``names``; ``paths`` says where things lie. For IMAP
+    ``folders``, then ``index``.
 
 Invariants
     A message is in ``new`` or ``cur`` only when its octets are synced. A delivery that was
     reported is synced with its directory entry. Files are never changed and base names
-    never renamed, so uids last for ever. No entry, however odd, takes a mailbox down.
+    never renamed, so uids last for ever. No entry, however odd, takes a mailbox down. The
+    Maildirs are the truth; delivery and POP3 need no index.
 
 RFCs
     None for Maildir: cr.yp.to/proto/maildir.html, and Courier's Maildir++. 3501 section
-    5.1.3 (modified UTF-7 in folder names), 1939 (uids, the exclusive lock), 4155 (mbox).
+    5.1.3 (modified UTF-7 in folder names), 1939 (uids, the exclusive lock), 4155 (mbox); 9051
+    and what ``folders`` and ``index`` list.
 """

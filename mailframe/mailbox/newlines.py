@@ -70,7 +70,9 @@ class ToWire:
 
 def to_wire(data: bytes) -> bytes:
     """A whole message in wire format."""
-    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if b"\r" in data:  # hardly ever, and to look for one octet takes no time
+        data = data.replace(b"\r\n", b"\n")
+    return data.replace(b"\n", b"\r\n")
 
 
 def wire_size(data: bytes) -> int:

@@ -8,13 +8,15 @@ What lives here
     (delivery status notifications) with its ``dsn_fields`` and ``dsn_text``; for IMAP ``facts``
     (all that is worth keeping of a message, in one pass, with offsets) with its ``envelope``,
     ``bodystructure``, ``preview`` and ``imap_strings``, ``parts`` (the tree as octets),
-    ``sections`` (BODY[...] and BINARY); ``charsets`` and ``encoded_words`` (octets as text).
+    ``sections`` (BODY[...] and BINARY); ``charsets`` and ``encoded_words`` (octets as text);
+    ``searchable`` (what a search looks at) with ``folding``, ``html_text``, ``address_texts``,
+    ``subjects`` and ``sent_date``; ``threading``.
 
 May import
     core, errors and the standard library.
 
 Start reading at
-    ``headers``, then ``trace``, then ``downgrade``.
+    ``headers``, then ``trace``, then ``downgrade``; for IMAP ``facts``, then ``searchable``.
 
 Invariants
     Readers work on bytes as they came, never raise on any input, take linear time, and never
@@ -25,6 +27,6 @@ Invariants
 
 RFCs
     5322, 6532, 6854 (messages), 5321 section 4.4, 3848, 6531 section 4.3 (trace fields),
-    2045, 2046, 2047, 2183, 2231 (MIME), 3516, 8474, 8970, 9051 section 7.5.2 (for IMAP),
+    2045, 2046, 2047, 2183, 2231 (MIME), 3516, 5256, 8474, 8970, 9051 section 7.5.2 (for IMAP),
     6152 section 3, 3030 section 3 (conversion), 3461 to 3464 (DSN).
 """

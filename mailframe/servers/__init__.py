@@ -8,7 +8,8 @@ What lives here
     ``smtp_settings``. ``pop3`` likewise: ``pop3_connection`` (transport and time),
     ``pop3_conversation`` (what each event asks for), ``pop3_login``, ``pop3_maildrop``.
     ``imap`` likewise: ``imap_connection``, ``imap_conversation`` (dispatch, errors, what is
-    told when), ``imap_commands`` (the table), and a module for each family of commands.
+    told when), ``imap_commands`` (the table, from which every family of commands is found),
+    ``imap_selected`` (what a session knows of its folder) and a module for each family.
     ``line_connection`` is what the connections of POP3 and IMAP have in common, ``channel``
     what they and their conversations ask of each other; ``connections`` counts those that
     are open, for all of them.
@@ -17,7 +18,8 @@ May import
     core, errors, protocols, message, interfaces, runtime, Twisted.
 
 Start reading at
-    ``smtp``, then ``smtp_protocol``, then ``smtp_session``.
+    ``smtp``, then ``smtp_protocol``, then ``smtp_session``; for IMAP ``imap_connection``, then
+    ``imap_conversation`` and ``imap_commands``.
 
 Invariants
     A shell decides nothing that its engine or an interface can decide. 250 is said after

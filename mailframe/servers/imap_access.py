@@ -48,7 +48,8 @@ async def list_rights(talk: Conversation, command: ListRights) -> Outcome:
     entries = await IAccessControl(talk.folders).acl(command.mailbox)
     # RFC 4314 section 3.7: the owner has everything always; for others nothing is always
     # granted, and each right can be had by itself
-    is_owner = bool(entries) and entries[0][0] == command.identifier
+    owner = entries[0][0] if entries else ""
+    is_owner = command.identifier.casefold() in {owner, owner.rpartition("@")[0]} - {""}
     always, optional = (RIGHTS, "") if is_owner else ("", RIGHTS)
     talk.send(
         responses.list_rights(command.mailbox, command.identifier, always, optional, talk.utf8)

@@ -11,7 +11,16 @@ from mailframe.protocols.imap.commands import GetMetadata, MetadataOptions, SetM
 from mailframe.protocols.imap.grammar import BadCommand
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_outcome import Outcome
-from mailframe.servers.imap_rights import LOOKUP, READ, WRITE, require
+from mailframe.servers.imap_rights import (
+    INSERT,
+    KEEP_SEEN,
+    LOOKUP,
+    POST,
+    READ,
+    WRITE,
+    HasRights,
+    require,
+)
 
 _PRIVATE = "/private/"
 _SHARED = "/shared/"
@@ -21,7 +30,7 @@ AnnotationListener = Callable[[str, Sequence[str]], None]
 
 
 async def get_metadata(talk: Conversation, command: GetMetadata) -> Outcome:
-    await _check(talk, command.mailbox, LOOKUP + READ)
+    await _check(talk, command.mailbox)
     octets, longest = await metadata_of(talk, command.mailbox, command.entries, command.options)
     talk.send(octets)
     code = responses.metadata_long_entries_code(longest) if longest else ""
@@ -62,8 +71,7 @@ def _is_below(entry: str, wanted: str, depth: int | None) -> bool:
 async def set_metadata(talk: Conversation, command: SetMetadata) -> Outcome:
     annotations = [Annotation(_entry(entry), value) for entry, value in command.entries]
     shared = any(annotation.entry.startswith(_SHARED) for annotation in annotations)
-    # RFC 5464 section 3.3: a private note needs only that the folder may be read
-    await _check(talk, command.mailbox, LOOKUP + (WRITE if shared else READ))
+    await _check(talk, command.mailbox, WRITE if shared else "")
     await IAnnotations(talk.folders).annotate(command.mailbox, annotations)
     entries = [annotation.entry for annotation in annotations]
     talk.factory.annotations.tell(talk.session.account or "", command.mailbox, entries)
@@ -89,10 +97,18 @@ class AnnotationEvents:
                 listener(name, entries)
 
 
-async def _check(talk: Conversation, name: str, rights: str) -> None:
-    """The server's own notes are the account's to guard."""
-    if name:
-        require(await talk.folders.folder(name), rights)
+def may_be_noted(folder: HasRights) -> bool:
+    """RFC 5464 section 3.3: a folder that can be looked up, and that something may be done in."""
+    held = folder.rights
+    return LOOKUP in held and any(right in held for right in (READ, KEEP_SEEN, WRITE, INSERT, POST))
+
+
+async def _check(talk: Conversation, name: str, rights: str = "") -> None:
+    """``rights``: besides. The server's own notes are the account's to guard."""
+    if not name:
+        return
+    folder = await talk.folders.folder(name)
+    require(folder, rights if may_be_noted(folder) else LOOKUP + READ)
 
 
 def _entry(name: str) -> str:

@@ -1,5 +1,7 @@
 """What the selected folder has to tell, as untagged responses: EXPUNGE or VANISHED, EXISTS,
 RECENT, FETCH (RFC 9051 section 7.5, RFC 7162 section 3.2.10, RFC 9586 section 3).
+
+When it may be told is the conversation's to know.
 """
 
 from __future__ import annotations
@@ -33,6 +35,23 @@ def tell(talk: Conversation, selected: Selected, news: News) -> None:
         selected.told.append(news)
 
 
+async def claim_recent(talk: Conversation, selected: Selected) -> None:
+    """Whoever is told first of a message has it as ``\\Recent`` (RFC 3501 section 2.3.2)."""
+    if selected.came and not selected.read_only and not talk.rev2:
+        selected.came = False
+        selected.recent.add(await selected.folder.claim_recent())
+
+
+async def tell_followers(talk: Conversation, selected: Selected) -> None:
+    """What follows from what was told: FETCH for NOTIFY, ESEARCH for searches that go on."""
+    for news in selected.take_told():
+        # RFC 5465 sections 5.2 and 7: EXISTS, then FETCH, then ESEARCH
+        if talk.notification is not None:
+            await talk.notification.fetch_arrived(talk, news)
+        for context in list(selected.contexts.values()):
+            await context.told(talk, news)
+
+
 def _gone(talk: Conversation, news: News) -> bytes:
     if talk.qresync or talk.uid_only:
         return responses.vanished(news.vanished)
@@ -44,12 +63,12 @@ def _changed(talk: Conversation, selected: Selected, news: News) -> bytes:
     states = [messages[uid] for uid in news.changed if uid in messages]
     items = [Item.FLAGS]
     # RFC 9051 section 7.5.2: FETCH that nobody asked for has the UID; RFC 3501 knows no such
-    # rule, and RFC 7162 section 3.2.4 makes one for QRESYNC.
+    # rule, but RFC 7162 section 3.2.4 (QRESYNC) and RFC 5465 section 5.1 (NOTIFY) make one.
     if talk.uid_only:
         numbers = [state.uid for state in states]
     else:
         numbers = [view.number(state.uid) for state in states]
-        if talk.rev2 or talk.condstore:
+        if talk.rev2 or talk.condstore or talk.notification is not None:
             items.insert(0, Item.UID)
     if talk.condstore:
         items.append(Item.MODSEQ)

@@ -34,8 +34,7 @@ from mailframe.servers.imap_outcome import Outcome
 Serve = Callable[[Conversation, Any], Awaitable[Outcome]]
 
 TABLE: dict[type[Any], Serve] = {
-    # any state
-    c.Capability: imap_session.capability,
+    # any state; CAPABILITY is the engine's own
     c.Noop: imap_session.noop,
     c.Logout: imap_session.logout,
     c.Id: imap_session.identify,

@@ -47,6 +47,12 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
         self._flush()
         self._deflated = Deflated()
 
+    def logged_out(self) -> None:
+        """Nobody is logged in any more (RFC 8437): the time for a login begins anew."""
+        self._started = self._clock.seconds()
+        self._cancel_timer()
+        self._timer = self._clock.callLater(self._factory.limits.login, self._tick)
+
     # Octets
 
     def _look(self) -> None:

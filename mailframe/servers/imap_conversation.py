@@ -21,7 +21,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from mailframe.core.folders import FolderChange
@@ -47,9 +46,10 @@ from mailframe.protocols.imap.events import (
 from mailframe.protocols.imap.states import State
 from mailframe.servers import channel, imap_login
 from mailframe.servers.channel import Nothing, PeerGone
-from mailframe.servers.imap_announce import tell
+from mailframe.servers.imap_announce import claim_recent, tell, tell_followers
 from mailframe.servers.imap_failures import trouble
 from mailframe.servers.imap_outcome import Outcome, Refused, Status
+from mailframe.servers.imap_progress import Progress
 from mailframe.servers.imap_selected import Selected
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ class Channel(channel.Channel, Protocol):
 
     def wake(self) -> None:
         """There may be something to ``draw`` soon."""
+
+    def logged_out(self) -> None:
+        """Nobody is logged in any more (RFC 8437): the time for a login begins anew."""
 
 
 class Appender(Protocol):
@@ -116,8 +119,7 @@ class Conversation:
         self.afterwards: Callable[[], None] | None = None
         """Set by a command: what shall follow right after its tagged response."""
         self.idling = False
-        self._silent = True  # the command under way has sent nothing
-        self._progress: IDelayedCall | None = None
+        self._progress = Progress(factory.clock, factory.limits.progress, self._tell_progress)
         self._appender: Appender | None = None
         self.engine = ImapEngine(
             factory.hostname,
@@ -159,7 +161,7 @@ class Conversation:
             self.log_bug()
             self.channel.abort("internal error")
         finally:
-            self._stop_progress()
+            self._progress.stop()
 
     # For the functions of commands
 
@@ -196,7 +198,9 @@ class Conversation:
 
     def send(self, octets: bytes) -> None:
         """Untagged responses, complete lines."""
-        self._silent = False
+        # What has begun to answer shows by itself that it goes on, and may be in the middle of a
+        # literal.
+        self._progress.stop()
         self.engine.send(octets)
 
     async def room(self) -> None:
@@ -211,10 +215,10 @@ class Conversation:
 
     async def folder(self, name: str) -> IFolder:
         """A folder by its name, refreshed; the selected one where it is that."""
-        if self.selected is not None and self.selected.folder.name == name:
+        folder = await self.folders.folder(name)
+        # By its id: another client may have renamed it, and its old name may be another's.
+        if self.selected is not None and self.selected.folder.mailbox_id == folder.mailbox_id:
             folder = self.selected.folder
-        else:
-            folder = await self.folders.folder(name)
         await folder.refresh()
         return folder
 
@@ -307,18 +311,19 @@ class Conversation:
         await self.room()
 
     async def tell_news(self, *, expunges: bool) -> None:
-        """All that the client has not been told: ``announce``, and what follows from it."""
-        """Trouble on the way to what is told besides is no fault of the command before: what
+        """All that the client has not been told: ``announce``, and what follows from it.
+
+        Trouble on the way to what is told besides is no fault of the command before: what
         could not be told now is told another time."""
         selected, notification = self.selected, self.notification
         if selected is not None:
             selected.stirred = False
         if selected is not None and selected.view.has_news():
-            await self._expecting_trouble(self._claim_recent(selected))
+            await self._expecting_trouble(claim_recent(self, selected))
             if notification is None or notification.tells_selected:
                 self.announce(expunges=expunges)
         if selected is not None and selected.told:
-            await self._expecting_trouble(self._tell_followers(selected))
+            await self._expecting_trouble(tell_followers(self, selected))
         if notification is not None and notification.has_news():
             await self._expecting_trouble(notification.tell(self))
 
@@ -330,31 +335,17 @@ class Conversation:
         except Exception as error:  # noqa: BLE001 - see ``tell_news``
             self._failed("news", error)
 
-    async def _claim_recent(self, selected: Selected) -> None:
-        # Whoever is told first of a message has it as \Recent (RFC 3501 section 2.3.2).
-        if selected.came and not selected.read_only and not self.rev2:
-            selected.came = False
-            selected.recent.add(await selected.folder.claim_recent())
-
-    async def _tell_followers(self, selected: Selected) -> None:
-        for news in selected.take_told():
-            for context in list(selected.contexts.values()):
-                await context.told(self, news)
-            if self.notification is not None:
-                await self.notification.fetch_arrived(self, news)
-
     # One method an event
 
     async def _command(self, event: CommandGiven) -> None:
         self.tag = event.tag
-        self._silent = True
         if isinstance(event.command, Idle):
             await self._idle()
             return
         if not isinstance(event.command, Logout):
-            self._start_progress()
+            self._progress.start()
         outcome = await self._outcome(event.command)
-        self._stop_progress()
+        self._progress.stop()
         self.engine.finish(outcome.status, outcome.text, outcome.code)
         after, self.afterwards = self.afterwards, None
         if after is not None:
@@ -367,7 +358,8 @@ class Conversation:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             outcome = self._failed(type(command).__name__.lower(), error)
-        if not isinstance(command, Close):
+        # After BYE nothing is told; CLOSE tells of no EXPUNGE (RFC 9051 section 6.4.1).
+        if not isinstance(command, Close | Logout):
             await self.tell_news(expunges=self._commands.expunges_after(command))
         return outcome
 
@@ -407,26 +399,9 @@ class Conversation:
     async def _close(self, event: Closing) -> None:
         self.channel.close(event.reason)
 
-    # RFC 9585: a command that takes its time
-
-    def _start_progress(self) -> None:
-        seconds = self.factory.limits.progress
-        if seconds:
-            self._progress = self.factory.clock.callLater(seconds, self._tell_progress)
-
-    def _stop_progress(self) -> None:
-        progress, self._progress = self._progress, None
-        if progress is not None:
-            progress.cancel()
-
     def _tell_progress(self) -> None:
-        self._progress = None
-        # What has begun to answer shows by itself that it goes on, and may be in the middle
-        # of a literal.
-        if self._silent:
-            self.engine.send(responses.in_progress(self.tag))
-            self.channel.flush()
-            self._start_progress()
+        self.engine.send(responses.in_progress(self.tag))
+        self.channel.flush()
 
 
 _SERVES: dict[type[Event], Callable[[Conversation, Any], Awaitable[None]]] = {

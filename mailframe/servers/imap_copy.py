@@ -17,10 +17,11 @@ from mailframe.core.folders import (
 from mailframe.errors import FolderRefused, MessageGone
 from mailframe.interfaces.folders import IAppending, ICopying, IFolder
 from mailframe.protocols.imap.commands import Copy
-from mailframe.protocols.imap.responses import copy_uid_code, message_limit_code, ok
+from mailframe.protocols.imap.responses import copy_uid_code, ok
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_expunge import told_modseq
 from mailframe.servers.imap_loading import CHUNK, open_message
+from mailframe.servers.imap_message_limit import limited, one_code, require_few
 from mailframe.servers.imap_outcome import Outcome, Refused
 from mailframe.servers.imap_rights import INSERT, MOVE_SOURCE, require, require_for, storable
 from mailframe.servers.imap_selected import Selected
@@ -32,10 +33,11 @@ async def copy(talk: Conversation, command: Copy) -> Outcome:
     if command.move:
         _check_move(selected)
     uids = selected.view.resolve(command.messages, uid=command.uid, saved=selected.saved)
-    most = talk.factory.limits.messages
-    if most and len(uids) > most:
-        # RFC 9738 section 3.1: a part of a COPY would be of no use
-        raise Refused("Too many messages at once", message_limit_code(most))
+    limit = ""
+    if command.move:
+        uids, limit = limited(talk, uids)
+    else:
+        require_few(talk, uids)
     target = await target_folder(talk, command.mailbox)
     messages = selected.folder.messages
     there = [uid for uid in uids if uid in messages]
@@ -43,7 +45,7 @@ async def copy(talk: Conversation, command: Copy) -> Outcome:
         # RFC 9051 section 6.4.7: all or none
         raise Refused("Some messages are not there any more", "EXPUNGEISSUED")
     done = await _carry(selected.folder, there, target, command.move)
-    return _moved(talk, selected, done) if command.move else _copied(done)
+    return _moved(talk, selected, done, limit) if command.move else _copied(done)
 
 
 def _check_move(selected: Selected) -> None:
@@ -121,12 +123,13 @@ def _copied(done: CopyOutcome) -> Outcome:
     return Outcome("COPY completed", copy_uid(done))
 
 
-def _moved(talk: Conversation, selected: Selected, done: CopyOutcome) -> Outcome:
+def _moved(talk: Conversation, selected: Selected, done: CopyOutcome, limit: str) -> Outcome:
     # RFC 6851 section 4.3: COPYUID goes first, then the messages leave
     if code := copy_uid(done):
         talk.send(ok("Moved", code))
     talk.announce(expunges=True)
-    return Outcome("MOVE completed", told_modseq(talk, selected) if done.sources else "")
+    code = told_modseq(talk, selected) if done.sources else ""
+    return Outcome("MOVE completed", one_code(talk, code, limit))
 
 
 def copy_uid(done: CopyOutcome) -> str:

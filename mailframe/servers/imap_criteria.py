@@ -15,46 +15,64 @@ from mailframe.protocols.imap.commands import (
     Criterion,
     Either,
     IsRecent,
-    MessageSet,
     Neither,
     NumbersIn,
     YoungerThan,
 )
-from mailframe.protocols.imap.sets import resolved
 from mailframe.servers.imap_selected import Selected
 
 
 def resolve(criterion: Criterion, selected: Selected, now: float) -> SearchKey:
     """``now``: seconds since the epoch. A number that is not there matches nothing: clients ask
     for 1:* in an empty folder."""
-    match criterion:
-        case NumbersIn(messages, uid):
-            return UidIn(tuple(spans(_named(messages, uid, selected), selected.view.uids)))
-        case IsRecent():
-            recent = [uid for uid in selected.view.uids if uid in selected.recent]
-            return UidIn(tuple(spans(recent, selected.view.uids)))
-        case YoungerThan(seconds):
-            # RFC 5032 section 3
-            return Received(since=now - seconds)
-        case Both(keys):
-            return And(tuple(resolve(key, selected, now) for key in keys))
-        case Either(left, right):
-            return Or(resolve(left, selected, now), resolve(right, selected, now))
-        case Neither(key):
-            return Not(resolve(key, selected, now))
-        case _:
-            return criterion
+    return _Resolving(selected, now).key(criterion)
 
 
-def _named(messages: MessageSet, uid: bool, selected: Selected) -> Sequence[int]:
-    view = selected.view
-    if uid or messages.saved:
-        return view.resolve(messages, uid=uid, saved=selected.saved)
-    count = len(view)
-    there = [
-        (first, min(last, count)) for first, last in resolved(messages, count) if first <= count
-    ]
-    return [uid for first, last in there for uid in view.uids[max(first, 1) - 1 : last]]
+class _Resolving:
+    """One command's keys. There may be thousands: none but the first RECENT and the first
+    ``$`` looks at all messages."""
+
+    __slots__ = ("_now", "_recent", "_saved", "_selected")
+
+    def __init__(self, selected: Selected, now: float) -> None:
+        self._selected = selected
+        self._now = now
+        self._recent: UidIn | None = None
+        self._saved: UidIn | None = None
+
+    def key(self, criterion: Criterion) -> SearchKey:
+        match criterion:
+            case NumbersIn(messages, uid):
+                if messages.saved:
+                    return self._those_saved()
+                return UidIn(tuple(self._selected.view.spans(messages, uid=uid)))
+            case IsRecent():
+                return self._those_recent()
+            case YoungerThan(seconds):
+                # RFC 5032 section 3
+                return Received(since=self._now - seconds)
+            case Both(keys):
+                return And(tuple(map(self.key, keys)))
+            case Either(left, right):
+                return Or(self.key(left), self.key(right))
+            case Neither(key):
+                return Not(self.key(key))
+            case _:
+                return criterion
+
+    def _those_saved(self) -> UidIn:
+        if self._saved is None:
+            view = self._selected.view
+            saved = [uid for uid in self._selected.saved if uid in view]
+            self._saved = UidIn(tuple(spans(saved, view.uids)))
+        return self._saved
+
+    def _those_recent(self) -> UidIn:
+        if self._recent is None:
+            uids = self._selected.view.uids
+            recent = [uid for uid in uids if uid in self._selected.recent]
+            self._recent = UidIn(tuple(spans(recent, uids)))
+        return self._recent
 
 
 def names_messages(criterion: Criterion) -> bool:

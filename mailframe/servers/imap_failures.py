@@ -39,7 +39,7 @@ def trouble(error: Exception) -> Trouble:
     if isinstance(error, BadCommand):
         return Trouble(Outcome(error.text, error.code, error.status))
     if isinstance(error, FolderRefused):
-        return _no(str(error), error.reason.value)
+        return _no(str(error), error.code)
     if isinstance(error, MessageGone):
         return _no("Some of the messages are not there any more", "EXPUNGEISSUED")
     if isinstance(error, MailboxBusy):

@@ -1,11 +1,11 @@
 """FETCH and UID FETCH (RFC 9051 section 6.4.5), with CONDSTORE, QRESYNC, PARTIAL, BINARY,
 PREVIEW, OBJECTID, SAVEDATE and UIDONLY.
 
-Three ways to a message: what is known of every message anyhow (flags, sizes, dates) goes out a
-thousand lines at a time; what an index remembers (ENVELOPE ...) and small messages are loaded in
-batches, the next one while the client takes the last one; messages over ``_LARGE`` octets are
-read as they go out, a chunk at a time. Only what has to be decoded (BINARY), or picked out of a
-header, is in memory as a whole, once.
+Four ways to a message: what is known of every message anyhow (flags, sizes, dates) goes out a
+thousand lines at a time; what an index remembers (ENVELOPE ..., header sections) and small
+messages are loaded in batches, the next one while the client takes the last one; messages over
+``_LARGE`` octets are read as they go out, a chunk at a time. Only what has to be decoded
+(BINARY), or picked out of a header, is in memory as a whole, once.
 
 * ``\\Seen`` is set, durably, before the octets go out, and told in the same response. Where that
   cannot be done the mail is readable all the same.
@@ -17,15 +17,16 @@ header, is in memory as a whole, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from mailframe.core.facts import Fact, MessageFacts
+from mailframe.core.facts import LONGEST_HEADER, Fact, MessageFacts
 from mailframe.core.folders import SEEN, FlagChange, FlagMode, MessageState
 from mailframe.errors import FolderRefused, MessageGone, TransientFailure
-from mailframe.interfaces.folders import IVanished
+from mailframe.interfaces.folders import IFolderHeaders, IVanished
 from mailframe.message.sections import UnknownEncoding
 from mailframe.protocols.imap.commands import (
     Fetch,
@@ -35,16 +36,14 @@ from mailframe.protocols.imap.commands import (
     SectionKind,
 )
 from mailframe.protocols.imap.grammar import BadCommand
-from mailframe.protocols.imap.responses import (
-    message_limit_code,
-    vanished,
-)
+from mailframe.protocols.imap.responses import vanished
 from mailframe.protocols.imap.sets import picked, resolved
 from mailframe.servers import imap_sections
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_found import page
 from mailframe.servers.imap_large import send_sections
-from mailframe.servers.imap_loading import Loaded, OpenMessage, load
+from mailframe.servers.imap_loading import Loaded, OpenMessage, load, load_headers
+from mailframe.servers.imap_message_limit import limited
 from mailframe.servers.imap_outcome import Outcome, Refused, Status
 from mailframe.servers.imap_rows import NEEDS, Batch, Rows
 from mailframe.servers.imap_selected import Selected
@@ -53,6 +52,7 @@ _STATES = 1_000  # messages a batch, of which nothing is loaded
 _FACTS = 500
 _CONTENTS = 64
 _OCTETS = 1_000_000
+_HEADERS = 4_000_000  # octets of header sections, at most; they are far shorter
 _LARGE = 256 * 1024
 
 
@@ -65,6 +65,8 @@ class Plan:
     sections: tuple[Section, ...]
     marks: bool
     """It sets ``\\Seen``."""
+    of_headers: bool = False
+    """Of the messages themselves their header sections will do."""
 
 
 async def fetch(talk: Conversation, command: Fetch) -> Outcome:
@@ -82,16 +84,6 @@ async def fetch(talk: Conversation, command: Fetch) -> Outcome:
     if lost and not command.uid:
         return Outcome("Some messages are not there any more", "EXPUNGEISSUED", Status.NO)
     return Outcome("FETCH completed", code)
-
-
-def limited(talk: Conversation, uids: Sequence[int]) -> tuple[Sequence[int], str]:
-    """At most MESSAGELIMIT of them, the newest ones, and the response code that says so."""
-    most = talk.factory.limits.messages
-    if not most or len(uids) <= most:
-        return uids, ""
-    # RFC 9738 section 3.1: the lowest uid that was dealt with
-    kept = uids[len(uids) - most :]
-    return kept, message_limit_code(most, kept[0])
 
 
 async def _asked(talk: Conversation, selected: Selected, command: Fetch) -> Sequence[int]:
@@ -148,7 +140,10 @@ def plan_for(selected: Selected, items: Sequence[Item | Section], *, mark: bool 
         not section.peek and section.kind is not SectionKind.BINARY_SIZE for section in sections
     )
     may_mark = mark and not selected.read_only and "s" in selected.folder.rights
-    return Plan(tuple(items), facts, sections, wants_seen and may_mark)
+    # What is asked for many times over is answered as often.
+    few = len(sections) * LONGEST_HEADER <= _OCTETS
+    of_headers = bool(sections) and few and all(map(imap_sections.is_of_header, sections))
+    return Plan(tuple(items), facts, sections, wants_seen and may_mark, of_headers)
 
 
 async def send_messages(
@@ -171,6 +166,7 @@ class _Answering:
         self._folder = selected.folder
         self._plan = plan
         self._lost = 0
+        self._left: list[int] = []
         self._rows = self._make_rows(plan.items)
 
     def _make_rows(self, items: Sequence[Item | Section]) -> Rows:
@@ -193,39 +189,49 @@ class _Answering:
         return self._lost
 
     async def loaded(self, uids: Sequence[int]) -> int:
-        batches = self._batches(uids)
-        loading = self._load_next(batches)
+        if self._plan.of_headers and IFolderHeaders.providedBy(self._folder):
+            await self._answer_all(self._header_loads(uids))
+            uids, self._left = self._left, []
+        await self._answer_all(self._loads(uids))
+        return self._lost
+
+    async def _answer_all(self, loads: Iterator[Coroutine[Any, Any, Loaded]]) -> None:
+        """One after the other, the next one while the client takes the last one."""
+        loading = _begin_next(loads)
         try:
             while loading is not None:
                 ahead, loading = loading, None
                 loaded = await ahead
-                loading = self._load_next(batches)
+                loading = _begin_next(loads)
+                self._left += loaded.left
                 await self._answer(loaded)
         finally:
             if loading is not None:
                 # Nobody waits for it any more.
                 loading.addCallbacks(_close, lambda _: None)
                 loading.cancel()
-        return self._lost
 
-    def _load_next(self, batches: Iterator[tuple[Sequence[int], bool]]) -> Deferred[Loaded] | None:
-        uids, is_large = next(batches, ((), False))
-        if not uids:
-            return None
-        wanted, with_contents = self._plan.facts, bool(self._plan.sections) and not is_large
-        if is_large:
-            wanted |= Fact.PARTS
-        return Deferred.fromCoroutine(
-            load(
+    def _header_loads(self, uids: Sequence[int]) -> Iterator[Coroutine[Any, Any, Loaded]]:
+        messages, times = self._folder.messages, len(self._plan.sections)
+        start = octets = 0
+        for end, uid in enumerate(uids, 1):
+            if uid in messages:
+                octets += times * min(messages[uid].size, LONGEST_HEADER)
+            if octets > _HEADERS or end - start == _FACTS or end == len(uids):
+                yield load_headers(self._folder, uids[start:end], self._plan.facts)
+                start, octets = end, 0
+
+    def _loads(self, uids: Sequence[int]) -> Iterator[Coroutine[Any, Any, Loaded]]:
+        for batch, is_large in self._batches(uids):
+            yield load(
                 self._folder,
-                uids,
-                wanted,
+                batch,
+                self._plan.facts | Fact.PARTS if is_large else self._plan.facts,
                 self._talk.factory.workers,
-                contents=with_contents,
+                contents=bool(self._plan.sections) and not is_large,
                 is_large=is_large,
-                kept=self._kept(uids[0]) if is_large else None,
+                kept=self._kept(batch[0]) if is_large else None,
             )
-        )
 
     def _batches(self, uids: Sequence[int]) -> Iterator[tuple[Sequence[int], bool]]:
         """uids to be loaded together, and whether it is one large message."""
@@ -368,3 +374,8 @@ class _Answering:
 def _close(loaded: Loaded) -> None:
     if loaded.source is not None:
         loaded.source.close()
+
+
+def _begin_next(loads: Iterator[Coroutine[Any, Any, Loaded]]) -> Deferred[Loaded] | None:
+    following = next(loads, None)
+    return None if following is None else Deferred.fromCoroutine(following)

@@ -41,13 +41,24 @@ async def create(talk: Conversation, command: Create) -> Outcome:
 
 
 async def delete(talk: Conversation, command: Delete) -> Outcome:
+    is_selected = await _is_selected(talk, command.mailbox)
     await talk.folders.delete(command.mailbox)
-    selected = talk.selected
-    if selected is not None and selected.folder.name == command.mailbox:
+    if is_selected:
         talk.deselect()
         talk.engine.folder_closed()
         talk.send(responses.ok("The folder is gone", "CLOSED"))
     return Outcome("DELETE completed")
+
+
+async def _is_selected(talk: Conversation, name: str) -> bool:
+    # By its id: another client may have renamed it, and its old name may be another's.
+    if talk.selected is None:
+        return False
+    try:
+        folder = await talk.folders.folder(name)
+    except FolderRefused:  # DELETE says what there is to say
+        return False
+    return folder.mailbox_id == talk.selected.folder.mailbox_id
 
 
 async def rename(talk: Conversation, command: Rename) -> Outcome:
@@ -81,6 +92,9 @@ async def status_of(talk: Conversation, name: str, items: tuple[StatusItem, ...]
         else:
             found = found or await _status(talk, name)
             values[item] = _IN_STATUS[item](found)
+    if found is None and StatusItem.DELETED_STORAGE not in values:
+        # What there is to say depends on no folder; whether it may be asked does.
+        require(await talk.folders.folder(name), READ)
     return responses.status_line(name, values, talk.utf8)
 
 
@@ -108,7 +122,7 @@ async def _status(talk: Conversation, name: str) -> FolderStatus:
         unseen=sum(SEEN not in state.flags for state in messages),
         deleted=sum(DELETED in state.flags for state in messages),
         size=sum(state.size for state in messages),
-        recent=0,
+        recent=sum(uid >= folder.recent_from for uid in folder.messages),
         highest_modseq=folder.highest_modseq,
         mailbox_id=folder.mailbox_id,
     )

@@ -15,12 +15,13 @@ from mailframe.errors import FolderRefused
 from mailframe.protocols.imap import responses
 from mailframe.protocols.imap.commands import List
 from mailframe.servers.imap_access import my_rights_line
-from mailframe.servers.imap_annotations import metadata_of
+from mailframe.servers.imap_annotations import may_be_noted, metadata_of
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_folders import status_of
 from mailframe.servers.imap_outcome import Outcome, Refused
 from mailframe.servers.imap_patterns import matcher
 from mailframe.servers.imap_rights import READ
+from mailframe.servers.imap_turns import Turn
 
 _BATCH = 200  # lines between two looks at whether the client takes its output
 
@@ -44,8 +45,13 @@ async def list_folders(talk: Conversation, command: List) -> Outcome:
         return Outcome(f"{word} completed")
     infos = await talk.folders.all()
     lines = lsub_lines(command, infos) if command.lsub else list_lines(command, infos)
-    longest = 0
-    for count, line in enumerate(lines, 1):
+    longest = count = 0
+    pause = Turn(talk.factory.clock).pause
+    for line in lines:
+        await pause()
+        if line is None:
+            continue
+        count += 1
         talk.send(
             responses.list_line(
                 line.info.name,
@@ -62,6 +68,15 @@ async def list_folders(talk: Conversation, command: List) -> Outcome:
     return Outcome(f"{word} completed", code)
 
 
+async def list_line_of(talk: Conversation, name: str) -> bytes:
+    """What LIST would say of this one folder, whatever signs are in its name."""
+    infos = await talk.folders.all()
+    info = next((each for each in infos if each.name == name), FolderInfo(name))
+    has_children = name in _parents(each.name for each in infos if each.exists)
+    attributes = _attributes(List("", (name,)), info, has_children)
+    return responses.list_line(name, attributes, utf8=talk.utf8)
+
+
 async def _tell_more(talk: Conversation, command: List, info: FolderInfo) -> int:
     """STATUS, MYRIGHTS, METADATA of it; the longest value that was left out."""
     if not info.exists:
@@ -73,7 +88,7 @@ async def _tell_more(talk: Conversation, command: List, info: FolderInfo) -> int
         # RFC 5819 section 2: no STATUS of what cannot be selected
         if command.return_status and READ in info.rights:
             talk.send(await status_of(talk, info.name, command.return_status))
-        if command.return_metadata:
+        if command.return_metadata and may_be_noted(info):
             entries, options = command.return_metadata, command.metadata_options
             octets, longest = await metadata_of(talk, info.name, entries, options)
             talk.send(octets)
@@ -86,7 +101,9 @@ async def _tell_more(talk: Conversation, command: List, info: FolderInfo) -> int
 # Which folders, with which attributes
 
 
-def list_lines(command: List, infos: Sequence[FolderInfo]) -> Iterator[Line]:
+def list_lines(command: List, infos: Sequence[FolderInfo]) -> Iterator[Line | None]:
+    """None for each folder that is not listed: a hundred patterns of hundreds of octets take
+    their time for each name, so others may have a turn."""
     matches = _any_of(command)
     parents = _parents(info.name for info in infos if info.exists)
     selects = command.only_subscribed or command.only_special_use
@@ -97,6 +114,7 @@ def list_lines(command: List, infos: Sequence[FolderInfo]) -> Iterator[Line]:
     for info in infos:
         child_info = above.get(info.name, ())
         if not matches(info.name):
+            yield None
             continue
         # RFC 5258 section 3: what is not there is listed only where the options ask for it,
         # or as a level above something that is.
@@ -166,7 +184,7 @@ def _with_levels(
     return sorted([*infos, *missing], key=lambda info: info.name)
 
 
-def lsub_lines(command: List, infos: Sequence[FolderInfo]) -> Iterator[Line]:
+def lsub_lines(command: List, infos: Sequence[FolderInfo]) -> Iterator[Line | None]:
     """RFC 3501 section 6.3.9: with ``%`` a level above a subscribed folder is told too, as one
     that cannot be selected."""
     matches = _any_of(command)
@@ -174,6 +192,7 @@ def lsub_lines(command: List, infos: Sequence[FolderInfo]) -> Iterator[Line]:
     levels = _parents(iter(subscribed)) - set(subscribed)
     for name in sorted([*subscribed, *levels]):
         if not matches(name):
+            yield None
             continue
         if name in levels:
             if "%" in "".join(command.patterns):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mailframe.core.facts import Fact, MessageFacts
 from mailframe.errors import MessageGone
-from mailframe.interfaces.folders import IFolder, IFolderFacts
+from mailframe.interfaces.folders import IFolder, IFolderFacts, IFolderHeaders
 from mailframe.interfaces.mailbox import IMessageSource
 from mailframe.interfaces.work import IWorkers
 from mailframe.message.facts import read_facts
@@ -22,12 +22,14 @@ CHUNK = 64 * 1024
 @dataclass(slots=True)
 class Loaded:
     uids: Sequence[int]
-    """What was asked for."""
+    """What was asked for, but for what is ``left``."""
     facts: Mapping[int, MessageFacts] = field(default_factory=dict)
     contents: Mapping[int, bytes] = field(default_factory=dict)
     source: OpenMessage | None = None
     """Of a large message, where it is there: whoever gets it closes it."""
     is_large: bool = False
+    left: Sequence[int] = ()
+    """Of which more is needed than their header sections, which are in ``contents``."""
 
 
 class OpenMessage:
@@ -100,6 +102,19 @@ async def load(
             loaded.facts = await workers.run(_facts_of, loaded.contents)
     if is_large:
         loaded.source = kept or await open_message(folder, uids[0])
+    return loaded
+
+
+async def load_headers(folder: IFolder, uids: Sequence[int], wanted: Fact) -> Loaded:
+    """Header sections, in ``contents``, of a folder that remembers them (``IFolderHeaders``):
+    no message is opened."""
+    headers = await IFolderHeaders(folder).headers(uids)
+    there = [uid for uid in uids if uid in headers]
+    loaded = Loaded(there, contents=headers)
+    if len(there) < len(uids):
+        loaded.left = [uid for uid in uids if uid not in headers]
+    if wanted and there:
+        loaded.facts = await IFolderFacts(folder).facts(there, wanted)
     return loaded
 
 

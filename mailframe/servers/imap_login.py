@@ -42,7 +42,7 @@ _CODES = {
 }
 
 _OF_FOLDERS = ((IQuotas, "QUOTA"), (IAnnotations, "METADATA"), (IAccessControl, "ACL"))
-_OF_A_FOLDER = ((ISearching, "SORT"), (ISearching, "CONTEXT=SORT"), (IVanished, "QRESYNC"))
+_OF_A_FOLDER = ((ISearching, "SORT"), (IVanished, "QRESYNC"))
 
 
 @dataclass(slots=True)

@@ -25,10 +25,11 @@ from mailframe.protocols.imap.view import SelectedView
 from mailframe.servers import imap_found
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_criteria import names_messages, resolve
-from mailframe.servers.imap_filters import fits
+from mailframe.servers.imap_filters import fitting
 from mailframe.servers.imap_found import Found
 from mailframe.servers.imap_outcome import Outcome
 from mailframe.servers.imap_selected import Selected
+from mailframe.servers.imap_turns import Turn
 
 Searcher = Callable[[Conversation, IFolder, SearchKey], Awaitable[Sequence[int]]]
 _SELECTED = (Scope.SELECTED, Scope.SELECTED_DELAYED)
@@ -90,10 +91,12 @@ async def _names(talk: Conversation, filters: Sequence[Filter]) -> Sequence[str]
     """Each folder once, in the order of the list."""
     infos = [info for info in await talk.folders.all() if info.exists]
     chosen: dict[str, None] = {}
+    pause = Turn(talk.factory.clock).pause
     for each in filters:
         if each.scope in _SELECTED:
             chosen[talk.open_folder().folder.name] = None
         else:
-            others = talk.folders.namespaces.others
-            chosen.update(dict.fromkeys(i.name for i in infos if fits(each, i, others)))
+            fits = fitting(each, talk.folders.namespaces.others)
+            chosen.update(dict.fromkeys(info.name for info in infos if fits(info)))
+        await pause()
     return list(chosen)

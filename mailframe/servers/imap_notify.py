@@ -11,7 +11,8 @@ nothing of it is told unasked (section 3.1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from mailframe.core.folders import FolderChange, FolderInfo
@@ -30,10 +31,11 @@ from mailframe.protocols.imap.sets import ranges_of
 from mailframe.protocols.imap.view import News
 from mailframe.servers import imap_fetch
 from mailframe.servers.imap_conversation import Conversation
-from mailframe.servers.imap_filters import fits
+from mailframe.servers.imap_filters import fitting
 from mailframe.servers.imap_folders import status_of
 from mailframe.servers.imap_outcome import Outcome, Refused
 from mailframe.servers.imap_rights import READ
+from mailframe.servers.imap_turns import Turn
 
 _NEW = NotifyEvent.MESSAGE_NEW
 _GONE = NotifyEvent.MESSAGE_EXPUNGE
@@ -86,11 +88,13 @@ async def notify(talk: Conversation, command: Notify) -> Outcome:
         await watching.start()
         if command.status:
             await watching.tell_all()
+        # RFC 5465 section 3.1: it takes the place of an earlier one, once it has succeeded, and
+        # what has gathered of the selected folder is told first, whatever is told of it then.
+        _stop(talk)
+        await talk.tell_news(expunges=True)
     except BaseException:
         watching.stop()
         raise
-    # RFC 5465 section 3.1: it takes the place of an earlier one, once it has succeeded
-    _stop(talk)
     talk.notification = watching
     return Outcome("NOTIFY SET completed")
 
@@ -117,12 +121,14 @@ class Watching:
         self._talk = talk
         # RFC 5465 section 6: the first that fits decides
         self._groups = [group for group in groups if group.filter.scope not in _OF_SELECTED]
+        others = talk.folders.namespaces.others
+        self._fits = [(fitting(group.filter, others), group.events) for group in self._groups]
         self._selected = next((g for g in groups if g.filter.scope in _OF_SELECTED), None)
         self._listening: dict[str, Callable[[], None]] = {}
         self._tells_flags: set[str] = set()
         """Folders of which changed flags are told, too."""
-        self._known: dict[str, tuple[bool, bool]] = {}
-        """Of every folder: whether it exists, whether it is subscribed."""
+        self._known: dict[str, FolderInfo] = {}
+        """Every folder as the client knows it."""
         self._changed: dict[str, None] = {}
         self._renamed: dict[str, None] = {}
         self._annotated: dict[tuple[str, str], None] = {}
@@ -162,11 +168,19 @@ class Watching:
             return
         self._unwatch = self._talk.folders.watch(self._name_changed)
         infos = await self._talk.folders.all()
-        self._known = {info.name: (info.exists, info.subscribed) for info in infos}
+        self._known = {info.name: info for info in infos}
         if any(group.events & {_NOTES, _SERVER_NOTES} for group in self._groups):
             self._talk.factory.annotations.watch(self._account(), self._note_changed)
+        pause = Turn(self._talk.factory.clock).pause
         for info in infos:
             await self._listen(info)
+            self._tell_no_access(info)
+            await pause()
+
+    def _tell_no_access(self, info: FolderInfo) -> None:
+        # RFC 5465 section 3.1: what can be listed, but not watched
+        if info.exists and READ not in info.rights and self._events(info) & _MESSAGES:
+            self._say_list(self._talk, info, ["\\NoAccess"])
 
     def stop(self) -> None:
         self._stopped = True
@@ -213,10 +227,9 @@ class Watching:
             self._listening[name] = folder.subscribe(changed)
 
     def _events(self, info: FolderInfo) -> frozenset[NotifyEvent]:
-        others = self._talk.folders.namespaces.others
-        for group in self._groups:
-            if fits(group.filter, info, others):
-                return group.events
+        for fits, events in self._fits:
+            if fits(info):
+                return events
         return frozenset()
 
     def _name_changed(self, name: str) -> None:
@@ -246,8 +259,13 @@ class Watching:
             await self._tell_status(talk, name)
         annotated, self._annotated = self._annotated, {}
         for name, entry in annotated:
-            if not name or _NOTES in self._events(FolderInfo(name)):
+            if self._wants_note(name):
                 talk.send(responses.metadata_changed(name, [entry], talk.utf8))
+
+    def _wants_note(self, name: str) -> bool:
+        if not name:
+            return any(_SERVER_NOTES in group.events for group in self._groups)
+        return _NOTES in self._events(self._known.get(name, FolderInfo(name)))
 
     async def tell_all(self) -> None:
         """NOTIFY SET STATUS: where everything stands."""
@@ -272,25 +290,48 @@ class Watching:
         if not renamed:
             return
         infos = {info.name: info for info in await talk.folders.all()}
-        for name in renamed:
-            info = infos.get(name, FolderInfo(name, exists=False))
-            self._tell_name(talk, info)
+        now = [infos.get(name, FolderInfo(name, exists=False)) for name in renamed]
+        old_names = self._old_names(now)
+        for info in now:
+            self._tell_name(talk, info, old_names)
             await self._listen(info)
 
-    def _tell_name(self, talk: Conversation, info: FolderInfo) -> None:
-        now = (info.exists, info.subscribed)
-        before = self._known.get(info.name, (False, False))
-        self._known[info.name] = now
-        if now == (False, False):
+    def _old_names(self, now: Sequence[FolderInfo]) -> dict[str, str]:
+        """Of folders that were renamed, by the names they have now."""
+        gone = {
+            before.mailbox_id: info.name
+            for info in now
+            if not info.exists and (before := self._known.get(info.name)) and before.mailbox_id
+        }
+        there = (info for info in now if info.exists and info.mailbox_id in gone)
+        return {info.name: gone[info.mailbox_id] for info in there if _NAME in self._events(info)}
+
+    def _tell_name(
+        self, talk: Conversation, info: FolderInfo, old_names: Mapping[str, str]
+    ) -> None:
+        before = self._known.get(info.name, FolderInfo(info.name, exists=False))
+        self._known[info.name] = info
+        if not info.exists and not info.subscribed:
             del self._known[info.name]
         # What is gone fits no filter any more, unless it names it: it is told as it was.
-        events = self._events(info) | self._events(FolderInfo(info.name, subscribed=before[1]))
-        told = (_NAME in events and now[0] != before[0]) or (
-            _SUBSCRIPTION in events and now[1] != before[1]
-        )
-        if not told:
-            return
-        attributes = [] if info.exists else ["\\NonExistent"]
+        events = self._events(info) | self._events(replace(before, exists=True))
+        # RFC 5465 section 5.4: a rename is told of the new name
+        moved = info.name in old_names.values() and not info.exists
+        came_or_went = info.exists != before.exists and not moved
+        if (_NAME in events and came_or_went) or (
+            _SUBSCRIPTION in events and info.subscribed != before.subscribed
+        ):
+            attributes = [] if info.exists else ["\\NonExistent"]
+            self._say_list(talk, info, attributes, old_names.get(info.name))
+
+    def _say_list(
+        self,
+        talk: Conversation,
+        info: FolderInfo,
+        attributes: list[str],
+        old_name: str | None = None,
+    ) -> None:
         if info.subscribed:
             attributes.append("\\Subscribed")
-        talk.send(responses.list_line(info.name, attributes, utf8=talk.utf8))
+        line = responses.list_line(info.name, attributes, utf8=talk.utf8, old_name=old_name)
+        talk.send(line)

@@ -22,6 +22,9 @@ async def get_quota(talk: Conversation, command: GetQuota) -> Outcome:
     if command.root:
         raise FolderRefused(FolderReason.NONEXISTENT, "There is no such quota root")
     use = await IQuotas(talk.folders).quota(INBOX)
+    if use is None:
+        # RFC 9208 section 5: a list of resources is never empty
+        raise FolderRefused(FolderReason.NONEXISTENT, "There is no quota")
     _send_quota(talk, use)
     return Outcome("GETQUOTA completed")
 
@@ -43,11 +46,11 @@ async def set_quota(talk: Conversation, command: SetQuota) -> Outcome:
     raise Refused("Quotas are set by the administrator", FolderReason.NO_PERMISSION.value)
 
 
-def _send_quota(talk: Conversation, use: QuotaUse | None) -> None:
+def _send_quota(talk: Conversation, use: QuotaUse) -> None:
     resources = []
-    if use is not None and use.octet_limit:
+    if use.octet_limit:
         resources.append(("STORAGE", _units(use.octets), _units(use.octet_limit)))
-    if use is not None and use.message_limit:
+    if use.message_limit:
         resources.append(("MESSAGE", use.messages, use.message_limit))
     talk.send(responses.quota(_ROOT, resources))
 

@@ -11,11 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from mailframe.core.facts import Fact, MessageFacts
 from mailframe.core.folders import Flags, MessageState
 from mailframe.protocols.imap.commands import Item, Section
-from mailframe.protocols.imap.responses import flags_list, internal_date, quoted_or_literal
+from mailframe.protocols.imap.responses import (
+    flags_list,
+    internal_date,
+    quoted_or_literal,
+    section_name,
+)
 from mailframe.servers import imap_keywords, imap_sections
 from mailframe.servers.imap_selected import Selected
 
@@ -69,28 +75,39 @@ class Rows:
         self._flags: dict[Flags, bytes] = {}
         self._utf8 = utf8
         self._columns: list[Column] = []
-        pieces = []
-        for item in items:
+        # What makes the octets of whole messages, and the columns and template before them.
+        self._bulk: Callable[[bytes], bytes] | None = None
+        self._before: list[Column] = []
+        self._opening = b""
+        self._template = b"* %d UIDFETCH (" if uid_only else b"* %d FETCH ("
+        for number, item in enumerate(items):
+            self._template += b" " if number else b""
             if isinstance(item, Section):
-                pieces.append(b"%b")
-                self._columns.append(self._section(item))
+                self._add_section(item)
             else:
-                pieces.append(_PIECES[item])
+                self._template += _PIECES[item]
                 self._columns.append(_COLUMNS[item].__get__(self))
-        word = b"UIDFETCH" if uid_only else b"FETCH"
-        self._head = b"* %d " + word + b" ("
-        inner = b" ".join(pieces)
         if tells_marks and Item.FLAGS not in items:
-            inner += b"%b"
+            self._template += b"%b"
+            space = b" " if items else b""
             with_modseq = condstore and Item.MODSEQ not in items
-            self._columns.append(lambda batch: self._marks(batch, with_modseq))
-        self._template = self._head + inner + b")\r\n"
+            self._columns.append(lambda batch: self._marks(batch, space, with_modseq))
+        self._template += b")\r\n"
+
+    def _add_section(self, section: Section) -> None:
+        bulk = imap_sections.bulk(section)
+        if bulk is None or self._bulk is not None:
+            self._template += b"%b"
+            self._columns.append(self._section(section))
+            return
+        self._bulk = bulk
+        self._opening = self._template + section_name(section) + b" {%d}\r\n"
+        self._before, self._columns = self._columns, []
+        self._template = b""
 
     def render(self, batch: Batch) -> bytes:
         """Complete lines; where a keyword is new to the client, that is told first."""
-        template = self._template
-        columns = [column(batch) for column in self._columns]
-        rows = b"".join([template % row for row in zip(batch.numbers, *columns, strict=True)])
+        rows = self._lines(batch)
         if not self._new:
             return rows
         new, self._new = self._new, set()
@@ -99,6 +116,22 @@ class Rows:
     def beginning(self, batch: Batch) -> bytes:
         """Of the one message in ``batch``: without the closing parenthesis."""
         return self.render(batch)[:-3]
+
+    def _lines(self, batch: Batch) -> bytes:
+        template = self._template
+        columns = [column(batch) for column in self._columns]
+        if self._bulk is None:
+            rows = zip(batch.numbers, *columns, strict=True)
+            return b"".join([template % row for row in rows])
+        # These octets are most of it: they are copied only once.
+        octets = [self._bulk(batch.contents[state.uid]) for state in batch.states]
+        before = [column(batch) for column in self._before]
+        rows = zip(batch.numbers, *before, map(len, octets), strict=True)
+        beginnings = [self._opening % row for row in rows]
+        ends = [template] * len(octets)  # no columns, mostly
+        if columns:
+            ends = [template % row for row in zip(*columns, strict=True)]
+        return b"".join(chain.from_iterable(zip(beginnings, octets, ends, strict=True)))
 
     # one method a column
 
@@ -137,16 +170,15 @@ class Rows:
             return flags_list(state.flags, True)
         return known
 
-    def _marks(self, batch: Batch, with_modseq: bool) -> Iterable[bytes]:
+    def _marks(self, batch: Batch, space: bytes, with_modseq: bool) -> Iterable[bytes]:
         return [
-            b"" if state.uid not in batch.marked else self._mark(state, with_modseq)
+            b"" if state.uid not in batch.marked else space + self._mark(state, with_modseq)
             for state in batch.states
         ]
 
     def _mark(self, state: MessageState, with_modseq: bool) -> bytes:
         modseq = b" MODSEQ (%d)" % state.modseq if with_modseq else b""
-        space = b" " if len(self._columns) > 1 else b""
-        return space + b"FLAGS " + self._flags_of(state) + modseq
+        return b"FLAGS " + self._flags_of(state) + modseq
 
     def _facts(self, batch: Batch) -> list[MessageFacts]:
         facts = batch.facts

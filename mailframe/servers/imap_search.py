@@ -18,6 +18,7 @@ from mailframe.servers.imap_contexts import SearchUpdates, keep_up
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_criteria import resolve
 from mailframe.servers.imap_found import Found
+from mailframe.servers.imap_message_limit import limited_search
 from mailframe.servers.imap_multisearch import search_folders
 from mailframe.servers.imap_outcome import Outcome
 from mailframe.servers.imap_selected import Selected
@@ -35,7 +36,8 @@ async def search(talk: Conversation, command: Search) -> Outcome:
     if returns is None and talk.rev2:
         returns = ReturnOptions(frozenset((Return.ALL,)))
     key = resolve(command.criterion, selected, talk.factory.clock.seconds())
-    uids = await matching_or_none_saved(talk, selected, key, returns)
+    among, code = limited_search(talk, selected, key)
+    uids = await matching_or_none_saved(talk, selected, among, returns)
     found = Found(
         imap_found.in_view(selected.view, uids), selected, command.uid, command.uses_modseq
     )
@@ -43,7 +45,7 @@ async def search(talk: Conversation, command: Search) -> Outcome:
     if returns is not None and Return.UPDATE in returns.wanted:
         keep_up(talk, selected, SearchUpdates(talk.tag, key, found, matching))
     await talk.room()
-    return Outcome("SEARCH completed")
+    return Outcome("SEARCH completed", code)
 
 
 async def cancel_update(talk: Conversation, command: CancelUpdate) -> Outcome:

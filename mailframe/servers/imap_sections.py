@@ -22,12 +22,19 @@ from mailframe.protocols.imap.responses import (
 )
 
 _BINARY = (SectionKind.BINARY, SectionKind.BINARY_SIZE)
+_HEADERS = (SectionText.HEADER, SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT)
 _FILTERED = (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT)
 
 
 def needs_parts(section: Section) -> bool:
     """Whether the structure of the message has to be known."""
     return bool(section.part)
+
+
+def is_of_header(section: Section) -> bool:
+    """Whether the header section of the message itself is all that is needed of it."""
+    of_header = section.text in _HEADERS and not section.part
+    return of_header and section.kind not in _BINARY
 
 
 def answer(section: Section, data: bytes, parts: Part | None) -> bytes:
@@ -76,6 +83,18 @@ def answerer(section: Section) -> Callable[[bytes, Part | None], bytes]:
     if section.text is SectionText.TEXT:
         return lambda data, parts: head + literal(sayable(section, data[_body_of(data) :]))
     return lambda data, parts: head + literal(sayable(section, data[: _body_of(data)]))
+
+
+def bulk(section: Section) -> Callable[[bytes], bytes] | None:
+    """What makes the octets that are told of a message's; None where they are few mostly, or
+    not simply there. What stands before them is ``section_name``."""
+    if section.part or section.partial or section.kind in _BINARY:
+        return None
+    if section.text is SectionText.ALL:
+        return lambda data: sayable(section, data)
+    if section.text is SectionText.TEXT:
+        return lambda data: sayable(section, data[_body_of(data) :])
+    return None
 
 
 def _fields_answerer(section: Section, head: bytes) -> Callable[[bytes, Part | None], bytes]:

@@ -31,8 +31,11 @@ class RecentUids:
         self._ranges.append(claimed)
 
     def __contains__(self, uid: object) -> bool:
-        # Seldom more than one: another session claimed in between.
-        return isinstance(uid, int) and any(r.first <= uid < r.end for r in self._ranges)
+        # Seldom more than one: another session claimed in between. Asked for every message.
+        for claimed in self._ranges:  # noqa: SIM110 - half the time of any()
+            if claimed.first <= uid < claimed.end:  # type: ignore[operator]
+                return True
+        return False
 
     def __bool__(self) -> bool:
         return bool(self._ranges)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from mailframe.core import status as statuses
 from mailframe.core.folders import SEEN, Flags, MessageState, Recent
+from mailframe.errors import TransientFailure
 from mailframe.interfaces.folders import IFolder, IVanished
 from mailframe.protocols.imap import responses
 from mailframe.protocols.imap.commands import Close, Item, KnownState, Select
 from mailframe.protocols.imap.view import SelectedView
 from mailframe.servers import imap_expunge, imap_keywords
 from mailframe.servers.imap_conversation import Conversation
+from mailframe.servers.imap_listing import list_line_of
 from mailframe.servers.imap_outcome import Outcome, Refused, Status
 from mailframe.servers.imap_rights import may_change, require_for
 from mailframe.servers.imap_rows import Batch, Rows
@@ -36,8 +39,10 @@ async def select(talk: Conversation, command: Select) -> Outcome:
     if command.condstore or command.known is not None:
         talk.use_condstore()
     read_only = command.read_only or not may_change(folder)
+    # RFC 9051 section 6.3.2: with its attributes as they are
+    listed = await list_line_of(talk, folder.name) if talk.rev2 else b""
     selected = await _open(talk, folder, read_only)
-    _describe(talk, selected)
+    _describe(talk, selected, listed)
     if command.known is not None and command.known.uid_validity == folder.uid_validity:
         await _catch_up(talk, selected, command.known)
     talk.engine.folder_opened()
@@ -66,7 +71,7 @@ async def _open(talk: Conversation, folder: IFolder, read_only: bool) -> Selecte
         # RFC 3501 section 6.3.2: shown, and left to the session that selects.
         claimed = Recent(folder.recent_from, folder.uid_next)
     elif not talk.rev2:
-        claimed = await folder.claim_recent()
+        claimed = await _claimed(talk, folder)
     selected = Selected(folder, SelectedView(folder.messages), read_only)
     if claimed is not None:
         selected.recent.add(claimed)
@@ -74,7 +79,20 @@ async def _open(talk: Conversation, folder: IFolder, read_only: bool) -> Selecte
     return selected
 
 
-def _describe(talk: Conversation, selected: Selected) -> None:
+async def _claimed(talk: Conversation, folder: IFolder) -> Recent:
+    shown = Recent(folder.recent_from, folder.uid_next)
+    try:
+        return await folder.claim_recent()
+    except TransientFailure as error:
+        if error.reply.status != statuses.SYSTEM_FULL:
+            raise
+        # Whoever cannot write, because the disk is full, may still read, and make room.
+        talk.record("refuse", "\\Recent was not claimed", rule="select", reason=str(error))
+        return shown
+
+
+def _describe(talk: Conversation, selected: Selected, listed: bytes) -> None:
+    """``listed``: the LIST response that IMAP4rev2 wants."""
     folder, view = selected.folder, selected.view
     messages = folder.messages.values()
     used = {state.flags for state in messages}
@@ -95,8 +113,7 @@ def _describe(talk: Conversation, selected: Selected) -> None:
         responses.mailbox_id_code(folder.mailbox_id),
     )
     lines += [responses.ok("As it is now", code) for code in codes]
-    if talk.rev2:
-        lines.append(responses.list_line(folder.name, (), utf8=talk.utf8))
+    lines.append(listed)
     talk.send(b"".join(lines))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 from mailframe.core.folders import SEPARATOR
 from mailframe.protocols.imap import responses
 from mailframe.protocols.imap.commands import (
-    Capability,
     Check,
     Compress,
     Enable,
@@ -26,12 +25,6 @@ _CAN_BE_ENABLED = ("CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2", "UIDONLY"
 _SPELLING = {"IMAP4REV2": "IMAP4rev2"}
 
 
-async def capability(talk: Conversation, command: Capability) -> Outcome:
-    """The engine answers it by itself; here for whoever asks the table."""
-    talk.send(responses.capability(talk.engine.capabilities()))
-    return Outcome("CAPABILITY completed")
-
-
 async def noop(talk: Conversation, command: Noop | Check) -> Outcome:
     if talk.selected is not None:
         await talk.selected.folder.refresh()
@@ -46,7 +39,8 @@ async def logout(talk: Conversation, command: Logout) -> Outcome:
 
 async def identify(talk: Conversation, command: Id) -> Outcome:
     # RFC 2971 section 3.1: names and values are for people; the journal is where they look.
-    client = dict(command.parameters)
+    # Names have no case (section 3.3).
+    client = {name.lower(): value for name, value in command.parameters}
     # Texts of the client's: a few of them, and short.
     told = {key: (client.get(key) or "")[:64] for key in ("name", "version", "os")}
     talk.session.extra["imap.client"] = told
@@ -84,6 +78,7 @@ async def compress(talk: Conversation, command: Compress) -> Outcome:
 async def unauthenticate(talk: Conversation, command: Unauthenticate) -> Outcome:
     talk.forget_account()
     talk.engine.unauthenticated()
+    talk.channel.logged_out()
     return Outcome("Nobody is logged in now")
 
 

@@ -18,6 +18,7 @@ from mailframe.servers.imap_contexts import no_update
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_criteria import resolve
 from mailframe.servers.imap_found import Found, in_view, numbers
+from mailframe.servers.imap_message_limit import looked_at, require_few
 from mailframe.servers.imap_outcome import Outcome
 from mailframe.servers.imap_search import answer, forget_saved
 from mailframe.servers.imap_selected import Selected
@@ -28,6 +29,7 @@ async def sort(talk: Conversation, command: Sort) -> Outcome:
     if command.uses_modseq:
         talk.use_condstore()
     key = resolve(command.criterion, selected, talk.factory.clock.seconds())
+    require_few(talk, looked_at(key, selected.view.uids))
     try:
         uids = await _able(selected).sort(key, command.by)
     except (FolderRefused, TransientFailure):
@@ -36,7 +38,7 @@ async def sort(talk: Conversation, command: Sort) -> Outcome:
     uids = in_view(selected.view, uids)
     found = Found(uids, selected, command.uid, command.uses_modseq)
     answer(talk, found, command.returns, is_sorted=True)
-    # CONTEXT=SORT is not offered: the order would have to be told with every change.
+    # CONTEXT=SORT is not offered: its order would have to be told with every change.
     if command.returns is not None and Return.UPDATE in command.returns.wanted:
         no_update(talk)
     await talk.room()
@@ -45,7 +47,10 @@ async def sort(talk: Conversation, command: Sort) -> Outcome:
 
 async def thread(talk: Conversation, command: Thread) -> Outcome:
     selected = talk.open_folder()
+    if command.uses_modseq:
+        talk.use_condstore()
     key = resolve(command.criterion, selected, talk.factory.clock.seconds())
+    require_few(talk, looked_at(key, selected.view.uids))
     nodes = await _able(selected).thread(key, command.algorithm)
     uids = in_view(selected.view, _uids(nodes))
     told = uids if command.uid else numbers(selected.view, uids)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mailframe.core.folders import (
     SYSTEM_FLAGS,
@@ -24,7 +25,8 @@ from mailframe.protocols.imap.commands import Item, Store
 from mailframe.protocols.imap.grammar import BadCommand
 from mailframe.protocols.imap.responses import modified_code
 from mailframe.servers.imap_conversation import Conversation
-from mailframe.servers.imap_fetch import limited, plan_for, send_messages
+from mailframe.servers.imap_fetch import plan_for, send_messages
+from mailframe.servers.imap_message_limit import limited, one_code
 from mailframe.servers.imap_outcome import Outcome, Refused, Status
 from mailframe.servers.imap_rights import right_for_flag
 from mailframe.servers.imap_selected import Selected
@@ -42,7 +44,7 @@ async def store(talk: Conversation, command: Store) -> Outcome:
         raise Refused("The folder is selected read-only", "READ-ONLY")
     changes = allowed(selected, FlagChange(command.mode, flags))
     uids = selected.view.resolve(command.messages, uid=command.uid, saved=selected.saved)
-    uids, code = limited(talk, uids)
+    uids, limit = limited(talk, uids)
     messages = selected.folder.messages
     there = [uid for uid in uids if uid in messages]
     outcome = await _apply(selected, there, changes, command.unchanged_since)
@@ -50,7 +52,8 @@ async def store(talk: Conversation, command: Store) -> Outcome:
     left = [uid for uid in there if uid not in refused and uid in messages]
     await _tell(talk, selected, command, left, outcome.changed)
     lost = len(uids) - len(there) + len(outcome.gone)
-    return _outcome(selected, command, outcome.refused, lost, code)
+    done = _outcome(selected, command, outcome.refused, lost)
+    return replace(done, code=one_code(talk, done.code, limit))
 
 
 def settable(flags: Flags) -> Flags:
@@ -138,9 +141,7 @@ async def _tell(
     await send_messages(talk, selected, plan_for(selected, items), told)
 
 
-def _outcome(
-    selected: Selected, command: Store, refused: Sequence[int], lost: int, code: str
-) -> Outcome:
+def _outcome(selected: Selected, command: Store, refused: Sequence[int], lost: int) -> Outcome:
     if refused:
         number = selected.view.number
         named = refused if command.uid else [number(uid) for uid in refused]
@@ -150,4 +151,4 @@ def _outcome(
         return Outcome("Some messages were changed meanwhile", code, status)
     if lost and not command.uid:
         return Outcome("Some messages are not there any more", "EXPUNGEISSUED", Status.NO)
-    return Outcome("STORE completed", code)
+    return Outcome("STORE completed")

@@ -39,6 +39,8 @@ from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.servers.channel import Nothing, PeerGone, Talk
 
 HIGH_WATER = 64 * 1024
+_LEAVE_SECONDS = 3.0
+"""How long a server that stops waits for clients to close: those that sleep would keep it."""
 
 
 class Limits(Protocol):
@@ -243,7 +245,10 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
         self._closing = True
         self._reason = self._reason or reason
         self._cancel_timer()
-        self._timer = self._clock.callLater(self._factory.limits.linger, self.abort, reason)
+        linger = self._factory.limits.linger
+        if self._leaving:
+            linger = min(linger, _LEAVE_SECONDS)
+        self._timer = self._clock.callLater(linger, self.abort, reason)
         # A transport does not close while somebody may produce more.
         self.transport.unregisterProducer()
         self.transport.loseConnection()

@@ -1,7 +1,8 @@
 """Which folder a user means by a name, and what he may do with it.
 
-Whoever may not look a folder up (``l``) is told that there is none, and the same of what is
-not there: nobody learns what others have.
+Each command takes the right that RFC 4314 section 4 says, and ``l`` is none of them but for
+LIST. What somebody may not do is refused with NO_PERMISSION where he may look the folder up
+(``l``), else as though it were not there: nobody learns what others have.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
     from mailframe.mailbox.folders.store import FolderStore
 
 
+# RFC 4314 section 4: any of them is enough for MYRIGHTS.
+_FINDABLE = frozenset("lrikxa")
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A folder that is there, and that the user may see."""
+    """A folder that is there, and that the user may do something with."""
 
     name: str
     place: Place
@@ -93,7 +98,7 @@ class Finder:
             return None
         truth = self._store.truths.of(tree.directory(place.folder))
         allowed = rights.effective(truth.acl, self._account)
-        if "l" not in allowed:
+        if not set(allowed) & _FINDABLE:
             return None
         return Found(seen_by(self._account, place), place, allowed, truth)
 
@@ -104,7 +109,7 @@ class Finder:
         if tree is None or not above:
             return False
         acl = self._store.truths.of(tree.directory(above[-1])).acl
-        return set("lk") <= set(rights.effective(acl, self._account))
+        return "k" in rights.effective(acl, self._account)
 
     def _others_tree(self, account: str) -> FolderTree | None:
         try:
@@ -115,10 +120,24 @@ class Finder:
 
 
 def permitted(found: Found, needed: str) -> Found:
-    """Raises FolderRefused (NO_PERMISSION) unless the user has the rights."""
+    """Raises FolderRefused (NO_PERMISSION, or NONEXISTENT to whoever may not look it up) unless
+    the user has the rights."""
     if not set(needed) <= set(found.rights):
-        raise no_permission()
+        raise _refusal(found)
     return found
+
+
+def openable(found: Found) -> Found:
+    """To be read, to be put something in, or to have its rights given. Raises FolderRefused
+    (NONEXISTENT)."""
+    if not set("lria") & set(found.rights):
+        raise no_such_folder()
+    return found
+
+
+def _refusal(found: Found) -> FolderRefused:
+    # RFC 4314 section 6: an error must not tell that there is a folder.
+    return no_permission() if "l" in found.rights else no_such_folder()
 
 
 def no_permission() -> FolderRefused:

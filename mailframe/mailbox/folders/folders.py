@@ -39,7 +39,13 @@ from mailframe.interfaces import (
 from mailframe.mailbox import folder_file
 from mailframe.mailbox.folder_file import FolderTruth
 from mailframe.mailbox.folders import listing, metadata, rights, special_uses
-from mailframe.mailbox.folders.finding import Finder, Found, no_permission, permitted
+from mailframe.mailbox.folders.finding import (
+    Finder,
+    Found,
+    no_permission,
+    openable,
+    permitted,
+)
 from mailframe.mailbox.folders.naming import (
     OTHERS_PREFIX,
     Place,
@@ -75,11 +81,11 @@ class MaildirFolders:
         return await self._store.run(self._list)
 
     async def folder(self, name: str) -> IFolder:
-        found = await self._finder.find(name)
+        found = openable(await self._finder.find(name))
         if found.place == Place(self._account, INBOX):
             await self._store.run(self._tree.inbox.ensure)
-        folder: IFolder = await self._store.live.open(
-            found.place.account, found.place.folder, name=found.name, rights=found.rights
+        folder: IFolder = await self._store.open_folder(
+            self._account, found.place, name=found.name, rights=found.rights
         )
         return folder
 
@@ -199,6 +205,7 @@ class MaildirFolders:
         async with self._store.lock(place.account):
             await self._again(name, place, "a")
             before, after = await self._store.run(self._set_acl, place, who, given, sign)
+        self._store.rights_changed(place, after)
         self._store.announce(place, before, after)
 
     async def my_rights(self, name: str) -> str:
@@ -339,6 +346,6 @@ class MaildirFolders:
 
 def _annotatable(found: Found) -> Found:
     # RFC 5464 section 3.3: besides ``l`` one of these.
-    if not set("rswip") & set(found.rights):
+    if not set("rswip") & set(permitted(found, "l").rights):
         raise no_permission()
     return found

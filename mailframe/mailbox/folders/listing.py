@@ -60,7 +60,10 @@ def _own(tree: FolderTree, truths: Truths, shares: Shares) -> dict[str, FolderIn
     told = {name: truth.special_use for name, truth in truth_of.items() if truth.special_use}
     uses = special_uses.assign(told, folders)
     none: frozenset[str] = frozenset()
-    return {name: FolderInfo(name, special_use=uses.get(name, none)) for name in folders}
+    return {
+        name: FolderInfo(name, special_use=uses.get(name, none), mailbox_id=truth.mailbox_id)
+        for name, truth in truth_of.items()
+    }
 
 
 def _of_others(
@@ -74,8 +77,9 @@ def _of_others(
             continue  # a damaged file named what can be no account
         if not (tree.has(place.folder) and tree.has_inbox()):
             continue
-        allowed = rights.effective(truths.of(tree.directory(place.folder)).acl, account)
+        truth = truths.of(tree.directory(place.folder))
+        allowed = rights.effective(truth.acl, account)
         if "l" in allowed:
             name = seen_by(account, place)
-            found[name] = FolderInfo(name, rights=allowed)
+            found[name] = FolderInfo(name, rights=allowed, mailbox_id=truth.mailbox_id)
     return found

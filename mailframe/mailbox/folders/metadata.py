@@ -58,7 +58,9 @@ def check(annotations: Sequence[Annotation]) -> None:
         if len(entry) > _MAX_NAME or entry != entry.lower() or not _ENTRY.fullmatch(entry):
             raise FolderRefused(FolderReason.CANNOT, "There can be no such annotation")
         if annotation.value is not None and len(annotation.value) > MAX_VALUE:
-            raise FolderRefused(FolderReason.OVER_QUOTA, "The value is too long")
+            # RFC 5464 section 4.3
+            code = f"METADATA MAXSIZE {MAX_VALUE}"
+            raise FolderRefused(FolderReason.OVER_QUOTA, "The value is too long", code)
 
 
 def altered(truth: FolderTruth, user: str, annotations: Sequence[Annotation]) -> FolderTruth:
@@ -87,7 +89,8 @@ def use_in(annotations: Sequence[Annotation]) -> frozenset[str] | None:
 
 def _require_room(annotations: Mapping[str, Mapping[str, bytes]]) -> None:
     if any(len(entries) > MAX_ENTRIES for entries in annotations.values()):
-        raise FolderRefused(FolderReason.LIMIT, "Too many annotations")
+        # RFC 5464 section 4.3
+        raise FolderRefused(FolderReason.LIMIT, "Too many annotations", "METADATA TOOMANY")
     everything = (
         len(entry) + len(value)
         for entries in annotations.values()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import ParamSpec, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
@@ -23,6 +23,7 @@ from mailframe.mailbox.folders.sharing import Shares
 from mailframe.mailbox.folders.tree import FolderTree
 from mailframe.mailbox.folders.truths import Truths
 from mailframe.mailbox.folders.watchers import Watchers
+from mailframe.mailbox.index.folder import IndexedFolder
 from mailframe.mailbox.index.live import LiveFolders
 from mailframe.mailbox.paths import account_directory
 from mailframe.mailbox.quota import Quotas
@@ -60,6 +61,7 @@ class FolderStore:
         self._base = base
         self._workers = workers
         self._exists = exists
+        self._lent: WeakKeyDictionary[IndexedFolder, tuple[str, Place]] = WeakKeyDictionary()
         self._locks: WeakValueDictionary[str, DeferredLock] = WeakValueDictionary()
 
     def open(self, account: str) -> MaildirFolders:
@@ -90,6 +92,22 @@ class FolderStore:
         with disk_trouble(getattr(function, "__qualname__", "folders")):
             result: T = await self._workers.run(partial(function, *args, **kwargs))
         return result
+
+    async def open_folder(
+        self, account: str, place: Place, *, name: str, rights: str
+    ) -> IndexedFolder:
+        """For one session of ``account``. What it may do with somebody else's changes with
+        the access list."""
+        folder = await self.live.open(place.account, place.folder, name=name, rights=rights)
+        if place.account != account:
+            self._lent[folder] = account, place
+        return folder
+
+    def rights_changed(self, place: Place, acl: Mapping[str, str]) -> None:
+        """Who has the folder open is held to the new list from now on."""
+        for folder, (account, lent) in list(self._lent.items()):
+            if lent == place:
+                folder.rights = effective(acl, account)
 
     def announce(self, place: Place, *lists: Mapping[str, str]) -> None:
         """The folder came, went, or is another. ``lists``: before and after; whoever may see

@@ -2,7 +2,7 @@
 
 Dear conditions are subqueries that stand behind the cheap ones, so that texts are read only
 of messages that are still in question. ``AND`` and ``OR`` of many become trees: SQLite limits
-the depth of an expression to 1,000.
+the depth of an expression to 1,000, and what its parser has open at any point to 100 tokens.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from mailframe.core.search import And, DateOf, Not, Or, SearchKey, UidIn, When
 from mailframe.errors import FolderRefused
 from mailframe.message.searchable import body_needle, header_needle
 
-MAX_DEPTH = 200
-"""NOT, OR and AND within each other."""
+MAX_OPEN = 75
+"""Tokens that SQLite's parser may have open around a leaf, which has some 15 itself."""
 MAX_KEYS = 20_000
+MAX_PARAMETERS = 32_000  # SQLite: 32,766
 _FEW_RANGES = 20
 _MAX_INTEGER = (1 << 63) - 1
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -62,31 +63,35 @@ class Condition:
         self.parameters += parameters
         return sql
 
-    def _of(self, key: SearchKey, depth: int) -> str:
+    def _of(self, key: SearchKey, opened: int) -> str:
+        """``opened``: tokens that the parser has open before it."""
         self._keys += 1
-        if depth > MAX_DEPTH or self._keys > MAX_KEYS:
+        key = _without_double_negation(key)
+        is_large = self._keys > MAX_KEYS or len(self.parameters) > MAX_PARAMETERS
+        if opened > MAX_OPEN or is_large:
             raise FolderRefused(FolderReason.LIMIT, "The search is too complex")
         if isinstance(key, And):
-            return self._joined(" AND ", _flattened(key), depth)
+            return self._joined(" AND ", _flattened(key), opened)
         if isinstance(key, Or):
-            return self._joined(" OR ", _flattened(key), depth)
+            return self._joined(" OR ", _flattened(key), opened)
         if isinstance(key, Not):
-            return f"(NOT {self._of(key.key, depth + 1)})"
+            return f"(NOT {self._of(key.key, opened + 2)})"
         return _LEAVES[type(key)](self, key)
 
-    def _joined(self, operator: str, keys: list[SearchKey], depth: int) -> str:
+    def _joined(self, operator: str, keys: list[SearchKey], opened: int) -> str:
         if not keys:
             return "1"  # an AND of nothing
         if len(keys) > 1:
             keys = sorted(keys, key=_cost)
-        return self._balanced(operator, keys, depth + 1)
+        return self._balanced(operator, keys, opened)
 
-    def _balanced(self, operator: str, keys: list[SearchKey], depth: int) -> str:
+    def _balanced(self, operator: str, keys: list[SearchKey], opened: int) -> str:
         if len(keys) == 1:
-            return self._of(keys[0], depth)
+            return self._of(keys[0], opened)
         middle = len(keys) // 2
-        left = self._balanced(operator, keys[:middle], depth)
-        return f"({left}{operator}{self._balanced(operator, keys[middle:], depth)})"
+        # Open are "(", and for the right half what is left of it and the operator.
+        left = self._balanced(operator, keys[:middle], opened + 1)
+        return f"({left}{operator}{self._balanced(operator, keys[middle:], opened + 3)})"
 
 
 def needs_contents(key: SearchKey) -> bool:
@@ -106,6 +111,12 @@ def uids_within(key: SearchKey) -> tuple[int, int]:
 
 
 # ---- the tree
+
+
+def _without_double_negation(key: SearchKey) -> SearchKey:
+    while isinstance(key, Not) and isinstance(key.key, Not):
+        key = key.key.key
+    return key
 
 
 def _flattened(key: And | Or) -> list[SearchKey]:

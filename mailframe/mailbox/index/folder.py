@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import BinaryIO
+from typing import TypeVar
 
 from zope.interface import implementer
 
@@ -31,6 +31,7 @@ from mailframe.interfaces import (
     ICopying,
     IFolder,
     IFolderFacts,
+    IFolderHeaders,
     IMessageSource,
     ISearching,
     IVanished,
@@ -45,8 +46,10 @@ from mailframe.mailbox.newlines import to_wire
 from mailframe.mailbox.sizes import count
 from mailframe.mailbox.source import FileSource
 
+T = TypeVar("T")
 
-@implementer(IFolder, IFolderFacts, IVanished, ICopying, ISearching)
+
+@implementer(IFolder, IFolderFacts, IFolderHeaders, IVanished, ICopying, ISearching)
 class IndexedFolder:
     """``LiveFolders.open`` makes it."""
 
@@ -114,21 +117,47 @@ class IndexedFolder:
     async def vanished(self, since: int) -> Sequence[int]:
         return await self.live.vanished(since)
 
-    # ---- IFolderFacts
+    # ---- IFolderFacts, IFolderHeaders
 
     async def facts(self, uids: Sequence[int], wanted: Fact) -> Mapping[int, MessageFacts]:
+        try:
+            return await self._remembered(partial(remembered.facts, wanted=wanted), uids)
+        except TransientFailure as error:
+            return await self._not_remembered(error, uids, partial(read_facts, wanted=wanted))
+
+    async def headers(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        try:
+            return await self._remembered(remembered.headers, uids)
+        except TransientFailure as error:
+            return await self._not_remembered(error, uids, _header)
+
+    async def _remembered(
+        self, look: Callable[..., tuple[dict[int, T], list[int]]], uids: Sequence[int]
+    ) -> dict[int, T]:
+        """What ``look`` finds, once all was read that was not yet."""
         self.live.require()
-        found: dict[int, MessageFacts] = {}
-        unread: Sequence[int] = uids
-        for last in (False, True):  # what cannot be read now is left out
-            known, unread = await self.live.index.read(
-                partial(remembered.facts, folder=self.live.place.id, uids=unread, wanted=wanted)
-            )
-            found.update(known)
-            if last or not unread:
-                break
-            where = self._searched()
-            await where.reader.ensure(where.index, where.folder, where.maildir, unread)
+        index, folder = self.live.index, self.live.place.id
+        found, unread = await index.read(partial(look, folder=folder, uids=uids))
+        if unread:
+            await self.live.around.reader.ensure(index, folder, self.live.place.maildir, unread)
+            # What cannot be read now is left out.
+            more, _ = await index.read(partial(look, folder=folder, uids=unread))
+            found.update(more)
+        return found
+
+    async def _not_remembered(
+        self, error: TransientFailure, uids: Sequence[int], read: Callable[[bytes], T | None]
+    ) -> dict[int, T]:
+        """A full disk is no reason not to read what is on it: one message in memory at a
+        time, for this answer only. Other errors are raised again."""
+        if error.reply is not STORAGE_FULL:
+            raise error
+        found: dict[int, T] = {}
+        for uid in uids:
+            for data in (await self.contents([uid])).values():
+                value = await self.live.around.workers.run(read, data)
+                if value is not None:
+                    found[uid] = value
         return found
 
     async def contents(self, uids: Sequence[int]) -> Mapping[int, bytes]:
@@ -199,7 +228,7 @@ def read_contents(
     missing: list[Stored] = []
     for row in stored_rows(connection, place.id, uids):
         try:
-            contents[row.uid] = _wire(place.disk.open(place.file(row.base, row.place)), row)
+            contents[row.uid] = _wire(place.disk.read(place.file(row.base, row.place)), row)
         except FileNotFoundError:
             missing.append(row)
         except OSError:
@@ -209,15 +238,13 @@ def read_contents(
         where = {name.base: path for path, name in place.maildir.files()}
         for row in missing:
             try:
-                contents[row.uid] = _wire(place.disk.open(where[row.base]), row)
+                contents[row.uid] = _wire(place.disk.read(where[row.base]), row)
             except (KeyError, OSError):
                 continue
     return contents
 
 
-def _wire(file: BinaryIO, row: Stored) -> bytes:
-    with file:
-        data = file.read()
+def _wire(data: bytes, row: Stored) -> bytes:
     return data if len(data) == row.size == row.octets else to_wire(data)
 
 
@@ -225,3 +252,10 @@ def _live(target: IFolder) -> LiveFolder:
     if not isinstance(target, IndexedFolder):
         raise FolderRefused(FolderReason.CANNOT, "Not within the same storage")
     return target.live
+
+
+def _header(data: bytes) -> bytes | None:
+    """None: too long."""
+    parts = read_facts(data, Fact.PARTS).parts
+    end = parts.body if parts is not None else len(data)
+    return data[:end] if end <= LONGEST_HEADER else None

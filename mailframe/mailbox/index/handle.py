@@ -8,7 +8,9 @@ and sees every commit that has fired.
 
 A file that is missing, damaged or of another version is thrown away and begun anew, which is
 logged: everything in it is read from the Maildirs again. ``generation`` tells that it
-happened; whoever remembers uids from before must not go on with them.
+happened; whoever remembers uids from before must not go on with them. So is one that somebody
+put back, an older copy or another account's: uids that were told since would be given again.
+``mark`` sees it.
 
 There is no thread an account and no connection an idle one (``Indexes`` closes the longest
 unused beyond its bound).
@@ -32,9 +34,10 @@ from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.errors import TransientFailure
 from mailframe.interfaces import IWorkers
+from mailframe.mailbox.index.mark import Mark, last_commit, note_commit
 from mailframe.mailbox.index.schema import MIGRATIONS
 from mailframe.mailbox.paths import account_directory
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import STORAGE_FULL, Disk
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -44,6 +47,7 @@ _BUSY_SECONDS = 10.0
 _MAX_BATCH = 256
 _BACKLOG = 4_000  # jobs of one account that may wait
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CUT_OFF = sqlite3.SQLITE_IOERR_SHORT_READ
 _PLACES = ("", "-wal", "-shm", "-journal")
 
 
@@ -51,6 +55,7 @@ class _Queued(NamedTuple):
     job: Job[Any]
     done: Deferred[Any]
     then: Callable[[Any], None] | None
+    lasts: bool = True
 
 
 class AccountIndex:
@@ -73,18 +78,37 @@ class AccountIndex:
         self._read_connection: sqlite3.Connection | None = None
         self._read_generation = 0
         self._inode = 0
+        self._mark = Mark(os.path.join(home, "index.mark"))
 
     def run(self, job: Job[T], then: Callable[[T], None] | None = None) -> Deferred[T]:
         """``job(connection)`` in the next commit. It must not commit, and must leave no rows
         when it raises (a savepoint sees to it). ``then`` is called with the result first, in
         the order of the jobs, even when the Deferred was cancelled: the commit was not."""
         self.on_use(self)
-        return self._writer.add(job, then)
+        return self._writer.add(_Queued(job, Deferred(), then))
+
+    def remember(self, job: Job[T]) -> Deferred[T]:
+        """The same for what can be read again, of which nobody was told: a power cut may take
+        it back, for its commit is not synced for its own sake."""
+        self.on_use(self)
+        return self._writer.add(_Queued(job, Deferred(), None, lasts=False))
 
     def read(self, job: Job[T]) -> Deferred[T]:
-        """``job(connection)``, which only reads."""
+        """``job(connection)``, which only reads, in the file as it is when this is called:
+        fails with TransientFailure where that was begun anew meanwhile."""
         self.on_use(self)
-        return self._reader.add(job, None)
+        generation = self.generation
+
+        def checked(connection: sqlite3.Connection) -> T:
+            if generation != self.generation:
+                raise TransientFailure(REBUILT, f"{self.path} was begun anew")
+            return job(connection)
+
+        def failed(failure: Failure) -> Any:
+            # The writer throws the file away if it is what the reader says.
+            return self.run(checked) if isinstance(failure.value, _Unreadable) else failure
+
+        return self._reader.add(_Queued(checked, Deferred(), None)).addErrback(failed)
 
     @property
     def is_idle(self) -> bool:
@@ -111,15 +135,24 @@ class AccountIndex:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
         self._read_connection = self._write_connection = None
+        self._mark.close()
 
     # ---- on workers
 
     def _commit_together(self, batch: list[_Queued]) -> list[Any]:
         try:
             connection = self._writing()
+            before = connection.total_changes
+            lasts = any(queued.lasts for queued in batch)
+            connection.execute(f"PRAGMA synchronous={'FULL' if lasts else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             outcomes = [_in_savepoint(connection, queued.job) for queued in batch]
+            # What is not synced may be younger in the mark than in the file, after a power cut.
+            is_noted = lasts and connection.total_changes != before
+            commit = note_commit(connection) if is_noted else None
             connection.execute("COMMIT")
+            if commit is not None:
+                self._mark.write(commit)
         except sqlite3.Error as error:
             # What the commit held is gone, and after a failed sync the pages are too.
             self._give_up_writer()
@@ -146,8 +179,8 @@ class AccountIndex:
                     self._read_connection = None
                 outcomes.append(_failure(error))
                 if _is_damage(error):
-                    # The writer throws the file away: with its next job it sees the same.
                     self.log.error("{path}: {error}", path=self.path, error=error)
+                    outcomes[-1] = Failure(_Unreadable(REBUILT, f"index: {error}"))
             except Exception:  # noqa: BLE001 - it is the job's caller who hears of it
                 outcomes.append(Failure())
         return outcomes
@@ -158,6 +191,8 @@ class AccountIndex:
             self._read_connection.close()
             self._read_connection = None
         if self._read_connection is None:
+            if self._inode and not self._is_still_there():
+                raise Replaced("another file is in its place")  # the writer has not judged it
             self._read_generation = self.generation
             self._read_connection = _connect(self.path)
 
@@ -192,13 +227,17 @@ class AccountIndex:
         connection = _connect(self.path)
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, len(MIGRATIONS)):
+            if version > len(MIGRATIONS):
                 raise OtherVersion(f"schema {version}, not {len(MIGRATIONS)}")
-            if version == 0:
-                script = ";".join(MIGRATIONS)
+            if version < len(MIGRATIONS):
+                script = ";".join(MIGRATIONS[version:])
                 connection.executescript(
                     f"BEGIN IMMEDIATE;{script};PRAGMA user_version={len(MIGRATIONS)};COMMIT;"
                 )
+            commit, marked = last_commit(connection), self._mark.read()
+            if version and marked is not None and not commit.follows(marked):
+                raise Replaced("it is an older copy, or another account's")
+            self._mark.write(commit)
             inode = os.stat(self.path).st_ino
         except BaseException:
             connection.close()
@@ -234,6 +273,14 @@ class OtherVersion(sqlite3.DatabaseError):
     """The file was written by another mailframe."""
 
 
+class Replaced(sqlite3.DatabaseError):
+    """Somebody put another file there."""
+
+
+class _Unreadable(TransientFailure):
+    """What the reader has is damaged."""
+
+
 class _Lane:
     """Jobs of one kind: one batch at a time, in order."""
 
@@ -247,12 +294,12 @@ class _Lane:
     def is_busy(self) -> bool:
         return self._running or bool(self._waiting)
 
-    def add(self, job: Job[Any], then: Callable[[Any], None] | None) -> Deferred[Any]:
-        done: Deferred[Any] = Deferred()
+    def add(self, queued: _Queued) -> Deferred[Any]:
+        done = queued.done
         if len(self._waiting) >= _BACKLOG:
             done.errback(TransientFailure(REBUILT, f"{self._index.path}: too many jobs wait"))
             return done
-        self._waiting.append(_Queued(job, done, then))
+        self._waiting.append(queued)
         self._start()
         return done
 
@@ -355,9 +402,15 @@ def _connect(path: str) -> sqlite3.Connection:
 
 def _is_damage(error: sqlite3.Error) -> bool:
     code: int = getattr(error, "sqlite_errorcode", 0) or 0
-    return isinstance(error, OtherVersion) or (code & 0xFF) in _DAMAGED
+    if isinstance(error, OtherVersion | Replaced):
+        return True
+    # A file that was emptied is a valid one, without tables.
+    is_empty = isinstance(error, sqlite3.OperationalError) and "no such table" in str(error)
+    return is_empty or code == _CUT_OFF or (code & 0xFF) in _DAMAGED
 
 
 def _failure(error: sqlite3.Error) -> Failure:
-    reply = REBUILT
+    code: int = getattr(error, "sqlite_errorcode", 0) or 0
+    is_full = (code & 0xFF) == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+    reply = STORAGE_FULL if is_full else REBUILT
     return Failure(TransientFailure(reply, f"index: {error}"))

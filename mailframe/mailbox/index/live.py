@@ -85,6 +85,8 @@ class LiveFolders:
         key = _key(account, folder)
         live = self._known.get(key)
         if live is not None and live.is_open:
+            await live.verify()
+        if live is not None and live.is_open:
             await live.refresh()
             return live.status()
         return await self._count(key)
@@ -98,7 +100,7 @@ class LiveFolders:
             self._watching.stop(live)
             live.end()
         index = self.indexes.of(account)
-        await index.run(partial(opening.forget_folder, name=key[1]))
+        await index.run(partial(opening.drop_named, name=key[1]))
 
     async def renamed(self, account: str, old: str, new: str) -> None:
         """Its directory was renamed, by us. Sessions that have it open go on with it."""
@@ -142,6 +144,9 @@ class LiveFolders:
     async def _open(self, account: str, folder: str) -> LiveFolder:
         key = _key(account, folder)
         live = self._known.get(key)
+        if live is not None and live.is_open:
+            await live.verify()
+            live = self._known.get(key)
         if live is None or live.is_gone or not (live.is_open or live.never_opened):
             live = LiveFolder(self.indexes.of(account), self._place(key), self._around)
             live.on_watch = partial(self._watch, live)

@@ -43,6 +43,10 @@ _REST = 10  # after a look that was to make sure, so many times its duration pas
 _MOST_GAPS = 1 << 22  # uids told as vanished when the log does not reach back
 
 
+class _Elsewhere(Exception):
+    """Another folder is under its name."""
+
+
 class _Sync:
     """One look at the directories, and who waits for it."""
 
@@ -75,6 +79,7 @@ class LiveFolder:
         self._unseen = 0
         self._deleted = 0
         self._generation = -1
+        self._is_confirmed = False
         self._listeners: dict[object, Listener] = {}
         self._opening: list[Deferred[None]] | None = None
         self._sync: _Sync | None = None
@@ -134,6 +139,7 @@ class LiveFolder:
         with disk_trouble(f"open {self.place.path}"):
             opened, _ = await self.index.run(job, lambda result: self._take(*result))
             await self.around.workers.run(opening.confirm, self.place, opened.truth)
+        self._is_confirmed = True
         self.read_ahead()
 
     def _take(self, opened: Opened, generation: int) -> None:
@@ -159,9 +165,14 @@ class LiveFolder:
         def checked(connection: sqlite3.Connection) -> T:
             if generation != self.index.generation:
                 raise TransientFailure(REBUILT, f"{self.index.path} was begun anew")
+            if not self._is_itself():
+                raise _Elsewhere
             return job(connection)
 
         def failed(failure: Failure) -> T:
+            if isinstance(failure.value, _Elsewhere):
+                self.end()
+                raise opening.no_such_folder()
             # Files may have been touched: look again, whatever is noted.
             self.place.doubt()
             with disk_trouble(self.place.path):
@@ -188,8 +199,10 @@ class LiveFolder:
             self._count(state, 1)
             messages[state.uid] = state
         for state in delta.changed:
-            self._count(messages[state.uid], -1)
-            self._count(state, 1)
+            before = messages[state.uid]
+            if before.flags != state.flags:
+                self._count(before, -1)
+                self._count(state, 1)
             messages[state.uid] = state
         for uid in delta.vanished:
             self._count(messages.pop(uid), -1)
@@ -290,6 +303,16 @@ class LiveFolder:
         for waiter in looking.waiters:
             if not waiter.called:
                 waiter.callback(result)
+
+    async def verify(self) -> None:
+        """It ends where other programs put another folder in its place."""
+        with disk_trouble(f"look at {self.place.path}"):
+            if not await self.around.workers.run(self._is_itself):
+                self.end()
+
+    def _is_itself(self) -> bool:
+        """On a worker."""
+        return not self._is_confirmed or self.place.is_still(self.mailbox_id)
 
     def _looks_changed(self, rested: bool) -> bool:
         """On a worker."""

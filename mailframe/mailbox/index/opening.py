@@ -35,6 +35,9 @@ from mailframe.mailbox.index.place import FolderPlace, forget_contents, is_settl
 from mailframe.mailbox.index.syncing import sync
 from mailframe.mailbox.paths import folder_directory
 
+_ASIDE = "\x01"  # no folder's name has control characters
+_MOST_ASIDE = 50
+
 
 @dataclass(slots=True)
 class Opened:
@@ -112,7 +115,7 @@ def _identify(
             place.id = row.id
             return replace(truth, uid_validity=row.uid_validity), {}
     if row is not None:
-        drop_folder(connection, row.id)
+        _set_aside(connection, row)
     if truth is not None:
         other = _row(connection, "mailbox_id", truth.mailbox_id)
         if other is not None and _is_still_there(place, other):
@@ -136,13 +139,17 @@ def _begin(
         if not guid or _row(connection, "mailbox_id", guid) is not None:
             guid = folder_file.new_mailbox_id(place.disk, place.home, place.account, now)
         truth = FolderTruth(guid)
-    if moved_in is not None and moved_in.uid_validity > _past(connection, place.folder):
+    if moved_in is not None and _is_free(
+        connection, place.folder, moved_in.uid_validity, truth.mailbox_id
+    ):
         validity, following, uids = moved_in.uid_validity, moved_in.uid_next, moved_in.uids
         if validity > folder_file.highest_uid_validity(place.disk, place.home):
             folder_file.note_uid_validity(place.disk, place.home, validity)
         # Clients know mod-sequences of the other server: ours must be greater.
         modseq = max(1, int(now))
     else:
+        if truth.uid_validity > folder_file.highest_uid_validity(place.disk, place.home):
+            folder_file.note_uid_validity(place.disk, place.home, truth.uid_validity)
         validity = folder_file.new_uid_validity(place.disk, place.home, now)
         following, uids, modseq = 1, {}, 1
     cursor = connection.execute(
@@ -155,7 +162,7 @@ def _begin(
          following if uids else 1, modseq),
     )  # fmt: skip
     place.id = cursor.lastrowid or 0
-    _note_past(connection, place.folder, validity)
+    _note_past(connection, place.folder, validity, truth.mailbox_id)
     return replace(truth, uid_validity=validity), uids
 
 
@@ -168,13 +175,13 @@ def _renamed(
 ) -> FolderTruth:
     """Its uids stay, unless the name once had a greater UIDVALIDITY."""
     validity = row.uid_validity
-    if validity < _past(connection, place.folder):
+    if not _is_free(connection, place.folder, validity, row.mailbox_id):
         validity = folder_file.new_uid_validity(place.disk, place.home, now)
     connection.execute(
         "UPDATE folder SET name = ?, uid_validity = ?, new_stamp = 0, cur_stamp = 0 WHERE id = ?",
         (place.folder, validity, row.id),
     )
-    _note_past(connection, place.folder, validity)
+    _note_past(connection, place.folder, validity, row.mailbox_id)
     place.id = row.id
     return replace(truth, uid_validity=validity)
 
@@ -244,10 +251,22 @@ def _any_new(connection: sqlite3.Connection, folder: int) -> bool:
     )
 
 
-def forget_folder(connection: sqlite3.Connection, name: str) -> None:
-    """It was deleted."""
+def drop_named(connection: sqlite3.Connection, name: str) -> None:
+    """Nothing where there is none."""
     if (row := _row(connection, "name", name)) is not None:
         drop_folder(connection, row.id)
+
+
+def _set_aside(connection: sqlite3.Connection, row: _Row) -> None:
+    """Another folder has its name now. It may be somewhere else: two changed places."""
+    drop_named(connection, name := _ASIDE + row.mailbox_id)
+    connection.execute("UPDATE folder SET name = ? WHERE id = ?", (name, row.id))
+    old = connection.execute(
+        "SELECT id FROM folder WHERE name >= ? AND name < ? ORDER BY id DESC LIMIT -1 OFFSET ?",
+        (_ASIDE, "\x02", _MOST_ASIDE),
+    ).fetchall()
+    for (folder,) in old:
+        drop_folder(connection, folder)
 
 
 def drop_folder(connection: sqlite3.Connection, folder: int) -> None:
@@ -272,14 +291,21 @@ def _row(connection: sqlite3.Connection, column: str, value: str) -> _Row | None
     return _Row(*found) if found is not None else None
 
 
-def _past(connection: sqlite3.Connection, name: str) -> int:
-    found = connection.execute("SELECT uid_validity FROM past WHERE name = ?", (name,)).fetchone()
-    return int(found[0]) if found is not None else 0
+def _is_free(connection: sqlite3.Connection, name: str, uid_validity: int, mailbox_id: str) -> bool:
+    """Whether a folder may have the name with this UIDVALIDITY: no other one ever did, nor
+    with a greater one."""
+    found = connection.execute(
+        "SELECT uid_validity, mailbox_id FROM past WHERE name = ?", (name,)
+    ).fetchone()
+    return found is None or uid_validity > found[0] or found == (uid_validity, mailbox_id)
 
 
-def _note_past(connection: sqlite3.Connection, name: str, uid_validity: int) -> None:
+def _note_past(
+    connection: sqlite3.Connection, name: str, uid_validity: int, mailbox_id: str
+) -> None:
     connection.execute(
-        "INSERT INTO past (name, uid_validity) VALUES (?, ?) ON CONFLICT (name) "
-        "DO UPDATE SET uid_validity = max(uid_validity, excluded.uid_validity)",
-        (name, uid_validity),
+        "INSERT INTO past (name, uid_validity, mailbox_id) VALUES (?, ?, ?) ON CONFLICT (name) "
+        "DO UPDATE SET mailbox_id = excluded.mailbox_id, uid_validity = excluded.uid_validity "
+        "WHERE excluded.uid_validity > uid_validity",
+        (name, uid_validity, mailbox_id),
     )

@@ -11,8 +11,10 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mailframe.core.folders import MessageState
+from mailframe.mailbox import folder_file
 from mailframe.mailbox.index.flags import flag_set
 from mailframe.mailbox.index.keywords import Keywords
 from mailframe.mailbox.maildir import Maildir
@@ -36,9 +38,8 @@ class Delta:
     vanished: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A message's row, as far as its file is concerned."""
+class Stored(NamedTuple):
+    """A message's row, as far as its file is concerned; made of many rows at once."""
 
     uid: int
     base: str
@@ -86,6 +87,7 @@ class FolderPlace:
         self.folder = folder
         self.maildir = Maildir(path, self.disk)
         self.keywords = Keywords(self.disk, path)
+        self._identity = NEVER
         self.stamps = NEVER
         self.has_new = True
         """Something may lie in new/."""
@@ -95,6 +97,22 @@ class FolderPlace:
     @property
     def path(self) -> str:
         return self.maildir.path
+
+    def is_still(self, mailbox_id: str) -> bool:
+        """Whether the directory is that folder, and not another one that was put there under
+        its name. Raises FileNotFoundError where there is no folder at all."""
+        try:
+            status = self.disk.status(os.path.join(self.path, folder_file.FILE))
+        except FileNotFoundError:
+            self.disk.status(self.maildir.subdirectory("cur"))
+            return False
+        identity = status.st_mtime_ns, status.st_ino
+        if identity != self._identity:
+            truth = folder_file.read(self.disk, self.path)
+            if truth is None or truth.mailbox_id != mailbox_id:
+                return False
+            self._identity = identity
+        return True
 
     def look(self) -> tuple[int, int]:
         """When new/ and cur/ changed, ns; 0 where there is none."""
@@ -243,6 +261,7 @@ def forget_contents(connection: sqlite3.Connection, contents: Iterable[int]) -> 
     ]
     for statement in (
         "DELETE FROM content WHERE id = ?",
+        "DELETE FROM header WHERE content = ?",
         "DELETE FROM heading WHERE content = ?",
         "DELETE FROM words WHERE content = ?",
     ):

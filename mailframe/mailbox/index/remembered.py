@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mailframe.core.facts import Fact, MessageFacts
 from mailframe.message.parts import parts_from_bytes
@@ -33,18 +34,45 @@ def facts(
         f"SELECT m.uid, c.id, {columns} FROM message AS m "
         "LEFT JOIN content AS c ON c.id = m.content WHERE m.folder = ? AND m.uid "
     )
+    rows = _rows(connection, query, folder, uids)
+    for uid, content, envelope, body, structure, preview, email, thread, parts in rows:
+        if content is None:
+            unread.append(uid)
+        else:
+            root = parts_from_bytes(parts) if parts else None
+            found[uid] = MessageFacts(envelope, body, structure, preview, email, thread, root)
+    return found, unread
+
+
+def headers(
+    connection: sqlite3.Connection, folder: int, uids: Sequence[int]
+) -> tuple[dict[int, bytes], list[int]]:
+    """The same of header sections; those that are too long are in neither."""
+    found: dict[int, bytes] = {}
+    unread: list[int] = []
+    rows = _rows(
+        connection,
+        "SELECT m.uid, m.content, h.octets FROM message AS m "
+        "LEFT JOIN header AS h ON h.content = m.content WHERE m.folder = ? AND m.uid ",
+        folder,
+        uids,
+    )
+    for uid, content, octets in rows:
+        if octets is not None:
+            found[uid] = octets
+        elif content is None:
+            unread.append(uid)
+    return found, unread
+
+
+def _rows(
+    connection: sqlite3.Connection, query: str, folder: int, uids: Sequence[int]
+) -> Iterator[tuple[Any, ...]]:
     for start in range(0, len(uids), _CHUNK):
         chunk = uids[start : start + _CHUNK]
         low, high = min(chunk), max(chunk)
         if high - low + 1 == len(chunk):
-            rows = connection.execute(query + "BETWEEN ? AND ?", (folder, low, high))
+            yield from connection.execute(query + "BETWEEN ? AND ?", (folder, low, high))
         else:
             marks = ",".join("?" * len(chunk))
-            rows = connection.execute(f"{query} IN ({marks})", (folder, *chunk))
-        for uid, content, envelope, body, structure, preview, email, thread, parts in rows:
-            if content is None:
-                unread.append(uid)
-            else:
-                root = parts_from_bytes(parts) if parts else None
-                found[uid] = MessageFacts(envelope, body, structure, preview, email, thread, root)
-    return found, unread
+            yield from connection.execute(f"{query} IN ({marks})", (folder, *chunk))

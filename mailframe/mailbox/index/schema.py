@@ -94,5 +94,25 @@ MIGRATIONS = (
         PRIMARY KEY (folder, base)
     ) WITHOUT ROWID;
     """,
+    """
+    -- One row: which file this is, and how often it was changed (``mark``).
+    CREATE TABLE life (
+        id TEXT NOT NULL,
+        commits INTEGER NOT NULL
+    );
+    INSERT INTO life (id, commits) VALUES (lower(hex(randomblob(8))), 0);
+    ALTER TABLE past ADD COLUMN mailbox_id TEXT NOT NULL DEFAULT '';  -- whose that was
+    """,
+    """
+    -- Header sections in wire format, with their empty line; of those that are too long, and
+    -- of what was read before there was this table, there is none.
+    CREATE TABLE header (
+        content INTEGER PRIMARY KEY,
+        octets BLOB NOT NULL
+    );
+    -- 0: what SEARCH and SORT look at, heading and words, was not read yet.
+    ALTER TABLE content ADD COLUMN searchable INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX content_unsearchable ON content (id) WHERE searchable = 0;
+    """,
 )
 """``MIGRATIONS[n]`` brings version n to n + 1. An index of another version may be thrown away."""

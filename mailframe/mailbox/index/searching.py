@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 
 from twisted.internet.defer import CancelledError
 
-from mailframe.core.search import SearchKey
+from mailframe.core.search import And, SearchKey
 from mailframe.mailbox.index.conditions import Condition, needs_contents, uids_within
 from mailframe.mailbox.index.handle import AccountIndex
 from mailframe.mailbox.index.reading import ContentReader
@@ -44,18 +44,15 @@ class SearchedFolder:
 
 async def search(folder: SearchedFolder, key: SearchKey) -> list[int]:
     """uids, ascending. Reads first what was not read yet, where that matters."""
-    condition = Condition(key)
     if needs_contents(key):
         await read_first(folder, key)
     return await cancellable(
-        folder.index, lambda connection: find(connection, folder.folder, key, condition)
+        folder.index, lambda connection: find(connection, folder.folder, key, condition_of(key))
     )
 
 
 async def read_first(folder: SearchedFolder, key: SearchKey) -> None:
-    await folder.reader.ensure(
-        folder.index, folder.folder, folder.maildir, between=uids_within(key)
-    )
+    await folder.reader.ensure_words(folder.index, folder.folder, folder.maildir, uids_within(key))
 
 
 def find(
@@ -69,6 +66,12 @@ def find(
         (folder, *uids_within(key), *condition.parameters),
     )
     return [uid for (uid,) in rows]
+
+
+def condition_of(key: SearchKey) -> Condition:
+    """On a worker, as all of a job: of ten thousand keys it takes a while. What a client says
+    twice is looked for once. Raises FolderRefused (LIMIT)."""
+    return Condition(And(tuple(dict.fromkeys(key.keys))) if isinstance(key, And) else key)
 
 
 async def cancellable(index: AccountIndex, job: Callable[[sqlite3.Connection], T]) -> T:

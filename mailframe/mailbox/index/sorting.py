@@ -13,7 +13,12 @@ from collections.abc import Sequence
 
 from mailframe.core.search import SearchKey, SortBy, SortCriterion, ThreadAlgorithm, ThreadNode
 from mailframe.mailbox.index.conditions import Condition, needs_contents, uids_within
-from mailframe.mailbox.index.searching import SearchedFolder, cancellable, read_first
+from mailframe.mailbox.index.searching import (
+    SearchedFolder,
+    cancellable,
+    condition_of,
+    read_first,
+)
 from mailframe.message.threading import Threaded
 from mailframe.message.threading import thread as make_threads
 
@@ -36,11 +41,11 @@ _WHERE = " WHERE m.folder = ? AND m.uid BETWEEN ? AND ? AND "
 
 async def sort(folder: SearchedFolder, key: SearchKey, by: Sequence[SortCriterion]) -> list[int]:
     """uids that match, in that order."""
-    condition = Condition(key)
     if needs_contents(key) or any(criterion.by not in _UNREAD_WILL_DO for criterion in by):
         await read_first(folder, key)
     return await cancellable(
-        folder.index, lambda connection: in_order(connection, folder.folder, key, condition, by)
+        folder.index,
+        lambda connection: in_order(connection, folder.folder, key, condition_of(key), by),
     )
 
 
@@ -48,12 +53,11 @@ async def thread(
     folder: SearchedFolder, key: SearchKey, algorithm: ThreadAlgorithm
 ) -> list[ThreadNode]:
     """Threads of those that match."""
-    condition = Condition(key)
     await read_first(folder, key)
     return await cancellable(
         folder.index,
         lambda connection: make_threads(
-            threaded(connection, folder.folder, key, condition), algorithm
+            threaded(connection, folder.folder, key, condition_of(key)), algorithm
         ),
     )
 

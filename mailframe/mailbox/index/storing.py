@@ -43,7 +43,8 @@ def store(
     if unchanged_since is not None:
         refused = [row.uid for row in rows if row.modseq > unchanged_since]
         rows = [row for row in rows if row.modseq <= unchanged_since]
-    pairs = [(row, text) for row in rows if (text := _changed(row.flags, change)) != row.flags]
+    becomes = {text: _changed(text, change) for text in {row.flags for row in rows}}
+    pairs = [(row, text) for row in rows if (text := becomes[row.flags]) != row.flags]
     renaming = _Renaming(place)
     before = place.look()
     done = [(row, text, renaming.give(row, text)) for row, text in pairs]

@@ -3,8 +3,8 @@
 A row is shown while its condition holds and, where it names a power, the account has that.
 Powers are what ``providedBy`` says of the account's objects: ``SORT`` (it searches and sorts,
 ``ISearching``), ``QRESYNC`` (``IVanished``), ``QUOTA`` (``IQuotas``), ``METADATA``
-(``IAnnotations``), ``ACL`` (``IAccessControl``), ``CONTEXT=SORT`` (the server keeps sorted
-contexts).
+(``IAnnotations``), ``ACL`` (``IAccessControl``). CONTEXT=SORT is never offered: searches go on,
+sorted ones do not.
 
 LITERAL+ and LITERAL- exclude each other (RFC 7888 section 5). LITERAL+ is the larger offer: a
 client that keeps to LITERAL- is served by it. ``literal_minus`` chooses the other one.
@@ -37,8 +37,6 @@ class Offer:
     message_limit: int
     """RFC 9738; 0: none."""
 
-
-POWERS = frozenset({"SORT", "QRESYNC", "QUOTA", "METADATA", "ACL", "CONTEXT=SORT"})
 
 _Condition = Callable[[Offer], bool]
 
@@ -79,7 +77,6 @@ _TABLE = (
     _Row("ESEARCH SEARCHRES WITHIN PARTIAL MULTISEARCH CONTEXT=SEARCH I18NLEVEL=1"),
     _Row("SORT SORT=DISPLAY ESORT", power="SORT"),
     _Row("THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT", power="SORT"),
-    _Row("CONTEXT=SORT", power="CONTEXT=SORT"),
     _Row("BINARY MULTIAPPEND CATENATE REPLACE"),
     _Row(
         "APPENDLIMIT={0.append_limit}", lambda offer: _logged_in(offer) and offer.append_limit > 0

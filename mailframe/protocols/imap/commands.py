@@ -32,10 +32,6 @@ class MessageSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Capability: ...
-
-
-@dataclass(frozen=True, slots=True)
 class Noop: ...
 
 
@@ -459,6 +455,7 @@ class Thread:
     algorithm: ThreadAlgorithm
     criterion: Criterion
     uid: bool
+    uses_modseq: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,8 +525,7 @@ class AppendOptions:
 
 
 Command = (
-    Capability
-    | Noop
+    Noop
     | Logout
     | Id
     | Enable

@@ -339,7 +339,8 @@ class Conversation:
             self._pass_on(octets)
 
     def _pass_on(self, octets: bytes) -> None:
-        _, command = parse_command(octets, utf8=self._utf8)
+        one_charset = "UTF8=ACCEPT" in self._enabled
+        _, command = parse_command(octets, utf8=self._utf8, charsets=not one_charset)
         if "UIDONLY" in self._enabled and uses_numbers(command):
             # RFC 9586 section 3
             raise BadCommand("Message numbers are not used here", "UIDREQUIRED")

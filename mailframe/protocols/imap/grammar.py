@@ -89,14 +89,16 @@ class Refusal(BadCommand):
 
 class Scanner:
     """See the module. ``utf8``: strings are UTF-8 and mailbox names no modified UTF-7, as
-    after ENABLE UTF8=ACCEPT (RFC 6855) or IMAP4rev2."""
+    after ENABLE UTF8=ACCEPT (RFC 6855) or IMAP4rev2. ``charsets``: a command may say which
+    charset its strings are in, as before UTF8=ACCEPT."""
 
-    __slots__ = ("_at", "_octets", "utf8")
+    __slots__ = ("_at", "_octets", "charsets", "utf8")
 
-    def __init__(self, octets: bytes, *, utf8: bool = False) -> None:
+    def __init__(self, octets: bytes, *, utf8: bool = False, charsets: bool = True) -> None:
         self._octets = octets
         self._at = 0
         self.utf8 = utf8
+        self.charsets = charsets
 
     # ---- where it stands
 

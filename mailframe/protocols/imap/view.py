@@ -88,6 +88,18 @@ class SelectedView:
             found += self._uids[start:end]
         return found
 
+    def spans(self, messages: MessageSet, *, uid: bool) -> list[tuple[int, int]]:
+        """The same for SEARCH, as ranges of uids that hold no other message of the view, in
+        a time that depends on the set and hardly on the folder. A number that is not there
+        means nothing. The set must not be ``$``."""
+        uids, count = self._uids, len(self._uids)
+        if uid:
+            found = self._spans_of_uids(messages)
+        else:
+            pairs = (_ordered(first or count, last or count) for first, last in messages.ranges)
+            found = ((low - 1, min(high, count)) for low, high in pairs if 1 <= low <= count)
+        return [(uids[start], uids[end - 1]) for start, end in _merged(found) if start < end]
+
     def _spans_of_numbers(self, messages: MessageSet) -> Iterator[tuple[int, int]]:
         count = len(self._uids)
         for first, last in messages.ranges:

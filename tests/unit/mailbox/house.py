@@ -106,6 +106,10 @@ class FailingDisk(Disk):
         self.count("open")
         return super().open(path)
 
+    def read(self, path: str) -> bytes:
+        self.count("read")
+        return super().read(path)
+
     def lock(self, path: str) -> DiskLock | None:
         self.count("lock")
         return super().lock(path)

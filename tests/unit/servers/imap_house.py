@@ -423,6 +423,7 @@ class Folders:
                 name in self.subscribed,
                 self.uses.get(name, frozenset()),
                 self.there[name].rights if name in self.there else ALL_RIGHTS,
+                self.there[name].mailbox_id if name in self.there else "",
             )
             for name in sorted(names)
         ]

@@ -31,7 +31,7 @@ from mailframe.message.facts import read_facts
 from mailframe.protocols.imap.view import SelectedView
 from mailframe.runtime.aio import fired
 from mailframe.servers.imap import ImapLimits
-from mailframe.servers.imap_announce import tell
+from mailframe.servers.imap_announce import tell, tell_followers
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_selected import Selected
 
@@ -322,9 +322,7 @@ class Talk(Conversation):
     async def tell_news(self, *, expunges: bool) -> None:
         self.announce(expunges=expunges)
         assert self.selected is not None
-        for news in self.selected.take_told():
-            for context in list(self.selected.contexts.values()):
-                await context.told(self, news)
+        await tell_followers(self, self.selected)
 
 
 def with_facts(folder: MemoryFolder) -> MemoryFolder:

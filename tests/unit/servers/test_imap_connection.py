@@ -131,6 +131,18 @@ def test_unauthenticate() -> None:
     assert house.store.logins == 2
 
 
+def test_after_unauthenticate_there_is_time_for_a_login() -> None:
+    house = House()
+    client = house.client()
+    house.clock.advance(1_000)
+    client.ok("UNAUTHENTICATE")
+    house.clock.advance(170)
+    client.ok("LOGIN ann secret")
+    client.ok("UNAUTHENTICATE")
+    house.clock.advance(181)
+    assert client.closed
+
+
 # ---- time
 
 
@@ -410,6 +422,17 @@ def test_draining_says_bye_also_to_those_that_idle() -> None:
         assert client.closed
         client.hang_up()
     assert done == [None]
+
+
+def test_a_client_that_sleeps_does_not_keep_the_server() -> None:
+    house = House()
+    client = house.client()
+    house.factory.drain()
+    house.clock.advance(2.9)
+    assert not client.transport.aborted
+    house.clock.advance(0.1)
+    assert client.transport.aborted
+    client.hang_up()
 
 
 def test_abort() -> None:

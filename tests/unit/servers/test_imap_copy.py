@@ -128,6 +128,19 @@ def test_message_limit() -> None:
     assert caught.value.code == "MESSAGELIMIT 2"
 
 
+def test_message_limit_of_a_move() -> None:
+    source, target = filled(CopyingFolder), CopyingFolder("Archive")
+    talk = Talk(source, target, limits=ImapLimits(messages=2))
+    outcome = talk.do(copy(talk, Copy(ALL, False, "Archive", move=True)))
+    assert (outcome.status, outcome.code) == (Status.OK, "MESSAGELIMIT 2 2")
+    assert list(source.messages) == [1]
+    talk = Talk(filled(CopyingFolder), target, limits=ImapLimits(messages=2))
+    talk.engine.enabled = {"CONDSTORE"}
+    outcome = talk.do(copy(talk, Copy(ALL, False, "Archive", move=True)))
+    assert outcome.code.startswith("HIGHESTMODSEQ")
+    assert b"* NO [MESSAGELIMIT 2 2] Only the newest messages were dealt with" in talk.lines
+
+
 class TestExpunge:
     def folder(self) -> MemoryFolder:
         folder = MemoryFolder()

@@ -186,6 +186,13 @@ def test_status() -> None:
     ]
 
 
+def test_status_of_what_no_folder_decides() -> None:
+    house = House()
+    client = house.client()
+    assert client.ok("STATUS INBOX (APPENDLIMIT)").lines == ["* STATUS INBOX (APPENDLIMIT NIL)"]
+    assert "[NONEXISTENT]" in client.no("STATUS Nowhere (APPENDLIMIT)").tagged
+
+
 def test_status_needs_the_right_to_read() -> None:
     house = House()
     house.inbox.rights = "l"
@@ -209,6 +216,7 @@ def test_no_quota_at_all() -> None:
     house = House()
     house.folders.use = None
     assert house.client().ok("GETQUOTAROOT INBOX").lines == ["* QUOTAROOT INBOX"]
+    assert "[NONEXISTENT]" in house.client().no('GETQUOTA ""').tagged
 
 
 # ---- rights
@@ -285,6 +293,18 @@ def test_shared_notes_need_the_right_to_write() -> None:
     client = house.client()
     client.ok('SETMETADATA INBOX (/private/comment "Mine")')
     assert "[NOPERM]" in client.no('SETMETADATA INBOX (/shared/comment "Ours")').tagged
+
+
+def test_notes_need_a_right_besides_that_to_look_up() -> None:
+    house = House()
+    house.folders.notes["INBOX"] = {"/shared/comment": b"Ours"}
+    client = house.client()
+    house.inbox.rights = "li"
+    assert client.ok("GETMETADATA INBOX /shared/comment").lines
+    house.inbox.rights = "lx"
+    assert "[NOPERM]" in client.no("GETMETADATA INBOX /shared/comment").tagged
+    listed = client.ok('LIST "" INBOX RETURN (METADATA ("/shared/comment"))')
+    assert not listed.having("METADATA")
 
 
 # ---- about the connection

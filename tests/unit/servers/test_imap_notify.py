@@ -93,7 +93,7 @@ def test_selected_without_a_command() -> None:
     assert client.pushed() == [
         "* 2 EXISTS",
         "* 2 RECENT",
-        "* 1 FETCH (FLAGS (\\Seen \\Recent))",
+        "* 1 FETCH (UID 1 FLAGS (\\Seen \\Recent))",
     ]
     house.inbox.take(1)
     assert client.pushed() == ["* 1 EXPUNGE"]
@@ -125,9 +125,30 @@ def test_new_messages_bring_what_was_asked_for() -> None:
     assert client.pushed() == []
 
 
+def test_searches_that_go_on_come_last() -> None:
+    house = House()
+    client = house.client("SELECT INBOX", "NOTIFY SET (selected (MessageNew (UID) MessageExpunge))")
+    client.ok("UID SEARCH RETURN (ALL UPDATE) ALL")
+    house.inbox.put(message())
+    assert client.pushed()[2:] == [
+        "* 1 FETCH (UID 1)",
+        '* ESEARCH (TAG "t4") UID ADDTO (0 1)',
+    ]
+
+
+def test_bye_is_the_last_that_is_told() -> None:
+    house = House()
+    client = house.client(f"NOTIFY SET (inboxes ({ALL}))")
+    house.inbox.put(message())
+    assert client.ok("LOGOUT").lines[-1] == "* BYE Logging out"
+
+
 def test_without_selected_nothing_is_told_of_it() -> None:
     house = House(*[message()] * 2)
-    client = house.client("SELECT INBOX", "NOTIFY SET (personal (MailboxName))")
+    client = house.client("SELECT INBOX")
+    house.inbox.mark(2, "\\Flagged")
+    # RFC 5465 section 3.1: what has gathered is told first
+    assert client.ok("NOTIFY SET (personal (MailboxName))").having("2 FETCH")
     house.inbox.take(1)
     assert client.pushed() == []
     assert client.ok("NOOP").lines == []
@@ -158,12 +179,23 @@ def test_folders_that_come_and_go() -> None:
     other.ok("SUBSCRIBE Work")
     assert client.pushed() == ['* LIST (\\Subscribed) "/" Work']
     other.ok("RENAME Work Play")
-    assert client.pushed() == [
-        '* LIST (\\NonExistent \\Subscribed) "/" Work',
-        '* LIST () "/" Play',
-    ]
+    assert client.pushed() == ['* LIST () "/" Play ("OLDNAME" (Work))']
     other.ok("DELETE Play")
     assert client.pushed() == ['* LIST (\\NonExistent) "/" Play']
+
+
+def test_a_rename_out_of_sight_is_a_removal() -> None:
+    house = House()
+    client = house.client("CREATE Work", "NOTIFY SET (mailboxes Work (MailboxName))")
+    house.client().ok("RENAME Work Play")
+    assert client.pushed() == ['* LIST (\\NonExistent) "/" Work']
+
+
+def test_what_may_be_listed_but_not_watched() -> None:
+    house = House()
+    house.folders.add("Work").rights = "l"
+    answer = house.client().ok(f"NOTIFY SET (personal ({ALL}))")
+    assert answer.lines == ['* LIST (\\NoAccess) "/" Work']
 
 
 def test_a_new_folder_is_watched_too() -> None:
@@ -196,6 +228,9 @@ def test_notes_of_other_sessions() -> None:
         "* METADATA INBOX /private/comment",
         '* METADATA "" /private/comment',
     ]
+    client.ok("NOTIFY SET (personal (MailboxMetadataChange))")
+    other.ok('SETMETADATA "" (/private/comment "z")')
+    assert client.pushed() == []
     client.ok("NOTIFY NONE")
     other.ok('SETMETADATA INBOX (/private/comment "y")')
     assert client.pushed() == []

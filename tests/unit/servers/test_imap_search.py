@@ -60,7 +60,9 @@ from mailframe.protocols.imap.commands import (
 )
 from mailframe.protocols.imap.grammar import BadCommand
 from mailframe.servers import imap_contexts, imap_linear
+from mailframe.servers.imap import ImapLimits
 from mailframe.servers.imap_criteria import names_messages, resolve, spans
+from mailframe.servers.imap_outcome import Refused
 from mailframe.servers.imap_search import cancel_update, search
 from mailframe.servers.imap_sort import sort, thread
 from mailframe.servers.imap_turns import Turn
@@ -128,6 +130,16 @@ class TestAnswers:
         talk = Talk(folder)
         talk.do(search(talk, command(FLAGGED, *returns, uid=True)))
         assert talk.lines == [b'* ESEARCH (TAG "A1") UID' + answer]
+
+    def test_message_limit(self, folder: MemoryFolder) -> None:
+        talk = Talk(folder, limits=ImapLimits(messages=3))
+        outcome = talk.do(search(talk, command(uid=True)))
+        assert talk.lines == [b"* SEARCH 5 7"]
+        assert outcome.code == "MESSAGELIMIT 3 5"
+        # What the client narrows down itself is how it goes on.
+        rest = Both((UidIn(((1, 4),)), FLAGGED))
+        assert talk.do(search(talk, command(rest, uid=True))).code == ""
+        assert talk.lines == [b"* SEARCH 2 4"]
 
     def test_nothing_found(self, folder: MemoryFolder) -> None:
         talk = Talk(folder)
@@ -467,6 +479,18 @@ class TestSort:
         talk.do(sort(talk, Sort(self.BY, All(), uid=True, returns=returns)))
         assert talk.lines[0] == b'* ESEARCH (TAG "A1") UID MIN 5 ALL 5,4,3,2'
         assert talk.lines[1].startswith(b"* NO [NOUPDATE")
+
+    def test_message_limit(self) -> None:
+        folder = Sorting()
+        for _ in range(4):
+            folder.put()
+        talk = Talk(folder, limits=ImapLimits(messages=3))
+        with pytest.raises(Refused) as caught:
+            talk.do(sort(talk, Sort(self.BY, All(), uid=True)))
+        assert caught.value.code == "MESSAGELIMIT 3"
+        talk.do(sort(talk, Sort(self.BY, UidIn(((2, 9),)), uid=True)))
+        with pytest.raises(Refused):
+            talk.do(thread(talk, Thread(ThreadAlgorithm.REFS, All(), uid=True)))
 
     def test_cannot(self, folder: MemoryFolder) -> None:
         talk = Talk(folder)

@@ -39,7 +39,25 @@ def test_imap4rev2_has_neither_recent_nor_unseen() -> None:
     answer = house.client("ENABLE IMAP4rev2").ok("SELECT INBOX")
     assert not answer.having("RECENT")
     assert not answer.having("UNSEEN")
-    assert '* LIST () "/" INBOX' in answer.lines
+    assert '* LIST (\\HasNoChildren) "/" INBOX' in answer.lines
+
+
+def test_imap4rev2_tells_the_attributes_as_they_are() -> None:
+    house = House()
+    house.folders.add("100%", "\\Sent")
+    house.folders.add("100%/*")
+    answer = house.client("ENABLE IMAP4rev2").ok('SELECT "100%"')
+    assert answer.having("LIST") == ['* LIST (\\HasChildren \\Sent) "/" "100%"']
+
+
+def test_a_folder_that_was_deleted_can_be_closed() -> None:
+    house = House()
+    house.folders.add("Work").put(message(), DELETED)
+    client = house.client("SELECT Work")
+    house.client().ok("DELETE Work")
+    assert client.ok("NOOP").lines == ["* 1 EXPUNGE"]
+    client.ok("CLOSE")
+    client.bad("CLOSE")
 
 
 def test_examine_changes_nothing() -> None:
@@ -300,6 +318,21 @@ def test_a_search_that_goes_on_is_told_after_the_news() -> None:
     assert f'"{tag}"' in lines[0]
     assert "REMOVEFROM (0 1)" in lines[0]
     assert "ADDTO (0 3)" in lines[-1]
+
+
+def test_the_old_name_of_the_selected_folder_is_anothers() -> None:
+    house = House()
+    mine = house.folders.add("Old")
+    mine.put(message())
+    client, other = house.client("SELECT Old"), house.client()
+    other.ok("RENAME Old New")
+    mine.name = "Old"  # a session's folder keeps the name under which it was opened
+    assert "[TRYCREATE]" in client.no("COPY 1 Old").tagged
+    other.ok("CREATE Old")
+    client.ok("COPY 1 Old")
+    assert (len(mine.messages), len(house.folders.there["Old"].messages)) == (1, 1)
+    assert client.ok("DELETE Old").having("[CLOSED]") == []
+    assert client.ok("DELETE New").having("[CLOSED]")
 
 
 def test_a_deleted_folder_is_not_selected_any_more() -> None:

@@ -1,7 +1,7 @@
 """From the octets of a command to its value: one table, one file per family.
 
-``parse_command`` does not know LOGIN, AUTHENTICATE, STARTTLS, APPEND and REPLACE, which the
-engine reads itself. It raises BadCommand (or Refusal, which is one) and nothing else.
+``parse_command`` does not know CAPABILITY, LOGIN, AUTHENTICATE, STARTTLS, APPEND and REPLACE,
+which the engine reads itself. It raises BadCommand (or Refusal, which is one) and nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mailframe.protocols.imap.commands import (
-    Capability,
     Command,
     Idle,
     Logout,
@@ -34,7 +33,6 @@ Parser = Callable[[Scanner], Command]
 
 PARSERS: dict[str, Parser] = {
     # any state, and getting in
-    "CAPABILITY": session.plain(Capability()),
     "NOOP": session.plain(Noop()),
     "LOGOUT": session.plain(Logout()),
     "ID": session.identity,
@@ -102,10 +100,12 @@ def read_verb(scanner: Scanner) -> str:
     return verb
 
 
-def parse_command(octets: bytes, *, utf8: bool = False) -> tuple[str, Command]:
+def parse_command(
+    octets: bytes, *, utf8: bool = False, charsets: bool = True
+) -> tuple[str, Command]:
     """``octets``: everything after tag and space, without the final CRLF, literals inline.
-    ``utf8``: as for ``Scanner``. Returns the verb and the command."""
-    scanner = Scanner(octets, utf8=utf8)
+    ``utf8``, ``charsets``: as for ``Scanner``. Returns the verb and the command."""
+    scanner = Scanner(octets, utf8=utf8, charsets=charsets)
     verb = read_verb(scanner)
     parser = PARSERS.get(verb)
     if parser is None:

@@ -28,7 +28,7 @@ from mailframe.protocols.imap.commands import (
     NumbersIn,
     YoungerThan,
 )
-from mailframe.protocols.imap.grammar import KEYWORD_LIMIT, BadCommand, Scanner
+from mailframe.protocols.imap.grammar import KEYWORD_LIMIT, NUMBER_MAX, BadCommand, Scanner
 from mailframe.protocols.imap.parse import charsets
 
 DEPTH_LIMIT = 50
@@ -187,6 +187,10 @@ def uids_in(messages: MessageSet) -> Criterion:
     return NumbersIn(messages, uid=True) if ranges is None else search.UidIn(ranges)
 
 
+def _between(first: int, last: int) -> Criterion:
+    return search.UidIn(((first, last),) if first <= last else ())
+
+
 # ---- tables
 
 
@@ -239,6 +243,9 @@ _KEYS: dict[str, Read] = {
     "LARGER": lambda reader: search.Larger(reader.scanner.number64()),
     "SMALLER": lambda reader: search.Smaller(reader.scanner.number64()),
     "UID": KeyReader.uids,
+    # RFC 9738 section 3.2
+    "UIDAFTER": lambda reader: _between(reader.scanner.nz_number() + 1, NUMBER_MAX),
+    "UIDBEFORE": lambda reader: _between(1, reader.scanner.nz_number() - 1),
     "NOT": KeyReader.negated,
     "OR": KeyReader.alternatives,
     "YOUNGER": lambda reader: YoungerThan(reader.scanner.nz_number()),

@@ -67,7 +67,7 @@ def _sort(scanner: Scanner, uid: bool) -> Sort:
     returns = _returns(scanner)
     by = scanner.listed(lambda: _sort_criterion(scanner), limit=_CRITERIA_LIMIT)
     scanner.sp()
-    reader = KeyReader(scanner, charsets.codec(scanner.astring()))
+    reader = KeyReader(scanner, _codec(scanner))
     scanner.sp()
     criterion = reader.program()
     return Sort(tuple(by), criterion, uid, returns, reader.uses_modseq)
@@ -94,9 +94,10 @@ def _thread(scanner: Scanner, uid: bool) -> Thread:
     if algorithm is None:
         raise scanner.bad("No such thread algorithm")
     scanner.sp()
-    reader = KeyReader(scanner, charsets.codec(scanner.astring()))
+    reader = KeyReader(scanner, _codec(scanner))
     scanner.sp()
-    return Thread(algorithm, reader.program(), uid)
+    criterion = reader.program()
+    return Thread(algorithm, criterion, uid, reader.uses_modseq)
 
 
 def _charset(scanner: Scanner) -> str:
@@ -104,8 +105,20 @@ def _charset(scanner: Scanner) -> str:
     which RFC 3501's US-ASCII is a part."""
     if not scanner.took_word(b"CHARSET"):
         return charsets.UTF8
+    # RFC 6855 section 3
+    if not scanner.charsets:
+        raise BadCommand("No CHARSET after ENABLE UTF8=ACCEPT")
     codec = charsets.codec(scanner.astring())
     scanner.sp()
+    return codec
+
+
+def _codec(scanner: Scanner) -> str:
+    """Of the charset that SORT and THREAD have to name."""
+    codec = charsets.codec(scanner.astring())
+    # RFC 6855 section 3
+    if not scanner.charsets and codec != charsets.UTF8:
+        raise BadCommand("UTF-8 is the only charset after ENABLE UTF8=ACCEPT")
     return codec
 
 

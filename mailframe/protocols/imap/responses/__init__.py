@@ -1,7 +1,7 @@
 """Every untagged response as octets: pure functions, complete lines with their CRLF.
 
 ``strings``      values: atoms, quoted strings, literals, flags, dates, mailbox names
-``conditions``   OK, NO and response codes, CAPABILITY, FLAGS, EXISTS, EXPUNGE, VANISHED
+``conditions``   OK, NO and response codes, ENABLED, FLAGS, EXISTS, EXPUNGE, VANISHED
 ``folders``      LIST, STATUS, METADATA, ACL, QUOTA
 ``messages``     sections of FETCH
 ``searching``    SEARCH, ESEARCH, SORT, THREAD
@@ -11,7 +11,6 @@
 
 from mailframe.protocols.imap.responses.conditions import (
     append_uid_code,
-    capability,
     condition,
     copy_uid_code,
     enabled,
@@ -80,7 +79,6 @@ __all__ = [
     "append_uid_code",
     "astring",
     "binary_size_item",
-    "capability",
     "condition",
     "context_added",
     "context_removed",

@@ -1,5 +1,5 @@
 """Untagged OK, NO, BAD, BYE and PREAUTH with their response codes (RFC 9051 section 7.1), and
-what the server says of itself: CAPABILITY, ENABLED, ID, FLAGS, EXISTS.
+what the server says of itself: ENABLED, ID, FLAGS, EXISTS.
 
 The functions that end in ``_code`` give what stands between the brackets, for ``finish``.
 """
@@ -33,10 +33,6 @@ def ok(text: str, code: str = "") -> bytes:
 
 def no(text: str, code: str = "") -> bytes:
     return condition("NO", text, code)
-
-
-def capability(names: Iterable[str]) -> bytes:
-    return f"* CAPABILITY {' '.join(names)}\r\n".encode("ascii")
 
 
 def enabled(names: Iterable[str]) -> bytes:

@@ -54,6 +54,13 @@ def refused(reason: str) -> Refusal:
     return Refusal(reason)
 
 
+@dataclass(eq=False)
+class Opened:
+    account: str
+    folder: str
+    rights: str
+
+
 class Live:
     """Stands in for the live folders: notes what it is asked."""
 
@@ -62,7 +69,7 @@ class Live:
 
     async def open(self, account: str, folder: str, *, name: str, rights: str) -> Any:
         self.calls.append(("open", account, folder, name, rights))
-        return ("folder", account, folder)
+        return Opened(account, folder, rights)
 
     async def status(self, account: str, folder: str) -> Any:
         self.calls.append(("status", account, folder))

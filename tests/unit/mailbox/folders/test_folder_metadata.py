@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailframe.core.folders import Annotation, FolderInfo
+from mailframe.errors import FolderRefused
 from mailframe.mailbox.folders import metadata, special_uses
 from tests.unit.mailbox.folders.house import ANN, BOB, FolderHouse, now, refused
 
@@ -97,11 +98,13 @@ def test_entries_that_cannot_be(house: FolderHouse, entry: str) -> None:
 def test_limits(house: FolderHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     house.make("x")
     annotate(house, "x", private_long=b"x" * metadata.MAX_VALUE)
-    with refused("OVERQUOTA"):
+    with pytest.raises(FolderRefused) as caught:
         annotate(house, "x", private_long=b"x" * (metadata.MAX_VALUE + 1))
+    assert caught.value.code == "METADATA MAXSIZE 65536"
     many = [Annotation(f"/private/n{number}", b"") for number in range(metadata.MAX_ENTRIES)]
-    with refused("LIMIT"):
+    with pytest.raises(FolderRefused) as caught:
         now(house.of().annotate("x", many))
+    assert caught.value.code == "METADATA TOOMANY"
     assert list(annotations(house, "x")) == ["/private/long"], "all or none"
     now(house.of().annotate("x", many[1:]))
     monkeypatch.setattr(metadata, "MAX_FOLDER", 1000)

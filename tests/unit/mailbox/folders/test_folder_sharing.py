@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -52,8 +53,8 @@ def test_opening_it(shared: FolderHouse) -> None:
     assert now(shared.of(BOB).status("Other Users/ann/Work/Plans")) == "status"
 
 
-def test_without_l_there_is_nothing(shared: FolderHouse) -> None:
-    shared.share("Private", BOB, "rswipkxtea")
+def test_without_rights_there_is_nothing(shared: FolderHouse) -> None:
+    shared.share("Private", BOB, "swpte")
     bob = shared.of(BOB)
     for name in ("Private", "INBOX", "Work", "nothing"):
         for ask in (bob.folder, bob.status, bob.acl, bob.my_rights, bob.annotations, bob.delete,
@@ -61,6 +62,28 @@ def test_without_l_there_is_nothing(shared: FolderHouse) -> None:
             with refused("NONEXISTENT"):
                 now(ask(f"Other Users/ann/{name}"))
     assert "Other Users/ann/Private" not in shared.names(BOB)
+
+
+@pytest.mark.parametrize("held", ["r", "i", "k", "x", "a"])
+def test_without_l_a_right_is_still_one(shared: FolderHouse, held: str) -> None:
+    """RFC 4314 section 4: only LIST and its like take ``l``."""
+    shared.share("Private", BOB, held)
+    bob, name = shared.of(BOB), "Other Users/ann/Private"
+    assert name not in shared.names(BOB)
+    assert now(bob.my_rights(name)) == held
+    attempts = {"r": bob.status, "a": bob.acl, "x": bob.delete, "k": below(bob.create)}
+    for right, attempt in sorted(attempts.items()):
+        if right == held:
+            now(attempt(name))
+        else:
+            with refused("NOPERM" if right == "k" else "NONEXISTENT"):
+                now(attempt(name))
+    with refused("NONEXISTENT"):
+        now(bob.annotations(name))
+
+
+def below(create: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda name: create(f"{name}/below")
 
 
 def test_reading_allows_no_more(shared: FolderHouse) -> None:

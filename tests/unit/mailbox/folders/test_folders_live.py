@@ -114,3 +114,14 @@ def test_renaming_the_inbox_moves_its_mail(live: FolderHouse) -> None:
     assert len(opened(live, "Old/2026").messages) == 2
     assert sorted(live.mail.contents("Old/2026")) == [b"mail T1\r\n", b"mail T2\r\n"]
     assert live.names() == ["INBOX", "INBOX/child", "Old", "Old/2026"]
+
+
+def test_who_has_it_open_is_held_to_the_new_rights(live: FolderHouse) -> None:
+    live.make("x")
+    live.share("x", BOB, "lrs")
+    theirs, own = opened(live, "Other Users/ann/x", BOB), opened(live, "x")
+    live.share("x", BOB, "lr")
+    assert theirs.rights == "lr"
+    now(live.of().set_acl("x", BOB, ""))
+    assert theirs.rights == ""
+    assert set(own.rights) >= set("lrswipkxtea")

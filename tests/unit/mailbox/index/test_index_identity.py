@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailframe.core.folders import FolderReason
+from mailframe.core.folders import FolderChange, FolderReason
 from mailframe.errors import FolderRefused, TransientFailure
 from mailframe.mailbox import folder_file
 from tests.unit.mailbox.house import ANN
@@ -121,7 +121,7 @@ def test_a_folder_that_is_made_again_gets_another_identity(indexed: Indexed) -> 
     path = indexed.make("Work")
     folder = indexed.folder("Work")
     append(folder, b"a\r\n")
-    told = []
+    told: list[FolderChange] = []
     folder.subscribe(told.append)
     shutil.rmtree(path)
     now(indexed.live.forget(ANN, "Work"))
@@ -235,3 +235,68 @@ def test_a_maildir_that_is_taken_away_is_no_expunge(indexed: Indexed) -> None:
     os.rename(f"{indexed.house.maildir}.away", indexed.house.maildir)
     now(folder.refresh())
     assert list(folder.messages) == [1]
+
+
+def test_two_folders_that_change_places_while_they_are_open(indexed: Indexed) -> None:
+    maildir = indexed.house.maildir
+    a, b = indexed.make("A"), indexed.make("B")
+    first, second = indexed.folder("A"), indexed.folder("B")
+    append(first, b"a1\r\n")
+    append(first, b"a2\r\n")
+    append(second, b"b\r\n")
+    told: list[FolderChange] = []
+    first.subscribe(told.append)
+    os.rename(a, maildir / ".swap")
+    os.rename(b, a)
+    os.rename(maildir / ".swap", b)
+    # Whoever had it open sees it gone, and nothing of his gets into the other one.
+    with pytest.raises(FolderRefused) as refused:
+        append(first, b"wrong\r\n")
+    assert refused.value.reason is FolderReason.NONEXISTENT
+    assert [change.vanished for change in told] == [[1, 2]]
+    after_a, after_b = indexed.folder("A"), indexed.folder("B")
+    assert (after_a.mailbox_id, after_b.mailbox_id) == (second.mailbox_id, first.mailbox_id)
+    assert [len(after_a.messages), len(after_b.messages)] == [1, 2]
+    # The greater UIDVALIDITY stays with its folder; the other name must not go back.
+    assert after_a.uid_validity == second.uid_validity
+    assert after_b.uid_validity > second.uid_validity
+    assert append(after_a, b"new\r\n").uids == [2]
+
+
+def test_a_folder_put_in_the_place_of_another_is_told_by_status(indexed: Indexed) -> None:
+    a = indexed.make("A")
+    append(indexed.folder("A"), b"a\r\n")
+    held = indexed.folder("A")
+    os.rename(a, indexed.house.maildir / ".Away")
+    indexed.house.clock.advance(1)
+    indexed.make("A")
+    status = now(indexed.live.status(ANN, "A"))
+    assert (status.messages, status.mailbox_id != held.mailbox_id) == (0, True)
+    assert now(indexed.live.status(ANN, "Away")).mailbox_id == held.mailbox_id
+
+
+def test_folders_of_one_uidvalidity_never_share_a_name(indexed: Indexed) -> None:
+    """As accounts bring them that move in."""
+    for name in ("A", "B"):
+        path = indexed.make(name)
+        (path / "mailframe-folder").unlink()
+        (path / "courierimapuiddb").write_text("1 5000 7\n")
+    assert indexed.folder("A").uid_validity == indexed.folder("B").uid_validity == 5000
+    maildir = indexed.house.maildir
+    os.rename(maildir / ".A", maildir / ".C")
+    assert indexed.folder("C").uid_validity == 5000
+    os.rename(maildir / ".B", maildir / ".A")
+    assert indexed.folder("A").uid_validity > 5000
+    os.rename(maildir / ".C", maildir / ".D")
+    os.rename(maildir / ".D", maildir / ".C")
+    assert indexed.folder("C").uid_validity == 5000
+
+
+def test_uidvalidity_survives_its_own_file(indexed: Indexed) -> None:
+    folder = indexed.folder()
+    indexed.live.indexes.close()
+    lose(indexed)
+    (home(indexed) / "uidvalidity").unlink()
+    indexed.house.clock.rightNow = 100.0
+    indexed.restart()
+    assert indexed.folder().uid_validity > folder.uid_validity

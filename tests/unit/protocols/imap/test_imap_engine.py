@@ -345,6 +345,8 @@ def test_names_after_utf8_accept(talk: EngineTalk) -> None:
     talk.log_in().ask("a CREATE &AOQ-", "b ENABLE UTF8=ACCEPT", 'c CREATE "\u00e4"')
     assert [c.mailbox for c in talk.commands if isinstance(c, cmd.Create)] == ["\u00e4"] * 2
     assert talk.engine.utf8
+    talk.ask("d SELECT INBOX")
+    assert talk.ask("e SEARCH CHARSET UTF-8 ALL")[0].startswith("e BAD")
 
 
 @pytest.mark.parametrize(

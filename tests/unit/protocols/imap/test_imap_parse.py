@@ -33,7 +33,6 @@ UNSEEN = s.Not(s.HasFlag(SEEN))
 FROM_A = s.Header("from", "a")
 
 COMMANDS: list[tuple[bytes, c.Command]] = [
-    (b"CAPABILITY", c.Capability()),
     (b"nOOp", c.Noop()),
     (b"LOGOUT", c.Logout()),
     (b"ID NIL", c.Id(())),
@@ -471,6 +470,10 @@ DAY = datetime.date(2024, 2, 1)
         (b"CHARSET ISO-8859-7 FROM {1}\r\n\xe1", s.Header("from", "α")),
         (b"CHARSET windows-1253 FROM {1}\r\n\xa2", s.Header("from", "Ά")),
         (b"CHARSET UTF-8 FROM {2+}\r\n\xc3\xa9", s.Header("from", "é")),
+        (b"UIDAFTER 7", s.UidIn(((8, 2**32 - 1),))),
+        (b"UIDAFTER 4294967295", s.UidIn(())),
+        (b"UIDBEFORE 7", s.UidIn(((1, 6),))),
+        (b"UIDBEFORE 1", s.UidIn(())),
     ],
 )
 def test_search_keys(octets: bytes, criterion: c.Criterion) -> None:
@@ -487,6 +490,18 @@ def test_an_unknown_charset_is_no(octets: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         parse_command(octets)
     assert caught.value.code == "BADCHARSET (US-ASCII UTF-8)"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"SEARCH CHARSET UTF-8 ALL", b"SORT (DATE) US-ASCII ALL", b"THREAD REFS latin1 ALL"],
+)
+def test_after_utf8_accept_there_is_one_charset(octets: bytes) -> None:
+    parse_command(octets)
+    with pytest.raises(BadCommand) as caught:
+        parse_command(octets, utf8=True, charsets=False)
+    assert "UTF8=ACCEPT" in caught.value.text
+    parse_command(b"SORT (DATE) UTF-8 ALL", utf8=True, charsets=False)
 
 
 def spaced(octets: bytes) -> bytes:

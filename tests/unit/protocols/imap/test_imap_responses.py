@@ -99,7 +99,6 @@ def test_dates(seconds: float, octets: bytes) -> None:
         (r.condition("NO", "x\r\ny", "AL]\r\nERT"), b"* NO [AL ERT] x y\r\n"),
         (r.ok(""), b"* OK -\r\n"),
         (r.no("x"), b"* NO x\r\n"),
-        (r.capability(["IMAP4rev1", "IDLE"]), b"* CAPABILITY IMAP4rev1 IDLE\r\n"),
         (r.enabled([]), b"* ENABLED\r\n"),
         (r.enabled(["CONDSTORE"]), b"* ENABLED CONDSTORE\r\n"),
         (r.identity([]), b"* ID NIL\r\n"),

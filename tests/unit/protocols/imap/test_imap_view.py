@@ -177,3 +177,41 @@ def test_a_large_folder_is_cheap() -> None:
     assert len(view.resolve(sets(*every_other), uid=True)) == count // 4
     # A quadratic removal takes a minute.
     assert time.process_time() - began < 2
+
+
+class TestSpans:
+    """What SEARCH names, as ranges of uids."""
+
+    @pytest.mark.parametrize(
+        ("ranges", "uid", "expected"),
+        [
+            (((1, 2),), False, [(3, 5)]),
+            (((2, 99),), False, [(5, 20)]),
+            (((5, 99),), False, []),
+            (((None, 3),), False, [(8, 20)]),
+            (((1, 1), (4, 4), (2, 2)), False, [(3, 5), (20, 20)]),
+            (((4, 9),), True, [(5, 8)]),
+            (((30, None),), True, [(20, 20)]),
+            (((21, 99),), True, []),
+            (((3, 5), (8, 8)), True, [(3, 8)]),
+        ],
+    )
+    def test_spans(
+        self,
+        ranges: tuple[tuple[int | None, int | None], ...],
+        uid: bool,
+        expected: list[tuple[int, int]],
+    ) -> None:
+        view = SelectedView([3, 5, 8, 20])
+        assert view.spans(MessageSet(ranges), uid=uid) == expected
+
+    @pytest.mark.parametrize("uid", [False, True])
+    def test_nothing_is_there(self, uid: bool) -> None:
+        assert SelectedView([]).spans(MessageSet(((1, None), (None, None))), uid=uid) == []
+
+    def test_ten_thousand_sets_do_not_look_at_every_message(self) -> None:
+        view = SelectedView(range(1, 100_001))
+        began = time.process_time()
+        for first in range(1, 10_001):
+            assert view.spans(MessageSet(((first, None),)), uid=False) == [(first, 100_000)]
+        assert time.process_time() - began < 1

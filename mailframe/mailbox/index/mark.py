@@ -1,0 +1,81 @@
+"""``index.mark``: how far an index was, beside it, so that an older copy is known for one.
+
+Every commit that changes something counts; its number is in the commit (table ``life``) and,
+once that is durable, in this file, which is overwritten in place and never synced. A crash or
+a power cut leaves a mark that is behind the index, which is well. An index that is behind its
+mark, or has another identity, was put there by somebody: uids that it does not know were told
+to clients. A mark that is missing or makes no sense says nothing.
+
+Not seen: an account's whole directory that is put back, and a copy over the file of a server
+that runs, beside the log (``-wal``) of the younger one.
+
+Synchronous; used by one job at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+from dataclasses import dataclass
+
+_MARK = re.compile(rb"([0-9a-f]{16}) ([0-9]{19})\n")
+_OCTETS = 37
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    id: str
+    number: int
+
+    def follows(self, marked: Commit) -> bool:
+        return self.id == marked.id and self.number >= marked.number
+
+
+def last_commit(connection: sqlite3.Connection) -> Commit:
+    """Raises sqlite3.Error."""
+    row = connection.execute("SELECT id, commits FROM life").fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("table life is empty")
+    return Commit(*row)
+
+
+def note_commit(connection: sqlite3.Connection) -> Commit:
+    """In the transaction that is to be committed. Raises sqlite3.Error."""
+    row = connection.execute(
+        "UPDATE life SET commits = commits + 1 RETURNING id, commits"
+    ).fetchone()
+    return Commit(*row)
+
+
+class Mark:
+    """The file of one index. It is opened when needed and kept open until ``close``."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def read(self) -> Commit | None:
+        """None: there is nothing that can be used."""
+        try:
+            matched = _MARK.fullmatch(os.pread(self._open(), _OCTETS + 1, 0))
+        except OSError:
+            return None
+        return Commit(matched[1].decode(), int(matched[2])) if matched is not None else None
+
+    def write(self, commit: Commit) -> None:
+        # Whoever puts an older index back while no mark can be written is not found out.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._open(), b"%s %019d\n" % (commit.id.encode(), commit.number), 0)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def _open(self) -> int:
+        if self._descriptor < 0:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self._path, flags, 0o600)
+        return self._descriptor
