@@ -8,6 +8,8 @@ response.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import TYPE_CHECKING
 
 from mailframe.core.session import Role, TlsFacts
@@ -18,6 +20,8 @@ from mailframe.servers.line_connection import HIGH_WATER, LineConnection
 
 if TYPE_CHECKING:
     from mailframe.servers.imap import ImapFactory
+
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 
 
 class ImapConnection(LineConnection["ImapFactory", Conversation]):
@@ -54,6 +58,19 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
         self._timer = self._clock.callLater(self._factory.limits.login, self._tick)
 
     # Octets
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Let the client send on. Many write a literal and the CRLF after it apart (Python's
+        imaplib does): with Nagle's algorithm the second waits for the ACK of the first, and
+        that for the system's timer, 40 ms. Where an answer went out, nothing is left to do."""
+        end: socket.socket | None = getattr(self.transport, "socket", None)
+        if _QUICK_ACK is not None and end is not None and end.family != socket.AF_UNIX:
+            with contextlib.suppress(OSError):  # the connection is lost, which others will tell
+                end.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def _look(self) -> None:
         if self._deflated is not None and self._conversation is not None and not self._closing:

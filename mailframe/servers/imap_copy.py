@@ -128,6 +128,7 @@ def _moved(talk: Conversation, selected: Selected, done: CopyOutcome, limit: str
     if code := copy_uid(done):
         talk.send(ok("Moved", code))
     talk.announce(expunges=True)
+    talk.count_removed(len(done.sources))
     code = told_modseq(talk, selected) if done.sources else ""
     return Outcome("MOVE completed", one_code(talk, code, limit))
 

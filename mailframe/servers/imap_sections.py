@@ -101,12 +101,16 @@ def _fields_answerer(section: Section, head: bytes) -> Callable[[bytes, Part | N
     """What ``sections.pick`` does, which looks at every field, in one search: nothing else is
     asked of so many messages at once."""
     names = b"|".join([re.escape(name.strip().lower().encode()) for name in section.fields])
-    pattern = re.compile(rb"^(?:" + names + rb")[ \t]*:.*(?:\n[ \t].*)*\n?", re.M | re.I)
+    # Without ^, and without the line's own end: line ends are found much faster.
+    pattern = re.compile(rb"\n(?:" + names + rb")[ \t]*:.*(?:\n[ \t].*)*", re.I)
 
-    def answered(data: bytes, _: Part | None) -> bytes:
-        fields = b"".join(pattern.findall(data, 0, _body_of(data)))
-        if fields and not fields.endswith(b"\n"):
-            fields += b"\r\n"
+    def answered(data: bytes, parts: Part | None) -> bytes:
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or data.startswith(b"\r\n"):
+            return answer(section, data, parts)
+        fields = b"".join(pattern.findall(b"\n" + data[: end + 2]))
+        if fields:
+            fields = fields[1:] + b"\n"
         return head + literal(sayable(section, fields + b"\r\n"))
 
     return answered

@@ -4,7 +4,10 @@ NAMESPACE (RFC 9051 sections 6.1 to 6.3; RFC 2971, 5161, 4978, 8437).
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mailframe.core.folders import SEPARATOR
+from mailframe.errors import FolderRefused
 from mailframe.protocols.imap import responses
 from mailframe.protocols.imap.commands import (
     Check,
@@ -27,7 +30,10 @@ _SPELLING = {"IMAP4REV2": "IMAP4rev2"}
 
 async def noop(talk: Conversation, command: Noop | Check) -> Outcome:
     if talk.selected is not None:
-        await talk.selected.folder.refresh()
+        # RFC 9051 section 6.1.2: it always succeeds. That the folder was deleted is told as the
+        # EXPUNGE of all that was in it.
+        with suppress(FolderRefused):
+            await talk.selected.folder.refresh()
     return Outcome("Done")
 
 

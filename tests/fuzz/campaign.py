@@ -45,6 +45,6 @@ def one_case(target: Target, seed: int, number: int) -> Finding | None:
 
 def _pieces(random: Random, data: bytes) -> list[bytes]:
     if len(data) <= _LONGEST_BY_OCTET:
-        return [data[at : at + 1] for at in range(len(data))]
+        return [data[at : at + 1] for at in range(len(data))] or [data]
     cuts = sorted(random.randrange(len(data)) for _ in range(20))
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.peers.dns import Dns
+from tests.interop.peers.imap import fill, logged_in
 from tests.interop.peers.mailframe import Mailframe
 from tests.interop.peers.process import loopback_address, workdir
 
@@ -56,3 +57,13 @@ def dns() -> Iterator[Dns]:
         server = Dns(path, loopback_address())
         yield server
         server.stop()
+
+
+@pytest.fixture
+def box(running: Mailframe, request: pytest.FixtureRequest) -> str:
+    """An IMAP folder of ann's, of the test's own, with ten messages."""
+    name = str(request.node.name).replace("[", "-").replace("]", "")
+    with logged_in(running) as client:
+        assert client.create(name)[0] == "OK"
+        fill(client, name, range(1, 11))
+    return name

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from zope.interface import implementer
 
-from mailframe.core.facts import Fact, MessageFacts
+from mailframe.core.facts import LONGEST_HEADER, Fact, MessageFacts
 from mailframe.core.folders import (
     CopyOutcome,
     FlagChange,
@@ -25,7 +25,7 @@ from mailframe.core.folders import (
     StoreOutcome,
 )
 from mailframe.core.search import SearchKey, SortCriterion, ThreadAlgorithm, ThreadNode
-from mailframe.errors import FolderRefused, MessageGone
+from mailframe.errors import FolderRefused, MessageGone, TransientFailure
 from mailframe.interfaces import (
     IAppending,
     ICopying,
@@ -45,6 +45,8 @@ from mailframe.mailbox.index.searching import SearchedFolder
 from mailframe.mailbox.newlines import to_wire
 from mailframe.mailbox.sizes import count
 from mailframe.mailbox.source import FileSource
+from mailframe.message.facts import read_facts
+from mailframe.runtime.disk import STORAGE_FULL
 
 T = TypeVar("T")
 

@@ -35,6 +35,7 @@ from mailframe.mailbox.index.handle import REBUILT, AccountIndex
 from mailframe.mailbox.index.opening import Opened
 from mailframe.mailbox.index.place import Delta, FolderPlace
 from mailframe.mailbox.index.syncing import sync
+from mailframe.runtime.disk import STORAGE_FULL
 
 T = TypeVar("T")
 Listener = Callable[[FolderChange], None]
@@ -274,7 +275,13 @@ class LiveFolder:
         with disk_trouble(f"look at {self.place.path}"):
             changed = await self.around.workers.run(self._looks_changed, rested)
         if changed:
-            await self.sync()
+            try:
+                await self.sync()
+            except TransientFailure as error:
+                if error.reply is not STORAGE_FULL:
+                    raise
+                # What came meanwhile gets its uid when there is room; what is known is served.
+                self.log.warn("{path}: {error}", path=self.place.path, error=error)
 
     def sync(self) -> Deferred[None]:
         """Look at the directories from now on, and take in what is different."""

@@ -14,10 +14,11 @@ facts without anything in it, so that its mailbox stays usable.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -73,6 +74,7 @@ class ContentReader:
         self._workers = workers
         self._clock = clock
         self._turns: WeakKeyDictionary[AccountIndex, DeferredLock] = WeakKeyDictionary()
+        self._waited_for: WeakKeyDictionary[AccountIndex, int] = WeakKeyDictionary()
         self._large = DeferredLock()
         self._background = Background()
         self._under_way: set[tuple[str, int]] = set()
@@ -87,8 +89,9 @@ class ContentReader:
         if not uids:
             return
         at, last, wanted = min(uids) - 1, max(uids), frozenset(uids)
-        while at >= 0:
-            at = await self._read_facts(index, folder, maildir, at, last, wanted)
+        with self._urgent(index):
+            while at >= 0:
+                at = await self._read_facts(index, folder, maildir, at, last, wanted)
 
     async def ensure_words(
         self,
@@ -99,11 +102,21 @@ class ContentReader:
     ) -> None:
         """Read all that was not read yet of all messages ``between`` two uids."""
         at, last = max(between[0], 1) - 1, between[1]
-        while at >= 0:
-            at = await self._read_facts(index, folder, maildir, at, last, words=_always)
-        at = 0
-        while at >= 0:
-            at = await self._read_words(index, folder, maildir, at, between)
+        with self._urgent(index):
+            while at >= 0:
+                at = await self._read_facts(index, folder, maildir, at, last, words=_always)
+            at = 0
+            while at >= 0:
+                at = await self._read_words(index, folder, maildir, at, between)
+
+    @contextlib.contextmanager
+    def _urgent(self, index: AccountIndex) -> Iterator[None]:
+        """The background of this account waits."""
+        self._waited_for[index] = self._waited_for.get(index, 0) + 1
+        try:
+            yield
+        finally:
+            self._waited_for[index] -= 1
 
     def read_in_background(self, index: AccountIndex, folder: int, maildir: Maildir) -> None:
         """Begin to read all of the folder, if that is not under way."""
@@ -124,6 +137,8 @@ class ContentReader:
             await deferLater(self._clock, _SETTLING)
             while content >= 0:
                 await deferLater(self._clock, _REST)
+                if self._waited_for.get(index):
+                    continue
                 # Each time, for what has arrived meanwhile goes first.
                 at = await self._read_facts(index, folder, maildir, uid, words=_where_few)
                 if at >= 0:

@@ -11,6 +11,7 @@ No message file is read unless its name leaves the size open.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -240,29 +241,39 @@ class _Comparison:
         usual = _USUAL.fullmatch(base)
         if usual is not None:
             seconds, micros, writer, octets, size = usual.groups()
-            if writer[0] == "R" and len(writer) == 17 and int(seconds):
-                return int(seconds), int(micros), base, where, int(size), int(octets)
+            arrived = int(seconds)
+            if writer[0] != "R" or len(writer) != 17 or not arrived:
+                status = self._status(relative)
+                if status is None:
+                    return None
+                arrived = _arrived_at(status, arrived)
+            return arrived, int(micros), base, where, int(size), int(octets)
         return self._look_at(relative, base, where)
 
     def _look_at(
         self, relative: str, base: str, where: str
     ) -> tuple[int, int, str, str, int, int] | None:
         place, name = self._place, FileName.parse(base)
-        path = f"{place.path}/{relative}"
-        try:
-            status = place.disk.status(path)
-        except OSError:
-            return None  # vanished meanwhile, or not ours to see
-        # Dovecot and Courier keep the time of arrival in the file's time, which a careless
-        # copy makes younger; the name's time is younger after a migration.
-        received = max(0, min(int(status.st_mtime), name.received or _LATEST))
+        status = self._status(relative)
         size = name.wire_size
-        if size is None:
-            size = place.sizes.of(place.disk, path, name)
-        if size is None:
+        if status is not None and size is None:
+            size = place.sizes.of(place.disk, f"{place.path}/{relative}", name)
+        if status is None or size is None:
             return None
         octets = name.size if name.size is not None else status.st_size
-        return received, name.micros, base, where, size, octets
+        return _arrived_at(status, name.received or 0), name.micros, base, where, size, octets
+
+    def _status(self, relative: str) -> os.stat_result | None:
+        try:
+            return self._place.disk.status(f"{self._place.path}/{relative}")
+        except OSError:
+            return None  # vanished meanwhile, or not ours to see
+
+
+def _arrived_at(status: os.stat_result, named: int) -> int:
+    # Dovecot and Courier keep the time of arrival in the file's time, which a careless
+    # copy makes younger; the name's time is younger after a migration.
+    return max(0, min(int(status.st_mtime), named or _LATEST))
 
 
 def _listed(place: FolderPlace, name: str) -> list[str]:

@@ -86,14 +86,22 @@ class Appending:
             mailbox = self._scanner.mailbox()
         self.begun = True
         yield AppendBegins(self._tag, mailbox, replaces)
-        for _ in range(1 if replaces else self._limits.appended):
+        for _ in range(1 if replaces else self._most()):
             yield from self._message()
             if self._is_complete():
                 yield AppendEnds()
                 return
         if replaces:
             raise self._scanner.bad("REPLACE takes one message")
-        raise BadCommand("Too many messages in one APPEND", "LIMIT")
+        text, most = "Too many messages in one APPEND", self._limits.messages
+        if most and most == self._most():
+            # RFC 9738 section 3.1: all or none, so none
+            raise Refusal(text, f"MESSAGELIMIT {most}")
+        raise BadCommand(text, "LIMIT")
+
+    def _most(self) -> int:
+        appended, messages = self._limits.appended, self._limits.messages
+        return min(appended, messages) if messages else appended
 
     def _is_complete(self) -> bool:
         return self._literal is None and self._scanner.at_end()

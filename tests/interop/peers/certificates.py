@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -12,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(directory: Path, *names: str) -> tuple[Path, Path]:
-    """Write ``cert.pem`` and ``key.pem`` for the names; their paths."""
+    """Write ``cert.pem`` and ``key.pem`` for the names or addresses; their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.UTC)
@@ -24,7 +26,7 @@ def self_signed(directory: Path, *names: str) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+        .add_extension(x509.SubjectAlternativeName(_alternatives(names)), False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )
@@ -39,3 +41,12 @@ def self_signed(directory: Path, *names: str) -> tuple[Path, Path]:
     )
     key_path.chmod(0o600)
     return cert_path, key_path
+
+
+def _alternatives(names: tuple[str, ...]) -> list[x509.GeneralName]:
+    """An address is both: mbsync looks for it among the names."""
+    found: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    for name in names:
+        with contextlib.suppress(ValueError):
+            found.append(x509.IPAddress(ipaddress.ip_address(name)))
+    return found

@@ -56,7 +56,7 @@ class Mailframe:
                 for name in ("submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps")
             },
         }
-        self.certificate, key = self_signed(directory, self.hostname)
+        self.certificate, key = self_signed(directory, self.hostname, address)
         self._settings: dict[str, Any] = {
             "hostname": self.hostname,
             "base": str(self.base),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import zlib
 from typing import Any
 
@@ -449,3 +450,20 @@ def test_folder_refused_has_its_reason() -> None:
     answer = house.client().no("DELETE INBOX")
     assert answer.tagged == "NO [CANNOT] INBOX stays"
     assert issubclass(FolderRefused, Exception)
+
+
+def test_what_is_answered_by_nothing_is_acknowledged_at_once() -> None:
+    """A client that writes a literal and its CRLF apart must not wait for the system's timer."""
+    house = House()
+    client = house.client()
+    set_options: list[tuple[int, int, int]] = []
+
+    class End:
+        family = socket.AF_INET
+
+        def setsockopt(self, *option: int) -> None:
+            set_options.append(option)  # type: ignore[arg-type]
+
+    client.transport.socket = End()
+    client.send(b"a APPEND INBOX {10}\r\n")
+    assert set_options == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]

@@ -6,6 +6,10 @@ import time
 
 import pytest
 
+from mailframe.core.folders import FolderInfo
+from mailframe.protocols.imap.commands import Filter, Scope
+from mailframe.servers.imap_filters import fitting
+from mailframe.servers.imap_turns import Turn
 from tests.unit.servers.imap_house import Client, House, message
 
 
@@ -319,3 +323,44 @@ def test_id_enable_namespace() -> None:
     ]
     assert client.ok("ENABLE CONDSTORE").lines == ["* ENABLED"]
     assert client.ok("NAMESPACE").lines == ['* NAMESPACE (("" "/")) (("Other/" "/")) NIL']
+
+
+def test_patterns_that_match_nothing_let_others_have_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = 0
+
+    async def pause(self: Turn) -> None:
+        nonlocal turns
+        turns += 1
+
+    monkeypatch.setattr(Turn, "pause", pause)
+    client = tree().client()
+    for command in ('LIST "" nothing*', 'LSUB "" nothing*'):
+        turns = 0
+        assert client.ok(command).lines == []
+        assert turns >= 3
+
+
+@pytest.mark.parametrize(
+    ("each", "expected"),
+    [
+        (Filter(Scope.SUBTREE, ("a", "x/y")), "a a/b a/b/c x/y"),
+        (Filter(Scope.SUBTREE_ONE, ("a", "x")), "a a/b x/y"),
+        (Filter(Scope.MAILBOXES, ("a", "x")), "a"),
+        (Filter(Scope.PERSONAL), "a a/b a/b/c ab x/y"),
+        (Filter(Scope.INBOXES), ""),
+        (Filter(Scope.SELECTED), ""),
+    ],
+)
+def test_filters(each: Filter, expected: str) -> None:
+    infos = [FolderInfo(name) for name in ("a", "a/b", "a/b/c", "ab", "x/y", "Other/z")]
+    fits = fitting(each, "Other/")
+    assert " ".join(info.name for info in infos if fits(info)) == expected
+
+
+def test_a_filter_of_many_names_takes_no_time() -> None:
+    fits = fitting(Filter(Scope.SUBTREE, tuple(f"f{n}" for n in range(10_000))), None)
+    started = time.process_time()
+    assert not any(fits(FolderInfo(f"g{n}/x")) for n in range(5_000))
+    assert time.process_time() - started < 0.5

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mailframe.core.folders import FolderReason
+from mailframe.errors import FolderRefused
 from tests.unit.servers.imap_house import House, message
 
 SEEN, DELETED = "\\Seen", "\\Deleted"
@@ -52,10 +54,13 @@ def test_imap4rev2_tells_the_attributes_as_they_are() -> None:
 
 def test_a_folder_that_was_deleted_can_be_closed() -> None:
     house = House()
-    house.folders.add("Work").put(message(), DELETED)
+    work = house.folders.add("Work")
+    work.put(message(), DELETED)
     client = house.client("SELECT Work")
     house.client().ok("DELETE Work")
     assert client.ok("NOOP").lines == ["* 1 EXPUNGE"]
+    work.error = FolderRefused(FolderReason.NONEXISTENT, "There is no such folder")
+    client.ok("NOOP")
     client.ok("CLOSE")
     client.bad("CLOSE")
 

@@ -227,3 +227,10 @@ def test_too_many_messages_and_parts() -> None:
     assert [line.split()[:3] for line in answers] == [["a", "BAD", "[LIMIT]"], ["b", "OK", "Done"]]
     answers = talk.ask("c APPEND INBOX CATENATE (URL a URL b URL c)")
     assert answers[0].startswith("c BAD [LIMIT]")
+    talk = EngineTalk(limits=EngineLimits(messages=2)).log_in()
+    answers = talk.ask("a APPEND INBOX {1+}", "x {1+}", "y {1+}", "z", "b NOOP")
+    assert [line.split()[:4] for line in answers] == [
+        ["a", "NO", "[MESSAGELIMIT", "2]"],
+        ["b", "OK", "Done"],
+    ]
+    assert isinstance(talk.events[-2], ev.AppendBroken)
