@@ -4,7 +4,8 @@ Texts are folded by ``folding.fold``, keys are ``folding.collation_key``s. In he
 blanks, line ends included, are one blank, as in what is searched for. In bodies a line ends
 with LF. All text parts count, those of attached messages too, and the machine-readable parts
 of reports (``message/delivery-status``); HTML as ``html_text`` reads it. Not searched:
-other parts, attribute values, what stands between and around the parts of a multipart.
+other parts, attribute values, what stands between and around the parts of a multipart. The
+header of an attached message belongs to the body that holds it.
 
 What a message contains is by definition what stands in the first ``MAX_TEXT`` octets of its
 text parts, still encoded, and the first ``MAX_HEADER`` octets of its headers: a search finds
@@ -204,7 +205,12 @@ def _body(data: bytes, parts: Part) -> bytes:
     for part in (parts, *_below(parts)):
         if left <= 0:
             break
-        if _is_text(part):
+        if part.message is not None:
+            header = data[part.message.header : min(part.message.body, part.message.header + left)]
+            left -= len(header)
+            read = ((field.name.lower(), field.value) for field in fields(header))
+            texts.append(b"".join(_lines(read)))
+        elif _is_text(part):
             raw = data[part.body : min(part.end, part.body + left)]
             left -= len(raw)
             texts.append(_utf8(fold_long(_part_text(raw, part))))

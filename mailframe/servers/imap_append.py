@@ -172,8 +172,11 @@ class Appending:
         if code:
             talk.send(ok("The replacement is there", code))
         self.forget()
-        await remove_replaced(gone)
+        left = await remove_replaced(gone)
         await talk.tell_news(expunges=True)
+        if left:
+            # Not NO: whoever tries again would have the new message twice.
+            return Outcome(f"REPLACE completed, but the old message stays: {left}")
         return Outcome("REPLACE completed")
 
     async def _break(self, event: AppendBroken) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailframe.errors import MessageGone
+from mailframe.errors import FolderRefused, MessageGone, TransientFailure
 from mailframe.interfaces.folders import IFolder
 from mailframe.protocols.imap.commands import MessageSet, Replaces
 from mailframe.servers.imap_outcome import Refused, Status
@@ -41,6 +41,12 @@ def replaced(talk: Conversation, replaces: Replaces) -> Replaced:
     return Replaced(selected.folder, uids[0])
 
 
-async def remove_replaced(gone: Replaced) -> None:
-    """Harmless when somebody else removed it meanwhile."""
-    await gone.folder.expunge([gone.uid])
+async def remove_replaced(gone: Replaced) -> str:
+    """Harmless when somebody else removed it meanwhile. Why it is still there, or nothing."""
+    try:
+        await gone.folder.expunge([gone.uid])
+    except FolderRefused as error:
+        return str(error)
+    except TransientFailure as error:
+        return error.reply.text
+    return ""

@@ -110,8 +110,10 @@ WAIVED: dict[str, str] = {
     ),
     r"(Uid)?Search(Atoms|Combinations)(Indexer)?:(1609|1612|1604|1607|1970|1973|1964|1967|"
     r"2331): \S+ (UID )?SEARCH .*BODY (o|the)\b": (
-        "tags of HTML, unknown types and preambles are not searched, nor the headers of "
-        "attached messages"
+        "tags of HTML, unknown types, preambles and MIME headers of parts are not searched"
+    ),
+    r"(Uid)?SearchAtoms:(1615|1976): \S+ (UID )?SEARCH BODY thy\b": (
+        "the header of an attached message is part of the body that holds it"
     ),
     r"LoginThreeStrikes:29: .*not there: .*BYE": (
         "wrong passwords are slowed down by user and address, not cut off"

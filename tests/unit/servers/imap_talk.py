@@ -341,3 +341,21 @@ def with_facts(folder: MemoryFolder) -> MemoryFolder:
     folder.contents = contents  # type: ignore[attr-defined]
     directlyProvides(folder, IFolderFacts)
     return folder
+
+
+def with_headers(folder: MemoryFolder, longest: int = 100) -> MemoryFolder:
+    """Let it remember header sections too; longer ones it does not."""
+    from mailframe.interfaces.folders import IFolderFacts, IFolderHeaders
+
+    async def headers(uids: Sequence[int]) -> dict[int, bytes]:
+        found = {}
+        for uid in uids:
+            header, blank, _ = folder.octets.get(uid, b"").partition(b"\r\n\r\n")
+            if blank and len(header) <= longest:
+                found[uid] = header + blank
+        return found
+
+    with_facts(folder)
+    folder.headers = headers  # type: ignore[attr-defined]
+    directlyProvides(folder, IFolderFacts, IFolderHeaders)
+    return folder

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailframe.core.folders import FolderReason
+from mailframe.errors import FolderRefused
 from mailframe.protocols.imap.commands import AppendOptions, Replaces
 from mailframe.protocols.imap.events import (
     AppendBegins,
@@ -283,3 +285,17 @@ class TestReplace:
         talk = Talk(folder)
         assert run(talk, message(b"new"), replaces=Replaces(1, uid=True))[1] == "OVERQUOTA"
         assert folder.octets == {1: b"old"}
+
+    def test_what_cannot_be_removed_is_no_reason_to_send_it_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = MemoryFolder()
+        folder.put(b"old")
+
+        async def refuse(uids: object) -> None:
+            raise FolderRefused(FolderReason.UNAVAILABLE, "The disk is full")
+
+        monkeypatch.setattr(folder, "expunge", refuse)
+        answer = run(Talk(folder), message(b"new"), replaces=Replaces(1, uid=True))
+        assert answer[0] == "OK"
+        assert folder.octets == {1: b"old", 2: b"new"}

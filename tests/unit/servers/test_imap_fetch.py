@@ -25,7 +25,7 @@ from mailframe.servers.channel import PeerGone
 from mailframe.servers.imap import ImapLimits
 from mailframe.servers.imap_fetch import fetch
 from mailframe.servers.imap_outcome import Refused, Status
-from tests.unit.servers.imap_talk import MemoryFolder, Talk, with_facts
+from tests.unit.servers.imap_talk import MemoryFolder, Talk, with_facts, with_headers
 
 ALL = MessageSet(((1, None),))
 MULTIPART = (
@@ -423,3 +423,52 @@ def _folder(messages: int) -> MemoryFolder:
     for _ in range(messages):
         folder.put()
     return folder
+
+
+class TestHeaders:
+    FIELDS = Section(text=SectionText.HEADER_FIELDS, fields=("SUBJECT",), peek=True)
+
+    def folder(self) -> MemoryFolder:
+        folder = MemoryFolder()
+        folder.put(b"Subject: 1\r\nX: y\r\n\r\n" + b"z" * 300_000)
+        folder.put(b"Subject: 2\r\nX: " + b"y" * 200 + b"\r\n\r\nz")
+        folder.put(b"Subject: 3\r\nX: y\r\n\r\nz")
+        return with_headers(folder)
+
+    def test_no_message_is_opened_but_those_with_long_headers(self) -> None:
+        folder = self.folder()
+        del folder.octets[1]
+        folder.octets[1] = b"Subject: 1\r\n\r\nanother body"
+        talk = Talk(folder)
+        assert talk.do(fetch(talk, command(self.FIELDS, Item.UID))).status is Status.OK
+        head = b"FETCH (BODY[HEADER.FIELDS (SUBJECT)] {14}"
+        got = talk.sent
+        for number in b"123":
+            assert b"* %c %b\r\nSubject: %c\r\n\r\n UID %c)" % (number, head, number, number) in got
+        assert got.count(b"FETCH (") == 3
+
+    def test_seen_is_set_and_told(self) -> None:
+        folder = self.folder()
+        talk = Talk(folder)
+        header = Section(text=SectionText.HEADER)
+        assert talk.do(fetch(talk, command(header))).status is Status.OK
+        assert all(SEEN in folder.messages[uid].flags for uid in (1, 2, 3))
+        assert talk.sent.count(b" FLAGS (\\Seen)") == 3
+
+    def test_what_is_gone(self) -> None:
+        folder = self.folder()
+        del folder.octets[2]
+        talk = Talk(folder)
+        assert talk.do(fetch(talk, command(self.FIELDS, Item.ENVELOPE))).status is Status.NO
+        assert talk.sent.count(b"FETCH (") == 2
+
+    def test_bodies_keep_their_place_among_the_items(self) -> None:
+        folder = with_headers(MemoryFolder())
+        folder.put(b"A: b\r\n\r\nc\0d")
+        talk = Talk(folder)
+        text = Section(text=SectionText.TEXT)
+        talk.do(fetch(talk, command(Item.UID, Section(), Item.RFC822_SIZE, text)))
+        assert talk.sent == (
+            b"* 1 FETCH (UID 1 BODY[] {11}\r\nA: b\r\n\r\nc\x80d RFC822.SIZE 11"
+            b" BODY[TEXT] {3}\r\nc\x80d FLAGS (\\Seen))\r\n"
+        )
