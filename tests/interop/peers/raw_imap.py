@@ -66,7 +66,7 @@ class RawImap:
 
     def answer(self, tag: bytes) -> tuple[list[bytes], bytes]:
         """What is untagged before, and the rest of the tagged line. Raises Hangup."""
-        untagged = []
+        untagged: list[bytes] = []
         while True:
             line = self.line()
             if line.startswith(tag + b" "):
