@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-
 LONGEST_HEADER = 32 * 1024
 """Octets of a header section that is worth remembering; nearly all are shorter."""
 

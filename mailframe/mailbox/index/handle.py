@@ -3,8 +3,9 @@
 ``run`` queues a job that may write. What waits is run in one transaction, each job in a
 savepoint, and committed once (``synchronous=FULL``: survives a power cut); one batch of an
 account at a time, so the jobs of an account follow one another. A Deferred that fires means
-committed, one that fails means rolled back. ``read`` runs beside it, on a second connection,
-and sees every commit that has fired.
+committed, one that fails means rolled back. ``remember`` does the same for what was read of
+messages, which a power cut may take back: that is not synced. ``read`` runs beside it, on a
+second connection, and sees every commit that has fired.
 
 A file that is missing, damaged or of another version is thrown away and begun anew, which is
 logged: everything in it is read from the Maildirs again. ``generation`` tells that it
