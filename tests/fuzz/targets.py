@@ -212,7 +212,14 @@ class ImapTarget:
     seeds: Sequence[Dialogue] = _IMAP_SEEDS
 
     _LIMITS = EngineLimits(
-        line=1500, command=2000, discarded=5000, appended=3, parts=3, chunk=100, errors=8
+        line_before_login=8000,
+        line=1500,
+        command=2000,
+        discarded=5000,
+        appended=3,
+        parts=3,
+        chunk=100,
+        errors=8,
     )
 
     def run(self, pieces: Sequence[bytes]) -> tuple[list[imap.Event], bytes, list[bytes]]:

@@ -88,7 +88,8 @@ def test_what_pop3_deletes(running: Mailframe, watchers: list[Watcher]) -> None:
     all_hear(watchers, "EXISTS", time.monotonic())
     with Pop3(running, ANN) as session:
         session.ask("DELE 1")
-    all_hear(watchers, r"^\* 1 EXPUNGE", time.monotonic())
+    # Of two that were delivered at once, the first by name need not be the first by uid.
+    all_hear(watchers, r"^\* \d+ EXPUNGE", time.monotonic())
 
 
 def test_what_other_programs_do(running: Mailframe, watchers: list[Watcher]) -> None:

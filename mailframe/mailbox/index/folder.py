@@ -183,10 +183,18 @@ class IndexedFolder:
         return await searching.search(self._searched(), key)
 
     async def sort(self, key: SearchKey, by: Sequence[SortCriterion]) -> Sequence[int]:
-        return await sorting.sort(self._searched(), key, by)
+        return await self.live.answers.of(
+            (key, tuple(by)), self._modseq, lambda: sorting.sort(self._searched(), key, by)
+        )
 
     async def thread(self, key: SearchKey, algorithm: ThreadAlgorithm) -> Sequence[ThreadNode]:
-        return await sorting.thread(self._searched(), key, algorithm)
+        return await self.live.answers.of(
+            (key, algorithm), self._modseq, lambda: sorting.thread(self._searched(), key, algorithm)
+        )
+
+    def _modseq(self) -> int:
+        self.live.require()
+        return self.live.highest_modseq
 
     def _searched(self) -> SearchedFolder:
         self.live.require()

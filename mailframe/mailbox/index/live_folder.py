@@ -30,6 +30,7 @@ from mailframe.core.folders import (
 from mailframe.errors import TransientFailure
 from mailframe.mailbox.failures import disk_trouble
 from mailframe.mailbox.index import expunging, opening, storing
+from mailframe.mailbox.index.answers import Answers
 from mailframe.mailbox.index.around import Around
 from mailframe.mailbox.index.handle import REBUILT, AccountIndex
 from mailframe.mailbox.index.opening import Opened
@@ -77,6 +78,7 @@ class LiveFolder:
         self.on_watch: Callable[[bool], None] = lambda watched: None
         """Told when the first subscriber comes and the last one goes."""
         self.recent_from = 1
+        self.answers = Answers()
         self._unseen = 0
         self._deleted = 0
         self._generation = -1

@@ -21,9 +21,10 @@ import pytest
 
 from tests.interop.peers.certificates import self_signed
 from tests.interop.peers.maildir import messages
-from tests.interop.peers.process import Process, free_port, run
+from tests.interop.peers.process import Process, free_ports, run
 
 PASSWORD = "correct horse 7"
+_LISTENERS = ("mx", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps")
 Settings = Mapping[str, Any]
 
 
@@ -49,13 +50,9 @@ class Mailframe:
         self.address = address
         self.hostname = "mail.mf.test"
         self.base = directory / "state"
-        self.ports = {
-            "mx": mx_port or free_port(address),
-            **{
-                name: free_port(address)
-                for name in ("submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps")
-            },
-        }
+        self.ports = dict(zip(_LISTENERS, free_ports(address, len(_LISTENERS)), strict=True))
+        if mx_port:
+            self.ports["mx"] = mx_port
         self.certificate, key = self_signed(directory, self.hostname, address)
         self._settings: dict[str, Any] = {
             "hostname": self.hostname,
