@@ -14,7 +14,8 @@ between forms of one letter.
 The result is in NFC, so that a Hangul syllable is found as a whole, and folding it again
 changes nothing. A text of nothing but marks folds to the empty text.
 
-``collation_key`` is i;unicode-casemap (RFC 5051), which RFC 5256 sorts by: accents count.
+``collation_key`` is i;unicode-casemap (RFC 5051), which RFC 5256 sorts by: accents count. Other
+than there, ``ß`` and ligatures are the capitals of their letters (``SS``, ``FI``).
 """
 
 from __future__ import annotations
@@ -48,15 +49,20 @@ def fold(text: str) -> str:
 
 
 def fold_long(text: str) -> str:
-    """``fold`` in pieces, for texts of any size: other threads get their turn in between."""
+    """``fold`` in pieces, for texts of any size: other threads get their turn in between.
+
+    The same as ``fold``, unless there is neither ASCII nor an ideograph in 32768 characters:
+    then marks and Hangul letters may stay apart where such a text is cut."""
     if len(text) <= _PIECE:
         return fold(text)
     pieces = []
     at = 0
     while at < len(text):
         end = at + _PIECE
-        if end < len(text) and (seam := _SEAM.search(text, end, end + _PIECE)):
-            end = seam.start()
+        if end < len(text):
+            seam = _SEAM.search(text, end, end + _PIECE)
+            # without a seam: all that was looked at, which may be all that is left
+            end = seam.start() if seam else end + _PIECE
         pieces.append(fold(text[at:end]))
         at = end
     return "".join(pieces)

@@ -10,6 +10,7 @@ import html
 import re
 
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
+_BLANK_RUN = re.compile("  +")
 _NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9]*)")
 # The tags between which a word goes on; all others end a line.
 _INLINE = re.compile(
@@ -18,7 +19,8 @@ _INLINE = re.compile(
 ).fullmatch
 _UNSEEN = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "template")}
 # html.unescape makes numbers of them, of which Python refuses long ones.
-_LONG_NUMBER = re.compile(r"&#0*[0-9]{8,};?")
+_LONG_NUMBER = re.compile(r"&#([0-9]{8,})")
+_MAX_DIGITS = 8  # no code point has as many
 
 
 def html_text(markup: str) -> str:
@@ -30,10 +32,16 @@ def html_text(markup: str) -> str:
         at, shown = _after_tag(markup, start)
         pieces.append(shown)
     pieces.append(_BLANKS.sub(" ", markup[at:]))
-    text = "".join(pieces)
+    # once more: blanks on both sides of a tag that is not shown
+    text = _BLANK_RUN.sub(" ", "".join(pieces))
     if "&" not in text:
         return text
-    return html.unescape(_LONG_NUMBER.sub("\ufffd", text))
+    return html.unescape(_LONG_NUMBER.sub(_shortened, text))
+
+
+def _shortened(number: re.Match[str]) -> str:
+    """Without leading zeros; what is too large for a code point stays too large."""
+    return "&#" + (number[1].lstrip("0")[:_MAX_DIGITS] or "0")
 
 
 def _after_tag(markup: str, start: int) -> tuple[int, str]:
