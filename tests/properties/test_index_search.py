@@ -485,3 +485,37 @@ def test_what_is_found(data: st.DataObject) -> None:
 
 def leaves_without_contents() -> st.SearchStrategy[SearchKey]:
     return st.sampled_from(FLAGS).map(s.HasFlag) | st.integers(0, 2000).map(s.Larger)
+
+
+def test_fields_of_what_is_attached_are_not_the_messages_own() -> None:
+    inner = b"X-Note: inner\r\nSubject: inner\r\nContent-Type: text/plain\r\n\r\ntext\r\n"
+    part = b"X-Part: part\r\nContent-Type: text/plain\r\n\r\ntext"
+    contents = [
+        b"X-Note: outer\r\nX-Other: inner\r\n" + multipart([attached(inner), part]),
+        inner,
+        b"X-Note: outer\r\nX-NOTE: second inner\r\n\r\n",
+        b"\r\nX-Note: inner\r\n",  # no field at all
+    ]
+    expected: dict[SearchKey, list[int]] = {
+        s.Header("x-note", "inner"): [2, 3],
+        s.Header("x-note", "outer"): [1, 3],
+        s.Header("x-note", "outer x"): [],
+        s.Header("x-note", ""): [1, 2, 3],
+        s.Header("note", ""): [],
+        s.Header("x-part", ""): [],
+        s.Header("subject", "inner"): [2],
+        s.Body("x-note: INNER\nsubject: inner"): [1],
+        s.Text("x-part: part"): [1],
+        s.Text("x-note: inner"): [1, 2, 4],
+        s.Text("outer x-other"): [],
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Indexed(House(Path(directory))).folder()
+        mails = []
+        for data in contents:
+            (uid,) = append(folder, data).uids
+            mails.append(Mail(uid, data, frozenset(), 0, 0))
+        for key, uids in expected.items():
+            assert list(now(folder.search(key))) == uids, key
+            assert finds(mails, key) == uids, key
+            assert list(now(imap_linear.search(folder, key, InlineWorkers(), on))) == uids, key
