@@ -10,7 +10,7 @@ What lives here
     ``imap`` likewise: ``imap_connection``, ``imap_conversation`` (dispatch, errors, what is
     told when), ``imap_commands`` (the table, from which every family of commands is found),
     ``imap_selected`` (what a session knows of its folder) and a module for each family.
-    ``line_connection`` is what the connections of POP3 and IMAP have in common, ``channel``
+    ``line_connection`` and ``line_factory`` are what POP3 and IMAP have in common, ``channel``
     what they and their conversations ask of each other; ``connections`` counts those that
     are open, for all of them.
 

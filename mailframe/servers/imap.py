@@ -10,17 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory
 
 from mailframe.core.ids import IdSource
 from mailframe.interfaces import IAuthenticator, IJournal, IRecentFetches, ITlsContexts, IWorkers
 from mailframe.protocols.imap.settings import EngineLimits
-from mailframe.runtime.aio import Background
 from mailframe.servers.connections import ConnectionCounter
 from mailframe.servers.imap_annotations import AnnotationEvents
 from mailframe.servers.imap_connection import ImapConnection
+from mailframe.servers.line_factory import LineFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class ImapLimits:
     """Commands, literals, nesting; mistakes and failed logins."""
 
 
-class ImapFactory(Factory):
+class ImapFactory(LineFactory[ImapConnection]):
     """Makes a connection's server; knows which are open, and whose they are.
 
     ``tls`` None, or without a certificate, means that STARTTLS is not offered. ``recent`` hears
@@ -58,7 +56,7 @@ class ImapFactory(Factory):
     ``clock`` is the reactor.
     """
 
-    noisy = False
+    refusal = "BYE"
 
     def __init__(
         self,
@@ -78,48 +76,23 @@ class ImapFactory(Factory):
         limits: ImapLimits | None = None,
     ) -> None:
         """``version``: what ID tells, beside the name; empty: nothing."""
+        super().__init__(journal, connections)
         self.hostname = hostname
         self.listener = listener
         self.authenticator = authenticator
-        self.journal = journal
         self.ids = ids
         self.nonces = nonces
         self.clock = clock
-        self.connections = connections
         self.workers = workers
         self.version = version
         self.tls = tls
         self.recent = recent
         self.limits = limits if limits is not None else ImapLimits()
-        self.tasks = Background()
         self.annotations = AnnotationEvents()
-        self.open: set[ImapConnection] = set()
         self._of_user: Counter[tuple[str, str]] = Counter()
-        self._waiting: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> ImapConnection:
         return ImapConnection(self)
-
-    def entered(self, connection: ImapConnection) -> bool:
-        """Count a new connection in and note it; False when it is one too many."""
-        session = connection.session
-        facts = {"peer": session.peer_ip, "listener": session.listener}
-        if not self.connections.enter(session.peer_ip, connection):
-            self.journal.record(session.id, "refuse", "BYE", rule="connections", **facts)
-            return False
-        self.journal.record(session.id, "connect", **facts)
-        self.open.add(connection)
-        return True
-
-    def left(self, connection: ImapConnection, reason: str) -> None:
-        """The connection is gone and holds nothing any more."""
-        self.connections.leave(connection.session.peer_ip, connection)
-        self.journal.record(connection.session.id, "disconnect", reason=reason)
-        self.open.discard(connection)
-        if not self.open:
-            waiting, self._waiting = self._waiting, []
-            for drained in waiting:
-                drained.callback(None)
 
     def user_entered(self, account: str, address: str) -> bool:
         """Count a login in; False when it is one too many (then do not ``user_left``)."""
@@ -134,21 +107,3 @@ class ImapFactory(Factory):
         self._of_user[key] -= 1
         if not self._of_user[key]:
             del self._of_user[key]
-
-    def drain(self) -> Deferred[None]:
-        """Take leave of every session between two commands; fires when all are gone.
-
-        A command under way is carried out and answered. ``abort`` ends those that dawdle.
-        """
-        for connection in list(self.open):
-            connection.drain()
-        if not self.open:
-            return succeed(None)
-        drained: Deferred[None] = Deferred()
-        self._waiting.append(drained)
-        return drained
-
-    def abort(self) -> None:
-        """Cut every connection now."""
-        for connection in list(self.open):
-            connection.abort("server stops")

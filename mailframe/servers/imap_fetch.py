@@ -26,7 +26,7 @@ from twisted.internet.defer import Deferred
 from mailframe.core.facts import LONGEST_HEADER, Fact, MessageFacts
 from mailframe.core.folders import SEEN, FlagChange, FlagMode, MessageState
 from mailframe.errors import FolderRefused, MessageGone, TransientFailure
-from mailframe.interfaces.folders import IFolderHeaders, IVanished
+from mailframe.interfaces.folders import IFolderHeaders
 from mailframe.message.sections import UnknownEncoding
 from mailframe.protocols.imap.commands import (
     Fetch,
@@ -47,6 +47,7 @@ from mailframe.servers.imap_message_limit import limited
 from mailframe.servers.imap_outcome import Outcome, Refused, Status
 from mailframe.servers.imap_rows import NEEDS, Batch, Rows
 from mailframe.servers.imap_selected import Selected
+from mailframe.servers.imap_vanished import vanished_since
 
 _STATES = 1_000  # messages a batch, of which nothing is loaded
 _FACTS = 500
@@ -104,14 +105,11 @@ async def _tell_vanished(
     talk: Conversation, selected: Selected, messages: MessageSet, since: int
 ) -> None:
     folder = selected.folder
-    if IVanished.providedBy(folder):
-        gone = await IVanished(folder).vanished(since)
-    else:
-        # RFC 7162 section 3.2.10.2 allows to tell too many.
-        gone = [uid for uid in range(1, folder.uid_next) if uid not in folder.messages]
+    wanted = resolved(messages, max(folder.uid_next - 1, 1))
+    gone = await vanished_since(folder, since, wanted)
     # What this session still counts is told with its number or uid when that may be.
     gone = [uid for uid in gone if uid not in selected.view]
-    told = picked(gone, resolved(messages, max(folder.uid_next - 1, 1)))
+    told = picked(gone, wanted)
     talk.send(vanished(told, earlier=True))
 
 

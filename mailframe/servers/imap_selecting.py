@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mailframe.core import status as statuses
 from mailframe.core.folders import SEEN, Flags, MessageState, Recent
 from mailframe.errors import TransientFailure
-from mailframe.interfaces.folders import IFolder, IVanished
+from mailframe.interfaces.folders import IFolder
 from mailframe.protocols.imap import responses
 from mailframe.protocols.imap.commands import Close, Item, KnownState, Select
 from mailframe.protocols.imap.view import SelectedView
@@ -23,6 +23,7 @@ from mailframe.servers.imap_outcome import Outcome, Refused, Status
 from mailframe.servers.imap_rights import may_change, require_for
 from mailframe.servers.imap_rows import Batch, Rows
 from mailframe.servers.imap_selected import Selected
+from mailframe.servers.imap_vanished import vanished_since
 
 _BATCH = 1_000  # messages between two looks at whether the client takes its output
 
@@ -131,7 +132,7 @@ async def _catch_up(talk: Conversation, selected: Selected, known: KnownState) -
     folder = selected.folder
     wanted = known.uids if known.uids is not None else ((1, folder.uid_next),)
     floor = _unchanged_up_to(selected.view, known)
-    gone = await _vanished(folder, known.modseq, wanted)
+    gone = await vanished_since(folder, known.modseq, wanted)
     # What went since SELECT counted is told later, by VANISHED without EARLIER.
     gone = [uid for uid in gone if uid > floor and uid not in selected.view]
     talk.send(responses.vanished(_within(gone, wanted), earlier=True))
@@ -150,14 +151,6 @@ async def _catch_up(talk: Conversation, selected: Selected, known: KnownState) -
         ]
         talk.send(rows.render(Batch(numbers, states)))
         await talk.room()
-
-
-async def _vanished(folder: IFolder, since: int, wanted: Ranges) -> Sequence[int]:
-    if IVanished.providedBy(folder):
-        return await IVanished(folder).vanished(since)
-    there, end = folder.messages, folder.uid_next
-    spans = (range(first, min(last + 1, end)) for first, last in wanted)
-    return [uid for span in spans for uid in span if uid not in there]
 
 
 def _unchanged_up_to(view: SelectedView, known: KnownState) -> int:

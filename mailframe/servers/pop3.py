@@ -10,14 +10,12 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory
 
 from mailframe.core.ids import IdSource
 from mailframe.interfaces import IAuthenticator, IJournal, IRecentFetches, ITlsContexts
-from mailframe.runtime.aio import Background
 from mailframe.servers.connections import ConnectionCounter
+from mailframe.servers.line_factory import LineFactory
 from mailframe.servers.pop3_connection import Pop3Connection
 
 
@@ -39,15 +37,18 @@ class Pop3Limits:
     """Whether logging in is allowed without TLS."""
 
 
-class Pop3Factory(Factory):
+class Pop3Factory(LineFactory[Pop3Connection]):
     """Makes a connection's server; knows which are open.
 
     ``tls`` None, or without a certificate, means that STLS is not offered. ``recent`` hears of
     logins (POP-before-SMTP). ``nonces`` yields fresh, unguessable printable text without
     commas for SCRAM. ``clock`` is the reactor.
+
+    When it drains, a message under way is sent to its end and a QUIT is carried out. Deletions
+    without a QUIT are forgotten, as RFC 1939 section 6 has it.
     """
 
-    noisy = False
+    refusal = "-ERR"
 
     def __init__(
         self,
@@ -64,21 +65,17 @@ class Pop3Factory(Factory):
         recent: IRecentFetches | None = None,
         limits: Pop3Limits | None = None,
     ) -> None:
+        super().__init__(journal, connections)
         self.hostname = hostname
         self.listener = listener
         self.authenticator = authenticator
-        self.journal = journal
         self.ids = ids
         self.nonces = nonces
         self.clock = clock
-        self.connections = connections
         self.tls = tls
         self.recent = recent
         self.limits = limits if limits is not None else Pop3Limits()
-        self.tasks = Background()
-        self.open: set[Pop3Connection] = set()
         self._serial = itertools.count(1)
-        self._waiting: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> Pop3Connection:
         return Pop3Connection(self)
@@ -87,43 +84,3 @@ class Pop3Factory(Factory):
         """RFC 1939 section 7: never the same twice, for APOP."""
         micros = int(self.clock.seconds() * 1_000_000)
         return f"<{next(self._serial)}.{micros}@{self.hostname}>"
-
-    def entered(self, connection: Pop3Connection) -> bool:
-        """Count a new connection in and note it; False when it is one too many."""
-        session = connection.session
-        facts = {"peer": session.peer_ip, "listener": session.listener}
-        if not self.connections.enter(session.peer_ip, connection):
-            self.journal.record(session.id, "refuse", "-ERR", rule="connections", **facts)
-            return False
-        self.journal.record(session.id, "connect", **facts)
-        self.open.add(connection)
-        return True
-
-    def left(self, connection: Pop3Connection, reason: str) -> None:
-        """The connection is gone and holds nothing any more."""
-        self.connections.leave(connection.session.peer_ip, connection)
-        self.journal.record(connection.session.id, "disconnect", reason=reason)
-        self.open.discard(connection)
-        if not self.open:
-            waiting, self._waiting = self._waiting, []
-            for drained in waiting:
-                drained.callback(None)
-
-    def drain(self) -> Deferred[None]:
-        """Take leave of every session between two commands; fires when all are gone.
-
-        A message under way is sent to its end and a QUIT is carried out. Deletions without a
-        QUIT are forgotten, as RFC 1939 section 6 has it. ``abort`` ends those that dawdle.
-        """
-        for connection in list(self.open):
-            connection.drain()
-        if not self.open:
-            return succeed(None)
-        drained: Deferred[None] = Deferred()
-        self._waiting.append(drained)
-        return drained
-
-    def abort(self) -> None:
-        """Cut every connection now; maildrops are given back."""
-        for connection in list(self.open):
-            connection.abort("server stops")

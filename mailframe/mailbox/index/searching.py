@@ -7,7 +7,7 @@ tell substrings exactly, and looking at 100 MB takes less time than its upkeep w
 
 The empty text is in every body and in every field that is there; so is a text that folds to
 nothing. A message without a Date is sent before, on and since no day. Of a message that
-cannot be read nothing but flags, sizes and dates is known: no text is in it.
+cannot be read nothing but flags, sizes and dates is known: no text but the empty one is in it.
 
 A search runs beside the account's commits, and ends early when nobody waits for it.
 """
