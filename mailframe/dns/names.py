@@ -19,16 +19,29 @@ MAX_NAME = 253
 # Letters, digits, hyphen; the underscore is for names of services (RFC 8552).
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
+_ANY_LABEL = re.compile(r"[ -~]{1,63}")
+
 LOOPBACK = ("::1", "127.0.0.1")
 
 
 def ascii_name(name: str) -> str:
     """A-labels in lower case without the final dot. Raises NoSuchDomain."""
+    return _checked(name, _LABEL)
+
+
+def query_name(name: str) -> str:
+    """The same for names that are asked about and never connected to: a label may hold any
+    printable octet (RFC 2181 section 11), such as the ``/`` of RFC 2317 or what the macros of
+    SPF make of a local-part. Raises NoSuchDomain."""
+    return _checked(name, _ANY_LABEL)
+
+
+def _checked(name: str, label_form: re.Pattern[str]) -> str:
     text = name.removesuffix(".")
     if not text.isascii():
         text = _to_a_labels(name, text)
     text = text.lower()
-    if len(text) > MAX_NAME or not all(_LABEL.fullmatch(label) for label in text.split(".")):
+    if len(text) > MAX_NAME or not all(label_form.fullmatch(label) for label in text.split(".")):
         raise NoSuchDomain(f"{name!r} is not a host name")
     # RFC 6761 section 6.4
     if text.rpartition(".")[2] == "invalid" or is_ip(text):

@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-import dns.rdatatype
-import dns.reversename
 from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailframe.dns.cache import Cache, Outcome
 from mailframe.dns.exchange import ask_by_tcp, ask_by_udp
-from mailframe.dns.names import LOOPBACK, ascii_name, is_ip, is_loopback_name
+from mailframe.dns.message import AAAA, MX, PTR, TXT, A
+from mailframe.dns.names import LOOPBACK, ascii_name, is_ip, is_loopback_name, query_name
 from mailframe.dns.system import system_servers
 from mailframe.dns.wire import Answer, Meaning, Question
 from mailframe.errors import DnsError, DnsTemporary, NoSuchDomain
@@ -44,13 +43,15 @@ class DnsResolver:
         timeouts: Sequence[float] = (2.0, 4.0, 8.0),
         tcp_timeout: float = 10.0,
         cache_size: int = 10_000,
+        cache_octets: int = 32 << 20,
         failure_ttl: float = 5.0,
         max_under_way: int = 500,
     ) -> None:
         """``servers`` None: those of /etc/resolv.conf, else this machine. ``timeouts`` are
-        seconds to wait for a server, one for each round over all of them. A failure is
-        remembered for ``failure_ttl`` seconds (RFC 9520 section 3.2). Raises ValueError
-        where a server is not an IP address."""
+        seconds to wait for a server, one for each round over all of them: by default a question
+        to a dead server costs 14. ``cache_size`` counts outcomes, ``cache_octets`` what they
+        take in memory, about. A failure is remembered for ``failure_ttl`` seconds (RFC 9520
+        section 3.2). Raises ValueError where a server is not an IP address."""
         self._reactor = reactor
         self._servers = system_servers() if servers is None else tuple(servers)
         for host, _ in self._servers:
@@ -59,7 +60,7 @@ class DnsResolver:
         self._timeouts = tuple(timeouts)
         self._tcp_timeout = tcp_timeout
         self._failure_ttl = failure_ttl
-        self._cache = Cache(cache_size, reactor.seconds)
+        self._cache = Cache(cache_size, reactor.seconds, cache_octets)
         self._waiting: dict[tuple[str, int], list[Deferred[Outcome]]] = {}
         self._slots = DeferredSemaphore(max_under_way)
 
@@ -71,6 +72,12 @@ class DnsResolver:
     def addresses(self, host: str) -> Deferred[tuple[str, ...]]:
         return as_deferred(self._addresses(host))
 
+    def ipv4(self, name: str) -> Deferred[tuple[str, ...]]:
+        return as_deferred(self._of_version(name, A))
+
+    def ipv6(self, name: str) -> Deferred[tuple[str, ...]]:
+        return as_deferred(self._of_version(name, AAAA))
+
     def txt(self, name: str) -> Deferred[tuple[bytes, ...]]:
         return as_deferred(self._txt(name))
 
@@ -81,10 +88,7 @@ class DnsResolver:
 
     async def _mx(self, domain: str) -> tuple[MxHost, ...]:
         name = ascii_name(domain)
-        if is_loopback_name(name):
-            return ()
-        records = await self._records(name, dns.rdatatype.MX)
-        return tuple(MxHost(mx.preference, _host(mx.exchange)) for mx in records)
+        return () if is_loopback_name(name) else await self._records(name, MX)
 
     async def _addresses(self, host: str) -> tuple[str, ...]:
         if is_ip(host):
@@ -92,25 +96,30 @@ class DnsResolver:
         name = ascii_name(host)
         if is_loopback_name(name):
             return LOOPBACK
-        six = self._find(name, dns.rdatatype.AAAA)
-        four = self._find(name, dns.rdatatype.A)
+        six = self._find(name, AAAA)
+        four = self._find(name, A)
         outcomes = (await six, await four)
-        found = tuple(record.address for outcome in outcomes for record in outcome.records)
+        found = tuple(address for outcome in outcomes for address in outcome.records)
         if not found:
             _raise_worst(outcomes)
         return found
 
+    async def _of_version(self, name: str, rdtype: int) -> tuple[str, ...]:
+        asked = query_name(name)
+        if is_loopback_name(asked):
+            return LOOPBACK[:1] if rdtype == AAAA else LOOPBACK[1:]
+        return await self._records(asked, rdtype)
+
     async def _txt(self, name: str) -> tuple[bytes, ...]:
-        records = await self._records(ascii_name(name), dns.rdatatype.TXT)
-        return tuple(b"".join(record.strings) for record in records)
+        asked = query_name(name)
+        return () if is_loopback_name(asked) else await self._records(asked, TXT)
 
     async def _ptr(self, ip: str) -> tuple[str, ...]:
         try:
             address = ipaddress.ip_address(ip)
         except ValueError:
             raise NoSuchDomain(f"{ip!r} is not an IP address") from None
-        reverse = dns.reversename.from_address(str(address)).to_text(omit_final_dot=True)
-        return tuple(_host(r.target) for r in await self._records(reverse, dns.rdatatype.PTR))
+        return await self._records(address.reverse_pointer, PTR)
 
     async def _records(self, name: str, rdtype: int) -> tuple[Any, ...]:
         outcome = await self._find(name, rdtype)
@@ -156,7 +165,7 @@ class DnsResolver:
                 return Outcome(error=NoSuchDomain(f"{name} does not exist"), ttl=ttl)
             if answer.meaning is not Meaning.ALIAS:
                 return Outcome(answer.records, ttl=ttl)
-            name = ascii_name(answer.target)
+            name = query_name(answer.target)
         raise DnsTemporary(f"{name}: more than {_MAX_ALIASES} aliases")
 
     async def _ask_servers(self, name: str, rdtype: int) -> Answer:
@@ -191,12 +200,6 @@ class DnsResolver:
         if answer.meaning in (Meaning.TRUNCATED, Meaning.NO_EDNS):
             raise DnsTemporary(f"{name}: {server[0]}: {answer.meaning.value}")
         return answer
-
-
-def _host(name: Any) -> str:
-    """A name of an answer as text; the root is the empty string (RFC 7505 section 3)."""
-    text: str = name.to_text(omit_final_dot=True)
-    return "" if text in (".", "@") else text.lower()
 
 
 def _fresh(error: DnsError) -> DnsError:

@@ -29,6 +29,13 @@ class IResolver(Interface):
     def addresses(host: str) -> Deferred[tuple[str, ...]]:
         """AAAA and A records as text, IPv6 first; CNAMEs followed."""
 
+    def ipv4(name: str) -> Deferred[tuple[str, ...]]:
+        """A records as text; CNAMEs followed. No record is an empty tuple, whatever other types
+        the name has: what SPF counts (RFC 7208 section 4.6.4) and block lists answer with."""
+
+    def ipv6(name: str) -> Deferred[tuple[str, ...]]:
+        """AAAA records as text; the same."""
+
     def txt(name: str) -> Deferred[tuple[bytes, ...]]:
         """TXT records, the strings of each joined."""
 
