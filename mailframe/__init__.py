@@ -8,7 +8,9 @@ The house, bottom to top (``tests/test_layers.py`` holds it)::
                     building, 8-bit conversion
     2  interfaces   zope.interface contracts: every place where a part can be replaced
        runtime      what services lean on: threads, the disk seam, databases, tasks
-    3  accounts  mailbox  queue  delivery  policy  dns  tls  journal     the services
+       mailauth     SPF, DKIM, DMARC, ARC and Authentication-Results over a resolver
+    3  accounts  mailbox  queue  delivery  policy  dns  tls  journal  spam  scanners  reports
+                                                                         the services
     4  servers  web     thin Twisted shells: transport <-> engine <-> interfaces
     5  app          configuration, wiring, command line, twistd plugin
 

@@ -14,7 +14,11 @@ PACKAGE = ROOT / "mailframe"
 CORE = {"core", "errors"}
 ENGINES = {"protocols", "message"}
 CONTRACTS = {"interfaces", "runtime"}
-SERVICES = {"accounts", "mailbox", "queue", "delivery", "policy", "dns", "tls", "journal"}
+CHECKS = {"mailauth"}
+SERVICES = {
+    *{"accounts", "mailbox", "queue", "delivery", "policy", "dns", "tls", "journal"},
+    *{"spam", "scanners", "reports"},
+}
 SHELLS = {"servers", "web"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -24,9 +28,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "message": CORE | {"message"},
     "interfaces": CORE | {"interfaces"},
     "runtime": CORE | CONTRACTS,
-    **{room: CORE | ENGINES | CONTRACTS | {room} for room in SERVICES},
-    **dict.fromkeys(SHELLS, CORE | ENGINES | CONTRACTS | SHELLS),
-    "testing": CORE | ENGINES | CONTRACTS | SERVICES | {"testing"},
+    "mailauth": CORE | {"message", "interfaces", "runtime", "mailauth"},
+    **{room: CORE | ENGINES | CONTRACTS | CHECKS | {room} for room in SERVICES},
+    **dict.fromkeys(SHELLS, CORE | ENGINES | CONTRACTS | CHECKS | SHELLS),
+    "testing": CORE | ENGINES | CONTRACTS | CHECKS | SERVICES | {"testing"},
 }
 STDLIB_ONLY = {"core", "errors", "protocols", "message"}
 

@@ -7,10 +7,11 @@ What lives here
     a text file), ``passwords`` and ``foreign_hashes``. ``realm`` and ``resolver`` over the
     directory; ``expansion`` follows aliases. ``custom``, ``built_in_inbox`` and the
     ``twisted_*`` adapters for realms that others wrote, ``dev`` (anybody may log in),
-    ``pop_before_smtp``.
+    ``pop_before_smtp``. ``domain_settings``: what domains decide for themselves. ``dkim_keys``
+    and ``signing``, which signs with them what users and this server write.
 
 May import
-    core, protocols, message, interfaces, runtime, third parties. No other service.
+    core, protocols, message, mailauth, interfaces, runtime, third parties. No other service.
 
 Start reading at
     ``directory``, then ``resolver`` and ``authenticator``.
@@ -23,5 +24,6 @@ Invariants
 
 RFCs
     5321 sections 3.4, 3.5, 4.5.1 (aliases, VRFY, postmaster), 2142 (role names), 5233
-    (plus-addresses), 5890 and UTS 46 (A-labels), 5802 and 7677 (SCRAM), 9106 (argon2).
+    (plus-addresses), 5890 and UTS 46 (A-labels), 5802 and 7677 (SCRAM), 9106 (argon2),
+    6376 and 8463 (DKIM).
 """

@@ -13,17 +13,17 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from mailframe.accounts import lookup
+from mailframe.accounts.domain_settings import DomainSettings, find_settings, write_setting
 from mailframe.accounts.errors import (
     AlreadyExists,
     InUse,
     InvalidEntry,
     NoSuchAlias,
-    NoSuchMailDomain,
     NoSuchUser,
 )
 from mailframe.accounts.expansion import is_dead
 from mailframe.accounts.foreign_hashes import format_scram
-from mailframe.accounts.names import account_key, domain_key, fold, split_account
+from mailframe.accounts.names import account_key, domain_key, entered_domain, fold, split_account
 from mailframe.accounts.passwords import (
     SCRAM_SALT,
     check_new_password,
@@ -31,7 +31,7 @@ from mailframe.accounts.passwords import (
     scram_verifier_for,
 )
 from mailframe.accounts.records import Alias, Domain, MovedAddress, User
-from mailframe.core.address import Address, AddressError, normal_domain
+from mailframe.core.address import Address, AddressError
 from mailframe.runtime.aio import fired
 from mailframe.runtime.database import Database
 
@@ -56,14 +56,19 @@ class DirectoryAdmin:
     def domains(self) -> list[Domain]:
         return self._read(lookup.list_domains)
 
-    def add_domain(self, domain: str) -> str:
-        """Returns its canonical name. Raises InvalidEntry, AlreadyExists."""
-        name = _domain(domain)
+    def add_domain(self, domain: str, *, tenant: str | None = None) -> str:
+        """Returns its canonical name. ``tenant``: whose it is, None: its own. Raises
+        InvalidEntry, AlreadyExists."""
+        name = entered_domain(domain)
 
         def job(connection: sqlite3.Connection) -> None:
             if lookup.is_domain(connection, name):
                 raise AlreadyExists(f"the domain {name} is there already")
-            connection.execute("INSERT INTO domains VALUES (?, ?)", (name, self._seconds()))
+            connection.execute(
+                "INSERT INTO domains (name, created) VALUES (?, ?)", (name, self._seconds())
+            )
+            if tenant is not None:
+                write_setting(connection, name, "tenant", tenant)
 
         self._write(job)
         return name
@@ -71,10 +76,10 @@ class DirectoryAdmin:
     def remove_domain(self, domain: str, *, force: bool = False) -> None:
         """``force`` removes its users and aliases too (their mail stays on disk).
         Raises NoSuchMailDomain, InUse."""
-        name = _domain(domain)
+        name = entered_domain(domain)
 
         def job(connection: sqlite3.Connection) -> None:
-            _need_domain(connection, name)
+            lookup.need_domain(connection, name)
             users = len(lookup.list_users(connection, name))
             aliases = len(lookup.list_aliases(connection, name))
             if (users or aliases) and not force:
@@ -82,6 +87,27 @@ class DirectoryAdmin:
             for table in ("users", "aliases", "moved"):
                 connection.execute(f"DELETE FROM {table} WHERE domain = ?", (name,))
             connection.execute("DELETE FROM domains WHERE name = ?", (name,))
+
+        self._write(job)
+
+    def settings(self, domain: str) -> DomainSettings:
+        """Raises NoSuchMailDomain."""
+        name = entered_domain(domain)
+
+        def job(connection: sqlite3.Connection) -> DomainSettings:
+            lookup.need_domain(connection, name)
+            return find_settings(connection, name)
+
+        return self._read(job)
+
+    def set_domain(self, domain: str, key: str, value: str | None) -> None:
+        """One setting of ``domain_settings.KEYS``; None goes back to the default. Raises
+        NoSuchMailDomain, InvalidEntry."""
+        name = entered_domain(domain)
+
+        def job(connection: sqlite3.Connection) -> None:
+            lookup.need_domain(connection, name)
+            write_setting(connection, name, key, value)
 
         self._write(job)
 
@@ -119,7 +145,7 @@ class DirectoryAdmin:
 
         def job(connection: sqlite3.Connection) -> None:
             _, domain = split_account(name)
-            _need_domain(connection, domain)
+            lookup.need_domain(connection, domain)
             if lookup.find_user(connection, name) is not None:
                 raise AlreadyExists(f"the user {name} is there already")
             connection.execute(
@@ -176,7 +202,7 @@ class DirectoryAdmin:
 
         def job(connection: sqlite3.Connection) -> list[str]:
             _, domain = split_account(name)
-            _need_domain(connection, domain)
+            lookup.need_domain(connection, domain)
             connection.execute(
                 "INSERT INTO aliases VALUES (?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET is_list = max(is_list, excluded.is_list)",
@@ -233,7 +259,7 @@ class DirectoryAdmin:
 
         def job(connection: sqlite3.Connection) -> None:
             _, domain = split_account(name)
-            _need_domain(connection, domain)
+            lookup.need_domain(connection, domain)
             connection.execute(
                 "INSERT OR REPLACE INTO moved VALUES (?, ?, ?)", (name, domain, str(target))
             )
@@ -278,11 +304,11 @@ class DirectoryAdmin:
     def _list(
         self, listing: Callable[[sqlite3.Connection, str | None], list[T]], domain: str | None
     ) -> list[T]:
-        name = _domain(domain) if domain is not None else None
+        name = entered_domain(domain) if domain is not None else None
 
         def job(connection: sqlite3.Connection) -> list[T]:
             if name is not None:
-                _need_domain(connection, name)
+                lookup.need_domain(connection, name)
             return listing(connection, name)
 
         return self._read(job)
@@ -292,16 +318,6 @@ class DirectoryAdmin:
 
     def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return fired(self._database.write(job))
-
-
-def _domain(text: str) -> str:
-    try:
-        name = domain_key(normal_domain(text))
-    except AddressError as error:
-        raise InvalidEntry(f"{text!r} is no domain: {error}") from None
-    if name.startswith("["):
-        raise InvalidEntry(f"{text!r} is an address literal, not a domain")
-    return name
 
 
 def _address(text: str) -> Address:
@@ -323,14 +339,9 @@ def _account(text: str) -> str:
 
 def _alias(text: str) -> str:
     if text.startswith("@"):
-        return f"@{_domain(text[1:])}"
+        return f"@{entered_domain(text[1:])}"
     address = _address(text)
     return f"{fold(address.local_part)}@{domain_key(address.domain)}"
-
-
-def _need_domain(connection: sqlite3.Connection, name: str) -> None:
-    if not lookup.is_domain(connection, name):
-        raise NoSuchMailDomain(f"there is no domain {name} here (mailframe domain add {name})")
 
 
 def _need_user(connection: sqlite3.Connection, name: str) -> User:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mailframe.accounts import lookup
+from mailframe.accounts.domain_settings import DomainSettings, find_settings
 from mailframe.accounts.foreign_hashes import format_scram
 from mailframe.accounts.records import Quota, User
 from mailframe.core.scram import ScramVerifier
@@ -37,6 +38,10 @@ class Directory:
 
     async def user(self, name: str) -> User | None:
         return await self.ask(lambda connection: lookup.find_user(connection, name))
+
+    async def settings(self, domain: str) -> DomainSettings:
+        """What the domain (canonical) decides for itself; the defaults for one not here."""
+        return await self.ask(lambda connection: find_settings(connection, domain))
 
     async def quota(self, account: str) -> Quota:
         """What the mailbox may hold; no limit for an account the directory does not have."""

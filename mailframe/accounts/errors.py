@@ -37,5 +37,9 @@ class NoSuchAlias(NoSuchEntry):
     """Exit status 67."""
 
 
+class NoSuchKey(NoSuchEntry):
+    """Exit status 65."""
+
+
 class RealmError(MailframeError):
     """The class named in ``[realm]`` cannot be used (exit status 78)."""

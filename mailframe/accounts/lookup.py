@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from mailframe.accounts.errors import NoSuchMailDomain
 from mailframe.accounts.foreign_hashes import parse_scram
 from mailframe.accounts.records import Alias, Domain, MovedAddress, User
 from mailframe.core.address import Address
@@ -17,6 +18,12 @@ _USER = "SELECT name, password, scram, quota_bytes, quota_messages, disabled, cr
 def is_domain(connection: sqlite3.Connection, name: str) -> bool:
     row = connection.execute("SELECT 1 FROM domains WHERE name = ?", (name,)).fetchone()
     return row is not None
+
+
+def need_domain(connection: sqlite3.Connection, name: str) -> None:
+    """Raises NoSuchMailDomain."""
+    if not is_domain(connection, name):
+        raise NoSuchMailDomain(f"there is no domain {name} here (mailframe domain add {name})")
 
 
 def find_user(connection: sqlite3.Connection, name: str) -> User | None:

@@ -10,7 +10,8 @@ import unicodedata
 
 import idna
 
-from mailframe.core.address import Address, AddressError
+from mailframe.accounts.errors import InvalidEntry
+from mailframe.core.address import Address, AddressError, normal_domain
 
 _MAX_LOGIN = 320  # octets; 64 + 1 + 255 is the longest address RFC 5321 can spell
 
@@ -23,6 +24,17 @@ def domain_key(domain: str) -> str:
         return idna.encode(domain, uts46=True).decode("ascii").lower()
     except idna.IDNAError as error:
         raise AddressError(f"the domain is not a valid international name: {error}") from None
+
+
+def entered_domain(text: str) -> str:
+    """The canonical name of a domain that its owner typed. Raises InvalidEntry."""
+    try:
+        name = domain_key(normal_domain(text))
+    except AddressError as error:
+        raise InvalidEntry(f"{text!r} is no domain: {error}") from None
+    if name.startswith("["):
+        raise InvalidEntry(f"{text!r} is an address literal, not a domain")
+    return name
 
 
 def fold(local_part: str) -> str:

@@ -44,4 +44,23 @@ MIGRATIONS = (
         value BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE domains ADD COLUMN tenant TEXT NOT NULL DEFAULT '';  -- whose it is; '': its own
+    CREATE TABLE domain_settings (
+        domain TEXT NOT NULL REFERENCES domains (name) ON DELETE CASCADE,
+        key TEXT NOT NULL,                -- junk, reject, share ... (see domain_settings.py)
+        value TEXT NOT NULL,
+        PRIMARY KEY (domain, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE dkim_keys (
+        domain TEXT NOT NULL REFERENCES domains (name) ON DELETE CASCADE,
+        selector TEXT NOT NULL,
+        algorithm TEXT NOT NULL,          -- rsa-sha256, ed25519-sha256
+        private BLOB NOT NULL,            -- PKCS #8, DER
+        state TEXT NOT NULL,              -- waiting, signing, retired
+        created REAL NOT NULL,
+        changed REAL NOT NULL,            -- when it came into this state
+        PRIMARY KEY (domain, selector)
+    ) WITHOUT ROWID;
+    """,
 )

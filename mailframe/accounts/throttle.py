@@ -17,6 +17,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -34,6 +35,15 @@ class _Record:
     until: float = 0.0
 
 
+class LoginLimits(Protocol):
+    """Further limits on failures: those of ``[policy.rate]``."""
+
+    def check_login(self, peer_ip: str, account: str) -> None:
+        """Raises LoginThrottled."""
+
+    def login_failed(self, peer_ip: str, account: str) -> None: ...
+
+
 class LoginThrottle:
     """``per_address`` and ``per_account``: failures that cost nothing; 0 is no limit."""
 
@@ -44,8 +54,10 @@ class LoginThrottle:
         per_address: int = 20,
         per_account: int = 10,
         window: float = 3600.0,
+        limits: LoginLimits | None = None,
     ) -> None:
         self._clock = clock
+        self._limits = limits
         self._addresses = _Failures(per_address, window)
         self._accounts = _Failures(per_account, window)
         self._places = _Failures(per_account, window)
@@ -63,6 +75,8 @@ class LoginThrottle:
         )
         if records.blocked(key, now):
             raise LoginThrottled(f"failures for {account!r}")
+        if self._limits is not None:
+            self._limits.check_login(peer_ip, account)
 
     def failed(self, peer_ip: str, account: str) -> None:
         now = self._clock.seconds()
@@ -73,6 +87,8 @@ class LoginThrottle:
             self._places.note(f"{network} {account}", now)
         else:
             self._accounts.note(account, now)
+        if self._limits is not None:
+            self._limits.login_failed(peer_ip, account)
 
     def succeeded(self, peer_ip: str, account: str) -> None:
         """Forgives the account's failures at that place, never the address's: whoever owns

@@ -1,8 +1,11 @@
-"""Events of mailboxes: what a delivery rings, and what watchers hear."""
+"""Events: what a delivery to a mailbox rings, what its watchers hear, and what failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from mailframe.core.address import Address
+from mailframe.core.reply import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +45,30 @@ class MessagesMoved:
     target_use: frozenset[str]
 
 
-MailboxEvent = MessageArrived | MessagesRemoved | MessagesMoved
+@dataclass(frozen=True, slots=True)
+class MessagesCopied:
+    """As MessagesMoved, by COPY: how clients move that do not know MOVE. They remove the
+    originals afterwards, if that is what they are about."""
+
+    account: str
+    source: str
+    target: str
+    uids: tuple[int, ...]
+    """In the target."""
+    source_use: frozenset[str]
+    target_use: frozenset[str]
+
+
+MailboxEvent = MessageArrived | MessagesRemoved | MessagesMoved | MessagesCopied
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientFailed:
+    """A recipient of a message from somebody logged in, or of the server's own, was refused for
+    good by the host that is responsible for it; not told of what expired, or what an administrator gave up."""
+
+    account: str
+    """Who sent it; empty: the server itself (``IOutbox``)."""
+    recipient: Address
+    reply: Reply
+    queue_id: str

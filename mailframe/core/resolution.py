@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mailframe.core.address import Address
 from mailframe.core.reply import Reply
+from mailframe.core.verdict import FieldLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Local:
     """Canonical name of the account, ``local-part@domain`` in lower case."""
     folder: str = ""
     """Folder to file into; empty for the INBOX."""
+    headers: tuple[FieldLine, ...] = ()
+    """Fields on top of this mailbox's copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from mailframe.core.verdict import NOTHING_FOUND, Findings
+
 
 class Role(enum.Enum):
     """What a listener is for (``[listen.*] role``)."""
@@ -38,8 +40,13 @@ class Session:
     esmtp: bool = False
     account: str | None = None
     """Canonical account name once logged in; set and cleared together with ``avatar``."""
+    mechanism: str = ""
+    """The SASL mechanism of that login."""
     avatar: object | None = None
     """What the login yielded, an ``IMailAccount``; core knows no interfaces."""
+    found: Findings = NOTHING_FOUND
+    """What policies found out: about the client before MAIL, from then on about the message too.
+    Reset to what is known of the client at each MAIL."""
     extra: dict[str, object] = field(default_factory=dict)
     """Room for extensions; keys are ``package.name``."""
 

@@ -83,3 +83,14 @@ MECHANISM_TOO_WEAK = Status(7, 9)
 ENCRYPTION_NEEDED = Status(7, 10)
 ENCRYPTION_REQUIRED = Status(7, 11)
 ACCOUNT_DISABLED = Status(7, 13)
+# RFC 7372 section 3: what sender authentication found
+NO_PASSING_DKIM = Status(7, 20)
+NO_ACCEPTABLE_DKIM = Status(7, 21)
+NO_AUTHOR_DKIM = Status(7, 22)
+SPF_FAILED = Status(7, 23)
+SPF_ERROR = Status(7, 24)
+REVERSE_DNS_FAILED = Status(7, 25)
+AUTHENTICATION_FAILED = Status(7, 26)  # several checks at once
+SENDER_NULL_MX = Status(7, 27)  # RFC 7505 section 4.2
+MAIL_FLOOD = Status(7, 28)  # registry, of draft-ietf-emailcore-as
+ARC_FAILED = Status(7, 29)  # RFC 8617 section 11.2

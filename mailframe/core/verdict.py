@@ -2,9 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mailframe.core.address import Address
+from mailframe.core.authentication import NOT_CHECKED, Authentication
 from mailframe.core.reply import Reply
+
+FieldLine = tuple[str, str]
+"""Name and value of a header field; the value may be folded with CRLF and a blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """One thing that speaks for or against a message, for whoever adds them up."""
+
+    name: str
+    """``DNSBL``, ``SPF_FAIL``: upper case, stable, for headers and statistics."""
+    weight: float
+    """Points towards spam; below zero for ham."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """What is meant for one mailbox only, where a message goes to several."""
+
+    account: str
+    folder: str = ""
+    """As of ``Tag``; empty: as for the others."""
+    headers: tuple[FieldLine, ...] = ()
+    """On top of this mailbox's copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChange:
+    """Of one field that the message has already."""
+
+    name: str
+    occurrence: int
+    """Which of that name: from 1, counted from the top of what the policy saw, that is,
+    ``content.added`` and below it the header as it will be kept."""
+    value: str | None
+    """As of ``FieldLine``; None: remove it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What is to become of the message and its envelope before it is committed."""
+
+    header: tuple[HeaderChange, ...] = ()
+    """All counted in the header as it was before the first of them."""
+    body: bytes | None = None
+    """Another body, in wire format; None: as it is."""
+    sender: Address | None = None
+    """Another reverse-path; None: as it is."""
+    null_sender: bool = False
+    """Make the reverse-path null; wins over ``sender``."""
+    removed: tuple[Address, ...] = ()
+    """Recipients, as the peer named them, who are not to get it."""
+    added: tuple[Address, ...] = ()
+    """Further recipients, resolved like any other; no right to relay is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +70,36 @@ class Tag:
     """Go on, but remember: ``headers`` are added on top of the message, outermost first."""
 
     reason: str
-    headers: tuple[tuple[str, str], ...] = ()
+    """What was found, in a few words for the journal: ``pass example.org``."""
+    headers: tuple[FieldLine, ...] = ()
     folder: str = ""
     """File into this folder instead of the INBOX (``Junk``); the last policy to say so wins."""
+    filings: tuple[Filing, ...] = ()
+    """The same by mailbox; wins over ``folder``."""
+    auth: Authentication | None = None
+    """What this policy found out; later ones see it in ``session.found``."""
+    symbols: tuple[Symbol, ...] = ()
+    amendment: Amendment | None = None
+    """Only of message policies."""
 
 
 Verdict = Reply | Tag | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What policies have found out about the message under way so far."""
+
+    auth: Authentication = NOT_CHECKED
+    symbols: tuple[Symbol, ...] = ()
+
+    def plus(self, tags: Iterable[Tag]) -> Findings:
+        auth, symbols = self.auth, self.symbols
+        for tag in tags:
+            if tag.auth is not None:
+                auth = auth.merged(tag.auth)
+            symbols += tag.symbols
+        return Findings(auth, symbols)
+
+
+NOTHING_FOUND = Findings()

@@ -30,6 +30,7 @@ from mailframe.interfaces.auth import (
 )
 from mailframe.interfaces.delivery import Batch, ICourier, IMailStore, IRouter
 from mailframe.interfaces.dns import IResolver, MxHost
+from mailframe.interfaces.filtering import Evidence, IFilter, Opinion
 from mailframe.interfaces.folders import (
     IAccessControl,
     IAnnotations,
@@ -47,18 +48,23 @@ from mailframe.interfaces.folders import (
 )
 from mailframe.interfaces.journal import IJournal
 from mailframe.interfaces.mailbox import IMailbox, IMailboxEvents, IMessageSource, MessageInfo
+from mailframe.interfaces.outbox import IOutbox
 from mailframe.interfaces.policy import (
+    IAcceptedPolicy,
     IAuthPolicy,
     IConnectPolicy,
     IContent,
+    IDisconnectPolicy,
     IHeloPolicy,
     IMailPolicy,
     IMessagePolicy,
     IPolicy,
     IRecipientPolicy,
+    IRefusedPolicy,
     IRelayPermission,
 )
 from mailframe.interfaces.routing import IRecipientResolver
+from mailframe.interfaces.signing import ISigner
 from mailframe.interfaces.spool import Arrival, IIncoming, ISpool, IStoredMessage
 from mailframe.interfaces.tls import ITlsContexts
 from mailframe.interfaces.work import IWorkers
@@ -66,6 +72,8 @@ from mailframe.interfaces.work import IWorkers
 __all__ = [
     "Arrival",
     "Batch",
+    "Evidence",
+    "IAcceptedPolicy",
     "IAccessControl",
     "IAnnotations",
     "IAppending",
@@ -75,6 +83,8 @@ __all__ = [
     "IContent",
     "ICopying",
     "ICourier",
+    "IDisconnectPolicy",
+    "IFilter",
     "IFolder",
     "IFolderAccount",
     "IFolderFacts",
@@ -90,16 +100,19 @@ __all__ = [
     "IMailboxEvents",
     "IMessagePolicy",
     "IMessageSource",
+    "IOutbox",
     "IPolicy",
     "IQuotas",
     "IRecentFetches",
     "IRecipientPolicy",
     "IRecipientResolver",
+    "IRefusedPolicy",
     "IRelayPermission",
     "IResolver",
     "IRouter",
     "IScramVerifiers",
     "ISearching",
+    "ISigner",
     "ISpool",
     "IStatuses",
     "IStoredMessage",
@@ -109,5 +122,6 @@ __all__ = [
     "IWorkers",
     "MessageInfo",
     "MxHost",
+    "Opinion",
     "VerifiedIdentity",
 ]

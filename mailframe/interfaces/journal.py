@@ -9,6 +9,7 @@ STEPS = (
     "tls",  # it is encrypted now: version, cipher
     "login",  # ok or failed: account, mechanism
     "fetch",  # POP3/IMAP session ended: how many retrieved, removed
+    "check",  # what a policy found out about a message: its name, and the finding
     "refuse",  # something was refused: stage, reply, the rule that decided
     "accept",  # 250 after the commit: envelope, size, message_id, reply
     "alias",  # a recipient became others
@@ -18,6 +19,10 @@ STEPS = (
     "fail",  # never: reply
     "bounce",  # a DSN was made: its id, of what kind
     "remove",  # the message left the queue
+    "learn",  # the filter was taught: ham or spam, by whom
+    "freeze",  # an account may not send: why; "release": it may again
+    "release",
+    "report",  # a report was received, or sent: of what kind, about whom
     "admin",  # somebody held, released, removed ... it
     "disconnect",  # a session ended: why
 )

@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from zope.interface import Attribute, Interface
 
 from mailframe.core.envelope import Envelope, Recipient
+from mailframe.core.reply import Reply
 from mailframe.core.resolution import Resolution
 from mailframe.core.session import Session
 from mailframe.core.verdict import Verdict
@@ -48,14 +49,39 @@ class IRecipientPolicy(IPolicy):
         """At each RCPT, after the address was resolved; ``envelope`` has those accepted so far."""
 
 
+class IAcceptedPolicy(IPolicy):
+    def accepted(session: Session, envelope: Envelope) -> None:
+        """The message, of which ``message`` was told, was committed; there is nothing to answer."""
+
+
+class IRefusedPolicy(IPolicy):
+    def refused(session: Session, stage: str, reply: Reply) -> None:
+        """Whoever decided it, the peer hears ``reply``, at ``connect``, ``helo``, ``auth``,
+        ``mail``, ``rcpt``, ``data`` or ``message``; there is nothing to answer."""
+
+
+class IDisconnectPolicy(IPolicy):
+    def disconnected(session: Session) -> None:
+        """The session, of which ``connect`` was told, has ended; there is nothing to answer."""
+
+
 class IContent(Interface):
     """A received message that is not committed yet."""
 
-    header: bytes = Attribute("The header section in wire format, final CRLF included.")
-    size: int = Attribute("Octets of the whole.")
+    queue_id: str = Attribute("The id that it will have.")
+
+    header: bytes = Attribute(
+        "The header section as it was received, in wire format, final CRLF included."
+    )
+    added: bytes = Attribute("The fields that earlier policies put on top of it.")
+    size: int = Attribute("Octets of the whole, as it will be kept.")
 
     def open() -> Awaitable[IMessageSource]:
-        """Read the whole."""
+        """Read the whole as it will be kept: without ``added``, and without fields of the header
+        that pretend to be ours."""
+
+    def open_body() -> Awaitable[IMessageSource]:
+        """Read what follows the empty line; nothing where there is none."""
 
 
 class IMessagePolicy(IPolicy):

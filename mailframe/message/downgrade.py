@@ -18,7 +18,8 @@ encoding it does not have, in a multipart without a boundary, and below a header
 with stray lines in it.
 
 A DKIM signature over the body does not survive; a next hop that takes no 8-bit mail leaves
-no choice but that or a bounce. Memory is bounded; all of it blocks: run it on a worker.
+no choice but that or a bounce. One of our own is made anew by ``delivery``. Memory is bounded;
+all of it blocks: run it on a worker.
 """
 
 from __future__ import annotations

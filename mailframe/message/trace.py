@@ -17,7 +17,18 @@ from mailframe.core.session import Role, TlsFacts
 # RFC 5322 section 2.1.1: lines should have no more than 78 characters
 _LINE = 78
 _UNSAFE = re.compile(r"[^!#-'*-:=-\[\]-~]")  # keeps printable ASCII but " ( ) ; < \
+_FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
+# A line end within a value only where a folded line goes on.
+_FIELD_VALUE = re.compile(r"[^\r\n\0]*(?:\r?\n[ \t][^\r\n\0]*)*")
 _SPECIAL = re.compile(r'[()<>@,;\\"]')
+
+
+def field_line(name: str, value: str) -> bytes:
+    """A header field in wire format. ValueError for what is none."""
+    if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+        raise ValueError(f"a policy made a malformed header field {name!r}")
+    text = value.replace("\r\n", "\n").replace("\n", "\r\n")
+    return f"{name}: {text}\r\n".encode()
 
 
 def rfc5322_date(seconds: float) -> str:

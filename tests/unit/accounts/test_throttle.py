@@ -129,3 +129,26 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(throttle._addresses._records) == 100
     assert len(throttle._accounts._records) <= 100
     assert len(throttle._proved) == 100
+
+
+class OtherLimits:
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, str]] = []
+
+    def check_login(self, peer_ip: str, account: str) -> None:
+        if len(self.failures) >= 2:
+            raise LoginThrottled("limit")
+
+    def login_failed(self, peer_ip: str, account: str) -> None:
+        self.failures.append((peer_ip, account))
+
+
+def test_other_limits_hear_of_every_failure_and_have_a_say() -> None:
+    limits = OtherLimits()
+    throttle = LoginThrottle(Clock(), per_address=0, per_account=0, limits=limits)
+    for _ in range(2):
+        throttle.check("192.0.2.1", "ann")
+        throttle.failed("192.0.2.1", "ann")
+    assert limits.failures == [("192.0.2.1", "ann")] * 2
+    with pytest.raises(LoginThrottled):
+        throttle.check("192.0.2.1", "ann")
