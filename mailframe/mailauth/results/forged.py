@@ -1,0 +1,58 @@
+"""Fields that pretend to be ours, taken out of a header section (RFC 8601 section 5)."""
+
+from __future__ import annotations
+
+import re
+
+from mailframe.mailauth.results.lexical import as_host, unquoted, without_comments
+from mailframe.message.headers import unfolded
+
+OUR_FILTER_FIELDS = (
+    "X-Spam-Status",
+    "X-Spam-Flag",
+    "X-Spam-Score",
+    "X-Spam-Report",
+    "X-Spam-Level",
+)
+"""What our own filter writes: whoever files by them must not be told by the sender."""
+
+_RESULTS = b"authentication-results"
+_SUSPECTS = (b"\n" + _RESULTS, b"\nx-spam-")
+_FIELD = re.compile(
+    rb"^(" + b"|".join([_RESULTS, *(name.encode() for name in OUR_FILTER_FIELDS)]) + rb")"
+    rb"[ \t]*:(.*(?:\n[ \t].*)*\n?)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_MAX_VALUE = 65_536
+# RFC 8601 section 2.2: authserv-id [ CFWS authres-version ]
+_HEAD = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s;="()<>@,\\/]+)(?:\s+[0-9]+)?\s*(?=;|$)')
+
+
+def without_forged(header: bytes, authserv_id: str) -> bytes:
+    """``header`` without the fields of ``OUR_FILTER_FIELDS``, and without Authentication-Results
+    that claim to be ours or cannot be read. The same object where there are none."""
+    lowered = b"\n" + header.lower()
+    if not any(suspect in lowered for suspect in _SUSPECTS):
+        return header
+    ours = as_host(authserv_id)
+    kept: list[bytes] = []
+    at = 0
+    for field in _FIELD.finditer(header):
+        if field[1].lower() == _RESULTS and not _claims(field[2], ours):
+            continue
+        kept.append(header[at : field.start()])
+        at = field.end()
+    return b"".join([*kept, header[at:]]) if at else header
+
+
+def _claims(value: bytes, ours: str) -> bool:
+    """Whether a reader may take it for ours. What cannot be read may be read otherwise by the
+    next program, so that it counts as ours (RFC 8601 section 5)."""
+    if len(value) > _MAX_VALUE:
+        return True
+    try:
+        text = without_comments(unfolded(value).decode("utf-8"))
+    except ValueError:  # UnicodeDecodeError is one
+        return True
+    head = _HEAD.match(text)
+    return head is None or as_host(unquoted(head[1])) == ours
