@@ -240,6 +240,8 @@ class Conversation:
         self._events.append(decision)
 
     def _say(self, reply: Reply) -> None:
+        if "ENHANCEDSTATUSCODES" in self.settings.without and reply.status is not None:
+            reply = Reply(reply.code, None, reply.text)  # RFC 2034 section 4
         self._output.append(render(reply, reference=self._reference, utf8=self.envelope.smtputf8))
 
     def _reject(self, verb: str, reply: Reply) -> None:

@@ -30,25 +30,29 @@ _MAX_ORCPT = 500  # RFC 3461 section 4.2
 Given = dict[str, str | None]
 
 
-def mail(argument: bytes, *, message_size: int) -> Envelope:
+def mail(argument: bytes, *, message_size: int, without: frozenset[str] = frozenset()) -> Envelope:
     """The argument of MAIL -> an envelope without recipients.
 
     ``message_size`` is the limit in octets (0: none): a larger SIZE is refused right here.
+    ``without``: EHLO keywords that are not offered, whose parameters are refused.
     """
     utf8 = _asks_for_utf8(argument)
     path, text = grammar.path_and_parameters(
         argument, "FROM", utf8=utf8, fault=status.BAD_SENDER_SYNTAX
     )
-    given = _split(text, _MAIL)
+    given = _split(text, _offered(_MAIL, without))
     reverse_path = grammar.mailbox(path, status.BAD_SENDER_SYNTAX) if path else None
     values = {keyword: _MAIL[keyword](value) for keyword, value in given.items()}
     size = values.get("SIZE")
+    body = values.get("BODY", Body.SEVEN_BIT)
+    if body.value in without:
+        raise refuse(504, status.INVALID_ARGUMENTS, f"BODY={body.value} is not offered")
     # RFC 1870 section 6.1
     if isinstance(size, int) and message_size and size > message_size:
         raise refuse(552, status.MESSAGE_TOO_BIG, f"Messages may have {message_size} octets")
     return Envelope(
         reverse_path=reverse_path,
-        body=values.get("BODY", Body.SEVEN_BIT),
+        body=body,
         smtputf8="SMTPUTF8" in values,
         ret=values.get("RET"),
         envid=values.get("ENVID"),
@@ -57,15 +61,24 @@ def mail(argument: bytes, *, message_size: int) -> Envelope:
     )
 
 
-def rcpt(argument: bytes, *, smtputf8: bool) -> Recipient:
+def rcpt(argument: bytes, *, smtputf8: bool, without: frozenset[str] = frozenset()) -> Recipient:
     """The argument of RCPT; ``smtputf8`` is what the transaction's MAIL asked for."""
     path, text = grammar.path_and_parameters(
         argument, "TO", utf8=smtputf8, fault=status.BAD_DESTINATION_SYNTAX
     )
-    given = _split(text, _RCPT)
+    given = _split(text, _offered(_RCPT, without))
     address = grammar.forward_path(path)
     values = {keyword: _RCPT[keyword](value) for keyword, value in given.items()}
     return Recipient(address, notify=values.get("NOTIFY"), orcpt=values.get("ORCPT"))
+
+
+def _offered(
+    known: dict[str, Callable[[str | None], Any]], without: frozenset[str]
+) -> dict[str, Callable[[str | None], Any]]:
+    """The parameters but those that belong to keywords that are not offered."""
+    if not without:
+        return known
+    return {name: parse for name, parse in known.items() if not _KEYWORDS[name] <= without}
 
 
 def _asks_for_utf8(argument: bytes) -> bool:
@@ -173,3 +186,14 @@ _MAIL: dict[str, Callable[[str | None], Any]] = {
     "AUTH": _auth,
 }
 _RCPT: dict[str, Callable[[str | None], Any]] = {"NOTIFY": _notify, "ORCPT": _orcpt}
+
+# The EHLO keywords that announce a parameter: one of them is enough.
+_KEYWORDS: dict[str, frozenset[str]] = {
+    "SIZE": frozenset({"SIZE"}),
+    # RFC 6152 section 3, RFC 3030 section 3
+    "BODY": frozenset({"8BITMIME", "BINARYMIME"}),
+    "SMTPUTF8": frozenset({"SMTPUTF8"}),
+    "AUTH": frozenset({"AUTH"}),
+    # RFC 3461 section 4
+    **dict.fromkeys(("RET", "ENVID", "NOTIFY", "ORCPT"), frozenset({"DSN"})),
+}

@@ -20,6 +20,8 @@ class ServerSettings:
     """Per message (RFC 5321 section 4.5.3.1.8: at least 100)."""
     transactions: int = 0
     """Messages per connection."""
+    without: frozenset[str] = frozenset()
+    """Verbs and EHLO keywords that are not offered, of ``verbs.KNOWN``, upper case."""
     errors: int = 0
     """Bad commands per connection before it is closed."""
     command_line: int = 1000

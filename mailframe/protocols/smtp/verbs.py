@@ -1,5 +1,9 @@
 """The table of verbs: what each one does, who offers it, and its line in the EHLO answer.
 
+A listener may do without verbs and keywords (``ServerSettings.without``): such a verb answers
+502, a keyword is not announced and the parameters that belong to it are refused. What comes
+without being asked for, pipelined commands, is taken all the same.
+
 A verb's function gets the engine and its argument and returns a reply to give, a decision
 to ask for, or None when it has seen to everything. It raises RemoteProtocolError for a
 malformed argument. Whether the verb is allowed in the present state was checked before.
@@ -7,6 +11,7 @@ malformed argument. Whether the verb is allowed in the present state was checked
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,12 +68,18 @@ def _mail(server: Conversation, argument: bytes) -> Decision:
     if settings.transactions and server.transactions >= settings.transactions:
         # RFC 9422 section 4: MAILMAX; the client goes on in a new connection
         raise refuse(421, status.SYSTEM_OTHER, "Too many messages on one connection")
-    envelope = parameters.mail(argument, message_size=settings.message_size)
+    envelope = parameters.mail(
+        argument, message_size=settings.message_size, without=lacking(settings.without)
+    )
     return MailFrom(envelope)
 
 
 def _rcpt(server: Conversation, argument: bytes) -> Decision:
-    recipient = parameters.rcpt(argument, smtputf8=server.envelope.smtputf8)
+    recipient = parameters.rcpt(
+        argument,
+        smtputf8=server.envelope.smtputf8,
+        without=lacking(server.settings.without),
+    )
     limit = server.settings.recipients
     if limit and server.accepted >= limit:
         # RFC 5321 section 4.5.3.1.10: a client sends these in another transaction
@@ -203,37 +214,70 @@ def _limits_keyword(server: Conversation) -> str | None:
     return " ".join(["LIMITS", *words]) if words else None
 
 
-_EXTENSIONS: tuple[Callable[[Conversation], str | None], ...] = (
-    lambda server: "PIPELINING",
-    _size_keyword,
-    lambda server: "8BITMIME",
-    lambda server: "SMTPUTF8",
-    lambda server: "ENHANCEDSTATUSCODES",
-    lambda server: "BINARYMIME",
-    lambda server: "DSN",
-    _limits_keyword,
+_EXTENSIONS: dict[str, Callable[[Conversation], str | None]] = {
+    "PIPELINING": lambda server: "PIPELINING",
+    "SIZE": _size_keyword,
+    "8BITMIME": lambda server: "8BITMIME",
+    "SMTPUTF8": lambda server: "SMTPUTF8",
+    "ENHANCEDSTATUSCODES": lambda server: "ENHANCEDSTATUSCODES",
+    "BINARYMIME": lambda server: "BINARYMIME",
+    "DSN": lambda server: "DSN",
+    "LIMITS": _limits_keyword,
+}
+
+# RFC 5321 section 4.5.1: a server without these is none (it has VRFY too, which may be refused)
+CANNOT_DO_WITHOUT = frozenset(
+    {"EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"}
 )
+KNOWN = (frozenset(VERBS) | frozenset(_EXTENSIONS) | NOT_IMPLEMENTED | {"CHUNKING"}) - (
+    CANNOT_DO_WITHOUT
+)
+"""What ``without`` may name; what is never offered does no harm there."""
+
+# What goes with what: one word of them takes the others along.
+_TAKES_ALONG = {
+    # RFC 3030 section 2: CHUNKING announces BDAT; section 3: BINARYMIME needs it
+    "BDAT": ("CHUNKING", "BINARYMIME"),
+    "CHUNKING": ("BDAT", "BINARYMIME"),
+    # RFC 6531 section 3.1 item 8
+    "8BITMIME": ("SMTPUTF8",),
+}
+
+
+@functools.cache
+def lacking(without: frozenset[str]) -> frozenset[str]:
+    """The words of ``without`` and what cannot be had without them."""
+    return without.union(*(_TAKES_ALONG.get(word, ()) for word in without))
 
 
 def keywords(server: Conversation) -> list[str]:
     """The lines of the EHLO answer after its first."""
-    lines = [extension(server) for extension in _EXTENSIONS]
+    without = lacking(server.settings.without)
+    lines = [line(server) for name, line in _EXTENSIONS.items() if name not in without]
     lines += [VERBS[name].keyword(server) for name in offered(server)]
     return [line for line in lines if line is not None]
 
 
 def offered(server: Conversation) -> list[str]:
-    """The verbs of this role."""
-    lmtp = server.settings.lmtp
-    return [name for name, verb in VERBS.items() if (verb.lmtp if lmtp else verb.smtp)]
+    """The verbs of this role and listener."""
+    without = lacking(server.settings.without)
+    return [
+        name for name, verb in VERBS.items() if _is_of_role(server, verb) if name not in without
+    ]
+
+
+def _is_of_role(server: Conversation, verb: Verb) -> bool:
+    return verb.lmtp if server.settings.lmtp else verb.smtp
 
 
 def find(server: Conversation, name: str) -> Verb:
     """Raises RemoteProtocolError for what is no verb here."""
     verb = VERBS.get(name)
-    if verb is not None and (verb.lmtp if server.settings.lmtp else verb.smtp):
+    is_offered = name not in lacking(server.settings.without)
+    if verb is not None and is_offered and _is_of_role(server, verb):
         return verb
-    if name in NOT_IMPLEMENTED:
+    # RFC 5321 section 4.2.4
+    if name in NOT_IMPLEMENTED or not is_offered:
         raise refuse(502, status.INVALID_COMMAND, "Command not implemented")
     raise RemoteProtocolError(
         "unknown verb", Reply(500, status.INVALID_COMMAND, "Command not recognized")
