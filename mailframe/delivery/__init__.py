@@ -5,9 +5,9 @@ What lives here
     couriers: ``mx`` (by DNS, planned in ``targets``) and ``hop`` (routes, smarthost, LMTP),
     both over ``attempt`` (one message, many hosts), ``dialler`` (a session ready for mail),
     ``session`` (one connection), ``idle`` (kept connections) and ``content`` (what the peer
-    can take, converted where it must be). ``local`` (into mailboxes here) and ``pipe``
-    (into a program) with their shared ``prefix``. ``expanded`` (nowhere: aliases whose
-    targets get the message).
+    can take, ``converted`` where it must be and then ``resigned``). ``local`` (into mailboxes
+    here) and ``pipe`` (into a program) with their shared ``prefix``. ``expanded`` (nowhere:
+    aliases whose targets get the message).
 
 May import
     core, errors, protocols, message, interfaces, runtime, Twisted, idna.

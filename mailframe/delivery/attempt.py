@@ -26,7 +26,7 @@ from mailframe.delivery.hosts import IF_OFFERED, Credentials, Host, Security
 from mailframe.delivery.idle import IdleSessions
 from mailframe.delivery.session import HostFailed, SmtpSession
 from mailframe.errors import INTERNAL_ERROR, Failure, PermanentFailure
-from mailframe.interfaces import Batch, IWorkers
+from mailframe.interfaces import Batch, ISigner, IWorkers
 from mailframe.protocols.smtp.client_extensions import Extensions
 from mailframe.protocols.smtp.client_transaction import Transaction
 
@@ -64,12 +64,15 @@ class Sender:
         keep_total: int = 100,
         messages_per_connection: int = 100,
         recipients_per_transaction: int = 100,
+        signer: ISigner | None = None,
     ) -> None:
-        """``scratch``: directory for conversions, None the system's. An idle connection is
-        kept ``keep_seconds``, ``keep_total`` of them in all."""
+        """``scratch``: directory for conversions, None the system's; ``signer`` makes good the
+        signatures of ours that they break. An idle connection is kept ``keep_seconds``,
+        ``keep_total`` of them in all."""
         self._dialler = dialler
         self._workers = workers
         self._scratch = scratch
+        self._signer = signer
         self._idle: IdleSessions[Way] = IdleSessions(
             dialler.clock, seconds=keep_seconds, total=keep_total
         )
@@ -78,7 +81,7 @@ class Sender:
 
     async def deliver(self, batch: Batch, way: Way, hosts: Hosts) -> Sequence[DeliveryReport]:
         """Never raises but when cancelled: some recipients may be done already."""
-        content = Content(batch.message, self._workers, self._scratch)
+        content = Content(batch.message, self._workers, self._scratch, self._signer)
         attempt = Attempt(batch, content, self._recipients_per_transaction)
         try:
             await self._reuse(attempt, way)

@@ -18,10 +18,11 @@ from mailframe.core.address import Address
 from mailframe.core.envelope import Body, Envelope, Recipient
 from mailframe.core.reply import Reply
 from mailframe.delivery.converted import ConvertedMessage, converted
+from mailframe.delivery.header import read_header
+from mailframe.delivery.resigned import sign_again
 from mailframe.errors import PermanentFailure
-from mailframe.interfaces import IMessageSource, IStoredMessage, IWorkers
+from mailframe.interfaces import ISigner, IStoredMessage, IWorkers
 from mailframe.protocols.smtp.client_extensions import Extensions
-from mailframe.runtime.aio import result_of
 
 _NO_UTF8_ADDRESS = Reply(
     553, status.NON_ASCII_ADDRESS, "The next host does not take internationalised addresses"
@@ -29,8 +30,6 @@ _NO_UTF8_ADDRESS = Reply(
 _NO_UTF8_HEADER = Reply(
     553, status.NON_ASCII_ADDRESS, "The next host does not take internationalised header fields"
 )
-# Headers are bounded when a message comes in; what is longer is not searched.
-_MAX_HEADER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,16 @@ class Prepared:
 class Content:
     """One message during one attempt; ``close`` drops the conversions."""
 
-    def __init__(self, message: IStoredMessage, workers: IWorkers, scratch: str | None) -> None:
+    def __init__(
+        self,
+        message: IStoredMessage,
+        workers: IWorkers,
+        scratch: str | None,
+        signer: ISigner | None = None,
+    ) -> None:
+        """``signer`` makes good the signatures of ours that a conversion breaks."""
         self._message = message
+        self._signer = signer
         self._workers = workers
         self._scratch = scratch
         self._made: dict[Body, ConvertedMessage | None] = {}
@@ -90,7 +97,7 @@ class Content:
 
     async def _has_utf8_header(self) -> bool:
         if self._utf8_header is None:
-            self._utf8_header = not (await read_header(self._message, _MAX_HEADER)).isascii()
+            self._utf8_header = not (await read_header(self._message)).isascii()
         return self._utf8_header
 
     async def _fitting(self, offered: Extensions) -> tuple[IStoredMessage, Body]:
@@ -99,9 +106,10 @@ class Content:
         if _WIDTH[declared] <= _WIDTH[allowed]:
             return self._message, declared
         if allowed not in self._made:
-            self._made[allowed] = await converted(
-                self._message, allowed, self._workers, self._scratch
-            )
+            made = await converted(self._message, allowed, self._workers, self._scratch)
+            self._made[allowed] = made
+            if made is not None and self._signer is not None:
+                await sign_again(self._signer, self._message, made)
         return self._made[allowed] or self._message, allowed
 
 
@@ -116,21 +124,6 @@ def needs_utf8(envelope: Envelope, recipients: Sequence[Recipient]) -> bool:
         or (reverse_path is not None and reverse_path.needs_utf8)
         or any(recipient.address.needs_utf8 for recipient in recipients)
     )
-
-
-async def read_header(message: IStoredMessage, limit: int) -> bytes:
-    """The header section, or its first ``limit`` octets."""
-    source: IMessageSource = await result_of(message.open())
-    data = b""
-    try:
-        while len(data) < limit and b"\r\n\r\n" not in data:
-            chunk = await source.read(16_384)
-            if not chunk:
-                break
-            data += chunk
-    finally:
-        source.close()
-    return data.partition(b"\r\n\r\n")[0] + b"\r\n"
 
 
 def _widest(offered: Extensions) -> Body:

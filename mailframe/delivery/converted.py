@@ -38,10 +38,17 @@ class ConvertedMessage:
         self.body = body
         self._file = file
         self._workers = workers
+        self._header = b""
+        self._start = 0
 
     async def open(self) -> IMessageSource:
-        await self._workers.run(self._file.seek, 0)
-        return _FileSource(self._file, self.size, self._workers)
+        await self._workers.run(self._file.seek, self._start)
+        return _FileSource(self._header, self._file, self.size, self._workers)
+
+    def replace_header(self, old: int, header: bytes) -> None:
+        """``header`` instead of the first ``old`` octets of the file."""
+        self._header, self._start = header, old
+        self.size += len(header) - old
 
     def close(self) -> None:
         self._file.close()
@@ -49,12 +56,16 @@ class ConvertedMessage:
 
 @implementer(IMessageSource)
 class _FileSource:
-    def __init__(self, file: IO[bytes], size: int, workers: IWorkers) -> None:
+    def __init__(self, header: bytes, file: IO[bytes], size: int, workers: IWorkers) -> None:
         self.size = size
+        self._header = header
         self._file = file
         self._workers = workers
 
     async def read(self, octets: int) -> bytes:
+        if self._header:
+            piece, self._header = self._header[:octets], self._header[octets:]
+            return piece
         return cast(bytes, await self._workers.run(self._file.read, octets))
 
     def close(self) -> None:

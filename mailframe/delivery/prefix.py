@@ -6,25 +6,28 @@ from mailframe.core import status
 from mailframe.core.address import Address
 from mailframe.core.envelope import Recipient
 from mailframe.core.reply import Reply
-from mailframe.delivery.content import read_header
+from mailframe.delivery.header import read_header
 from mailframe.errors import PermanentFailure
 from mailframe.interfaces import IStoredMessage
 from mailframe.message.headers import named
-from mailframe.message.trace import delivered_to_field, return_path_field
-
-# A header longer than this was refused when the message came in.
-_MAX_HEADER = 1 << 20
+from mailframe.message.trace import delivered_to_field, field_line, return_path_field
 
 
 def prefix(message: IStoredMessage, recipient: Recipient) -> bytes:
-    """``Return-Path`` (RFC 5321 section 4.4) and ``Delivered-To`` (RFC 9228)."""
+    """``Return-Path`` (RFC 5321 section 4.4), ``Delivered-To`` (RFC 9228), and what policies
+    had to say to this mailbox alone."""
     path = return_path_field(message.envelope.reverse_path)
-    return path + delivered_to_field(recipient.address)
+    own = recipient.mailbox.headers if recipient.mailbox is not None else ()
+    return (
+        path
+        + delivered_to_field(recipient.address)
+        + b"".join(field_line(name, value) for name, value in own)
+    )
 
 
 async def delivered_to(message: IStoredMessage) -> frozenset[str]:
     """The addresses that this message says it has been delivered to, as ``Address.key``."""
-    header = await read_header(message, _MAX_HEADER)
+    header = await read_header(message)
     return frozenset(_key(field.text) for field in named(header, "Delivered-To"))
 
 

@@ -12,9 +12,13 @@ ALWAYS_IN_FORCE = frozenset({"relay"})
 
 
 def build_policies(
-    order: Iterable[str], parts: Mapping[str, IPolicy], always: Iterable[IPolicy] = ()
+    order: Iterable[str],
+    parts: Mapping[str, IPolicy | None],
+    always: Iterable[IPolicy] = (),
+    last: Iterable[IPolicy] = (),
 ) -> list[IPolicy]:
-    """``always`` first, then the ``parts`` that ``order`` names, each once.
+    """``always`` first, then the ``parts`` that ``order`` names, each once, then ``last``. A part
+    that is None has nothing to do.
 
     Raises ValueError for a name that neither ``parts`` nor this house knows: a rule that
     somebody relies on must not be missing in silence.
@@ -25,6 +29,7 @@ def build_policies(
             continue
         if name not in parts:
             raise ValueError(f"there is no policy {name!r}; there are {', '.join(sorted(parts))}")
-        if parts[name] not in policies:
-            policies.append(parts[name])
-    return policies
+        part = parts[name]
+        if part is not None and part not in policies:
+            policies.append(part)
+    return [*policies, *last]

@@ -7,6 +7,8 @@ What lives here
     ``destination`` and ``pace`` (who may be called now), ``attempt`` (one try),
     ``settlement`` (what a try means, delivery reports) with ``bounces``, ``scheduler`` (the
     ``Queue`` that drives them), ``admin`` (list, hold, remove ... beside a live server).
+    ``outbox`` (mail that this server writes), with ``addressees`` (where it goes) and
+    ``signed``, which bounces share.
 
     What may be on disk, and what ``Spool.recover`` and ``Queue.recover`` do about it at start:
 

@@ -19,6 +19,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
+
 from mailframe.core.envelope import Envelope
 from mailframe.interfaces import Arrival
 from mailframe.queue import ledger
@@ -51,6 +53,8 @@ class Selection:
     """Reverse-path, likewise; ``<>`` is the null one."""
     domain: str | None = None
     """Of the forward-path."""
+    account: str | None = None
+    """Who had logged in to send it."""
     state: str | None = None
     """A ``queue_name``: active, deferred, hold, corrupt, incoming."""
 
@@ -147,7 +151,12 @@ def flush(database: Database, selection: Selection, now: float) -> list[str]:
 
 def hold(database: Database, selection: Selection, now: float) -> list[str]:
     """Keep them from being tried again. Returns the queue ids that it changed."""
-    return _update(database, selection, "state = :held", "r.state < :held", now)
+    return fired(holding(database, selection, now))
+
+
+def holding(database: Database, selection: Selection, now: float) -> Deferred[list[str]]:
+    """``hold`` for the server itself."""
+    return _updating(database, selection, "state = :held", "r.state < :held", now)
 
 
 def release(database: Database, selection: Selection, now: float) -> list[str]:
@@ -184,6 +193,12 @@ def remove(database: Database, selection: Selection) -> list[tuple[str, bool]]:
 def _update(
     database: Database, selection: Selection, change: str, only: str, now: float
 ) -> list[str]:
+    return fired(_updating(database, selection, change, only, now))
+
+
+def _updating(
+    database: Database, selection: Selection, change: str, only: str, now: float
+) -> Deferred[list[str]]:
     where, values = _condition(selection)
     values |= {
         "now": micros(now),
@@ -203,7 +218,7 @@ def _update(
         )
         return list(dict.fromkeys(row[0] for row in meant))
 
-    return fired(database.write(job))
+    return database.write(job)
 
 
 _STATE_TERMS = {
@@ -239,6 +254,9 @@ def _condition(selection: Selection) -> tuple[str, dict[str, object]]:
     elif selection.sender is not None:
         terms.append("LOWER(m.reverse_path) = LOWER(:sender)")
         values["sender"] = selection.sender
+    if selection.account is not None:
+        terms.append("json_extract(m.arrival, '$.account') = :account")
+        values["account"] = selection.account
     if selection.state is not None:
         terms.append(_STATE_TERMS.get(selection.state, "1 = 0"))
     where = " AND ".join(terms)

@@ -2,21 +2,20 @@
 
 The reverse-path is resolved like any recipient, because a sender may be at home here. Where
 it leads nowhere, or is null, there is nobody to tell: RFC 5321 section 6.1 forbids a bounce
-for a bounce, and a report to an address that refuses it would be one.
+for a bounce, and a report to an address that refuses it would be one. A report is signed where
+the domain of its From has keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from twisted.logger import Logger
 
 from mailframe.core.address import Address
-from mailframe.core.envelope import Body, Envelope, Notify, Recipient
-from mailframe.core.resolution import Elsewhere, Expanded, Local, Refused
-from mailframe.errors import MessageGone, PermanentFailure, TransientFailure
-from mailframe.interfaces import Arrival, IRecipientResolver
+from mailframe.core.envelope import Body, Envelope, Recipient
+from mailframe.errors import MessageGone, PermanentFailure
+from mailframe.interfaces import Arrival, IRecipientResolver, ISigner
 from mailframe.message.dsn import (
     Action,
     Notification,
@@ -26,10 +25,11 @@ from mailframe.message.dsn import (
     needs_smtputf8,
     wants_full,
 )
+from mailframe.queue.addressees import addressees
 from mailframe.queue.ledger import NewMessage
 from mailframe.queue.records import Message
+from mailframe.queue.signed import signed
 from mailframe.queue.spool import Spool
-from mailframe.runtime.aio import result_of
 
 FULL_RETURN_LIMIT = 1024 * 1024
 _HEADER_LIMIT = 256 * 1024
@@ -52,6 +52,7 @@ class Bounces:
         ids: Callable[[], str],
         *,
         hostname: str,
+        signer: ISigner | None = None,
         full_return_limit: int = FULL_RETURN_LIMIT,
     ) -> None:
         """``full_return_limit``: octets of the largest original that RET=FULL returns whole."""
@@ -59,6 +60,7 @@ class Bounces:
         self._resolver = resolver
         self._ids = ids
         self._hostname = hostname
+        self._signer = signer
         self._limit = full_return_limit
 
     async def build(
@@ -82,7 +84,7 @@ class Bounces:
             recipients=recipients,
             original=original,
         )
-        content = build_dsn(notification)
+        content = await signed(build_dsn(notification), self._signer)
         envelope = Envelope(
             reverse_path=None,
             body=Body.SEVEN_BIT if content.isascii() else Body.EIGHT_BIT,
@@ -106,23 +108,9 @@ class Bounces:
 
     async def _resolve(self, sender: Address) -> tuple[Recipient, ...]:
         try:
-            resolution = await result_of(self._resolver.resolve(sender))
+            return await addressees(self._resolver, sender)
         except PermanentFailure as failure:
             raise Unreportable(f"{sender}: {failure.reply}") from failure
-        # RFC 3461 section 6.1: a report asks for no report
-        plain = Recipient(sender, notify=frozenset({Notify.NEVER}))
-        if isinstance(resolution, Local):
-            return (replace(plain, mailbox=resolution),)
-        if isinstance(resolution, Elsewhere):
-            return (plain,)
-        if isinstance(resolution, Expanded) and resolution.targets:
-            return tuple(
-                replace(plain, address=target.address, mailbox=target.mailbox, original=sender)
-                for target in resolution.targets
-            )
-        if isinstance(resolution, Refused) and resolution.reply.is_transient:
-            raise TransientFailure(resolution.reply, f"sender {sender}")
-        raise Unreportable(f"{sender} takes no mail here")
 
     async def _original(self, message: Message, action: Action) -> Original:
         full = wants_full(message.envelope, action, message.size, self._limit)

@@ -23,7 +23,8 @@ from mailframe.queue.schema import MICROSECONDS, Lease, State, micros
 MESSAGE_COLUMNS = "queue_id, arrived, size, prefix, in_file, reverse_path, options, arrival"
 ROW_COLUMNS = (
     "queue_id, number, lane, state, next_at, token, lease, attempts, warned, address, notify, "
-    "orcpt, original, account, folder, last_at, reply_code, reply_status, reply_text, remote"
+    "orcpt, original, account, folder, last_at, reply_code, reply_status, reply_text, remote, "
+    "headers"
 )
 
 
@@ -102,8 +103,8 @@ def new_message(
         connection.execute("INSERT INTO body VALUES (?,?)", (message.queue_id, content))
     connection.executemany(
         "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease, attempts,"
-        " warned, address, notify, orcpt, original, account, folder)"
-        " VALUES (?,?,?,?,?,0,0,0,0,?,?,?,?,?,?)",
+        " warned, address, notify, orcpt, original, account, folder, headers)"
+        " VALUES (?,?,?,?,?,0,0,0,0,?,?,?,?,?,?,?)",
         [
             (message.queue_id, number, lane_of(recipient), State.FRESH, due, *_wishes(recipient))
             for number, recipient in enumerate(recipients)
@@ -121,6 +122,7 @@ def _wishes(recipient: Recipient) -> tuple[str | None, ...]:
         None if recipient.original is None else str(recipient.original),
         None if mailbox is None else mailbox.account,
         None if mailbox is None else mailbox.folder,
+        json.dumps(mailbox.headers) if mailbox is not None and mailbox.headers else None,
     )
 
 
@@ -138,6 +140,11 @@ def message_from(row: Sequence[object]) -> Message:
     )
 
 
+def _mailbox_from(account: object, folder: object, headers: object) -> Local:
+    lines = json.loads(str(headers)) if headers is not None else ()
+    return Local(str(account), str(folder), tuple((name, value) for name, value in lines))
+
+
 def row_from(row: Sequence[object]) -> Row:
     """From ROW_COLUMNS."""
     recipient = Recipient(
@@ -145,7 +152,7 @@ def row_from(row: Sequence[object]) -> Row:
         notify=None if row[10] is None else _notify_from(str(row[10])),
         orcpt=None if row[11] is None else str(row[11]),
         original=None if row[12] is None else stored_address(str(row[12])),
-        mailbox=None if row[13] is None else Local(str(row[13]), str(row[14])),
+        mailbox=None if row[13] is None else _mailbox_from(row[13], row[14], row[20]),
     )
     return Row(
         queue_id=str(row[0]),

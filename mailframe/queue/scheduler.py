@@ -24,11 +24,12 @@ from twisted.logger import Logger
 
 from mailframe.core import status
 from mailframe.core.envelope import Recipient
+from mailframe.core.events import RecipientFailed
 from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.core.routing import Route
 from mailframe.errors import INTERNAL_ERROR, Failure
-from mailframe.interfaces import Batch, ICourier, IJournal, IRecipientResolver, IRouter
+from mailframe.interfaces import Batch, ICourier, IJournal, IRecipientResolver, IRouter, ISigner
 from mailframe.queue import ledger
 from mailframe.queue.agenda import Agenda
 from mailframe.queue.attempt import Attempt, attempt
@@ -95,13 +96,16 @@ class Queue:
         attempt_seconds: float = 3600.0,
         stop_seconds: float = 20.0,
         full_return_limit: int = FULL_RETURN_LIMIT,
+        signer: ISigner | None = None,
+        recipient_failed: Callable[[RecipientFailed], None] = lambda event: None,
     ) -> None:
         """``retry``, ``expire`` and ``warn_after`` (0: never) in seconds, see RetrySchedule.
         ``resolver`` finds out where reports to senders go. ``ids`` makes queue ids for them.
         ``random`` yields numbers of [0, 1). ``concurrency`` counts attempts that are not
         local. ``rate_per_destination`` is attempts a minute, 0 for any number. An attempt is
         given up after ``attempt_seconds``; ``stop`` waits for those under way for
-        ``stop_seconds``."""
+        ``stop_seconds``. ``signer`` signs reports. ``recipient_failed`` is told
+        of recipients of logged-in senders who were refused for good."""
         self._spool = spool
         self._router = router
         self._couriers = couriers
@@ -111,10 +115,21 @@ class Queue:
         self._stop_seconds = stop_seconds
         self._schedule = RetrySchedule(retry, expire, warn_after, random)
         bounces = Bounces(
-            spool, resolver, ids, hostname=hostname, full_return_limit=full_return_limit
+            spool,
+            resolver,
+            ids,
+            hostname=hostname,
+            signer=signer,
+            full_return_limit=full_return_limit,
         )
         self._settlement = Settlement(
-            spool, self._schedule, bounces, journal=journal, clock=clock, later=self._see_to
+            spool,
+            self._schedule,
+            bounces,
+            journal=journal,
+            clock=clock,
+            later=self._see_to,
+            recipient_failed=recipient_failed,
         )
         self._agenda = Agenda()
         self._traffic = Traffic(

@@ -86,4 +86,7 @@ MIGRATIONS = (
 
     CREATE INDEX recipient_due ON recipient (lane, state, next_at);
     """,
+    """
+    ALTER TABLE recipient ADD COLUMN headers TEXT;  -- for this mailbox's copy, JSON; NULL: none
+    """,
 )

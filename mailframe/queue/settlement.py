@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from mailframe.core import status
 from mailframe.core.envelope import Notify
+from mailframe.core.events import RecipientFailed
 from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.interfaces import IJournal
@@ -77,9 +78,12 @@ class Settlement:
         journal: IJournal,
         clock: IReactorTime,
         later: Callable[[str, float], None],
+        recipient_failed: Callable[[RecipientFailed], None] = lambda event: None,
     ) -> None:
-        """``later(lane, time)`` is told when a recipient that stays is due again."""
+        """``later(lane, time)`` is told when a recipient that stays is due again,
+        ``recipient_failed`` of permanent failures; it does not raise."""
         self._later = later
+        self._recipient_failed = recipient_failed
         self._spool = spool
         self._schedule = schedule
         self._bounces = bounces
@@ -234,6 +238,20 @@ class Settlement:
                 next_at=next_at,
                 reason=report.detail or None,
             )
+            self._tell_of_failure(decision)
+
+    def _tell_of_failure(self, decision: Decision) -> None:
+        tried = decision.tried
+        arrival = tried.message.arrival
+        # what the server wrote itself has no account, and who wrote it wants to know
+        account = arrival.account or ""
+        is_told = bool(account) or arrival.protocol == "local"
+        if tried.report.outcome is Outcome.FAILED and is_told and not is_returning(tried.row):
+            row = tried.row
+            event = RecipientFailed(
+                account, row.recipient.address, tried.report.reply, row.queue_id
+            )
+            self._recipient_failed(event)
 
 
 def returned(row: Row) -> DeliveryReport:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -61,13 +61,17 @@ class SmtpFactory(Factory):
         connections: ConnectionCounter,
         clock: IReactorTime,
         limits: SmtpLimits = SmtpLimits(),  # noqa: B008 - frozen
+        authserv_id: str = "",
         nonce: Callable[[], str] = _NONCE,
+        without: Collection[str] = (),
     ) -> None:
         """``clock`` gives wall-clock seconds since the epoch and timers (the reactor).
 
         ``permission`` is asked for every recipient that is not ours, whatever ``policies``
         say. ``tls`` None, or without a certificate: STARTTLS is not offered. ``store`` None:
-        quota is left to delivery. ``nonce`` yields fresh unguessable text for SCRAM.
+        quota is left to delivery. ``authserv_id``: our name in Authentication-Results, if it is
+        not ``hostname``. ``nonce`` yields fresh unguessable text for SCRAM. ``without``: verbs
+        and EHLO keywords that are not offered (``protocols.smtp.verbs.KNOWN``).
         """
         if role not in (Role.MX, Role.SUBMISSION, Role.LMTP):
             raise ValueError(f"no SMTP server has the role {role.value}")
@@ -77,6 +81,7 @@ class SmtpFactory(Factory):
             hostname=hostname,
             role=role,
             listener=listener,
+            authserv_id=authserv_id or hostname,
             limits=limits,
             spool=spool,
             resolver=resolver,
@@ -98,9 +103,12 @@ class SmtpFactory(Factory):
             message_size=limits.message_size,
             recipients=limits.recipients,
             transactions=limits.messages,
+            without=frozenset(word.upper() for word in without),
             errors=limits.errors,
         )
         self.open: set[SmtpProtocol] = set()
+        self.delayed: set[SmtpProtocol] = set()
+        """Those that the tarpit holds."""
         self.is_draining = False
         self._drained: list[Deferred[None]] = []
 

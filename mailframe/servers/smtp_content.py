@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
 from mailframe.interfaces import IContent, IIncoming, IMessageSource
 from mailframe.runtime.aio import result_of
 
+if TYPE_CHECKING:
+    from mailframe.servers.smtp_transaction import Transaction
+
 
 class HeaderCollector:
-    """Keeps the octets up to the first empty line, at most ``limit`` (0: any number)."""
+    """Holds the octets up to the first empty line, at most ``limit`` (0: any number)."""
 
     def __init__(self, limit: int) -> None:
         self.is_complete = False
         self.is_too_long = False
+        self.kept_octets = 0
+        """How long the header section is in the spool."""
         self._limit = limit
         self._held = bytearray()
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes) -> bytes:
+        """Returns what belongs to the body: the empty line and all after it."""
         if self.is_complete or self.is_too_long:
-            return
+            return chunk
         start = max(0, len(self._held) - 3)
         self._held += chunk
+        rest = b""
         if self._held.startswith(b"\r\n"):
             end = 0
         else:
@@ -31,26 +39,45 @@ class HeaderCollector:
             end = blank + 2 if blank >= 0 else -1
         if end >= 0:
             self.is_complete = True
+            rest = bytes(self._held[end:])
             del self._held[end:]
         if self._limit and len(self._held) > self._limit:
             self.is_too_long = True
             self._held.clear()
+        return rest
 
     @property
     def header(self) -> bytes:
-        """What there is of it, its last CRLF included and the empty line not."""
+        """What there is of it as it came, its last CRLF included and the empty line not."""
         return bytes(self._held)
 
 
 @implementer(IContent)
 class Content:
-    """``header`` as IContent wants it; the whole comes from the spool."""
+    """The header as it came; the rest from the spool."""
 
-    def __init__(self, header: bytes, incoming: IIncoming) -> None:
-        self.header = header
+    def __init__(self, transaction: Transaction, incoming: IIncoming) -> None:
+        self.header = transaction.header.header
+        self.queue_id = transaction.queue_id
         self.size: int = incoming.size
+        self._transaction = transaction
         self._incoming = incoming
+
+    @property
+    def added(self) -> bytes:
+        return self._transaction.tag_fields()
 
     async def open(self) -> IMessageSource:
         opened: IMessageSource | Awaitable[IMessageSource] = self._incoming.open()
         return await result_of(opened)
+
+    async def open_body(self) -> IMessageSource:
+        source = await self.open()
+        # the header section and the empty line
+        left = self._transaction.header.kept_octets + 2
+        while left:
+            chunk: bytes = await result_of(source.read(left))
+            if not chunk:
+                break
+            left -= len(chunk)
+        return source

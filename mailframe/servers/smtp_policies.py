@@ -1,6 +1,7 @@
 """Running the policies of one stage, in their order.
 
-The first Reply ends it and its policy is the rule that decided; Tags add up. A Failure that
+The first Reply ends it and its policy is the rule that decided; Tags add up, and each policy
+sees what those before it found out. A Failure that
 a policy raises counts as its Reply. A positive Reply is a mistake of the policy's author
 and treated as any other bug of ours.
 """
@@ -11,16 +12,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from mailframe.core.reply import Reply
+from mailframe.core.session import Session
 from mailframe.core.verdict import Tag, Verdict
 from mailframe.errors import Failure
 from mailframe.interfaces import (
+    IAcceptedPolicy,
     IAuthPolicy,
     IConnectPolicy,
+    IDisconnectPolicy,
     IHeloPolicy,
     IMailPolicy,
     IMessagePolicy,
     IPolicy,
     IRecipientPolicy,
+    IRefusedPolicy,
 )
 from mailframe.runtime.aio import result_of
 
@@ -55,14 +60,27 @@ class Stages:
             Check(p.name, p.recipient) for p in policies if IRecipientPolicy.providedBy(p)
         ]
         self.message = [Check(p.name, p.message) for p in policies if IMessagePolicy.providedBy(p)]
+        self.accepted = [p for p in policies if IAcceptedPolicy.providedBy(p)]
+        self.refused = [p for p in policies if IRefusedPolicy.providedBy(p)]
+        self.disconnect = [p for p in policies if IDisconnectPolicy.providedBy(p)]
 
 
-async def consult(checks: Sequence[Check], *facts: object) -> list[Tag]:
-    """Ask each in order. Raises Refusal for the first that objects."""
-    tags = []
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A tag, and which policy gave it."""
+
+    rule: str
+    tag: Tag
+
+
+async def consult(
+    checks: Sequence[Check], marks: list[Mark], session: Session, *facts: object
+) -> None:
+    """Ask each in order; their tags go to ``marks``, and what they found out to
+    ``session.found``, where the next one sees it. Raises Refusal for the first that objects."""
     for check in checks:
         try:
-            verdict = await result_of(check.ask(*facts))
+            verdict = await result_of(check.ask(session, *facts))
         except Failure as failure:
             raise Refusal(failure.reply, check.rule, failure.detail) from failure
         if isinstance(verdict, Reply):
@@ -70,5 +88,5 @@ async def consult(checks: Sequence[Check], *facts: object) -> list[Tag]:
                 raise ValueError(f"policy {check.rule} refused with {verdict}")
             raise Refusal(verdict, check.rule)
         if verdict is not None:
-            tags.append(verdict)
-    return tags
+            marks.append(Mark(check.rule, verdict))
+            session.found = session.found.plus([verdict])

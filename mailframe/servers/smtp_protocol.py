@@ -191,6 +191,7 @@ class SmtpProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._factory.open.discard(self)
+        self._factory.delayed.discard(self)
         for timer in (self._timer, self._sleep):
             if timer is not None and timer.active():
                 timer.cancel()
@@ -264,7 +265,7 @@ class SmtpProtocol(Protocol):
         if isinstance(event, ev.Hello):
             self._engine.answers_expn = self._session.expn_answered
         self._engine.send(answer)
-        if answer.is_permanent:
+        if self._session.costs_time(answer):
             self._slow_down()
         if isinstance(event, ev.StartTls) and answer.is_positive:
             self._start_tls()
@@ -323,15 +324,23 @@ class SmtpProtocol(Protocol):
             self._say_goodbye(Reply(421, INTERNAL_ERROR.status, INTERNAL_ERROR.text), "error")
 
     def _slow_down(self) -> None:
-        """Tarpit: after a few refusals each costs the peer more time than the one before."""
+        """Tarpit: after a few refusals each costs the peer more time than the one before.
+
+        A delay holds a connection of ours as well, hence the limit on how many; one that is
+        delayed may be asked to make room like any that keeps us waiting."""
         self._refusals += 1
         growing = (self._refusals - self._limits.tarpit_free) * self._limits.tarpit
         delay = min(growing, self._limits.tarpit_most)
-        if delay > 0 and not self._closing and self._sleep is None:
+        delayed = self._factory.delayed
+        if delay <= 0 or self._closing or self._sleep is not None:
+            return
+        if len(delayed) < self._limits.tarpit_places:
+            delayed.add(self)
             self._sleep = self._clock.callLater(delay, self._wake)
 
     def _wake(self) -> None:
         self._sleep = None
+        self._factory.delayed.discard(self)
         self._last_heard = self._clock.seconds()
         self._pump()
 

@@ -33,7 +33,7 @@ async def admit(
     _must_be_deliverable(parts, session, resolution)
     if parts.stages.recipient:
         facts = (session, transaction.envelope, recipient, resolution)
-        transaction.tags += await consult(parts.stages.recipient, *facts)
+        await consult(parts.stages.recipient, transaction.marks, *facts)
     finals = final_recipients(recipient, resolution)
     await _must_have_room(parts, transaction, finals)
     if isinstance(resolution, Expanded):

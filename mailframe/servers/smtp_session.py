@@ -18,9 +18,10 @@ from mailframe.core import status
 from mailframe.core.envelope import Envelope
 from mailframe.core.reply import Reply
 from mailframe.core.session import Role, Session, TlsFacts
-from mailframe.core.verdict import Tag
-from mailframe.errors import INTERNAL_ERROR, Failure, LoginFailed
+from mailframe.core.verdict import Findings
+from mailframe.errors import INTERNAL_ERROR, Failure, LoginFailed, LoginThrottled
 from mailframe.interfaces import Arrival, IMailAccount
+from mailframe.mailauth.results import authentication_results, without_forged
 from mailframe.message import headers, trace
 from mailframe.protocols import sasl
 from mailframe.protocols.lines import has_bare_endings
@@ -28,9 +29,10 @@ from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp.body import BAD_LINE_ENDINGS
 from mailframe.runtime.aio import result_of
 from mailframe.servers import smtp_recipients
+from mailframe.servers.smtp_amend import amend
 from mailframe.servers.smtp_content import Content
 from mailframe.servers.smtp_login import Login
-from mailframe.servers.smtp_policies import Refusal, consult
+from mailframe.servers.smtp_policies import Mark, Refusal, consult
 from mailframe.servers.smtp_settings import SmtpParts
 from mailframe.servers.smtp_story import SessionStory, forward_paths, reverse_path
 from mailframe.servers.smtp_transaction import Transaction
@@ -41,6 +43,9 @@ _SENDER_OK = Reply(250, status.OTHER, "Sender ok")
 _READY_FOR_TLS = Reply(220, status.OTHER, "Ready to start TLS")
 _NO_TLS = Reply(454, status.SECURITY_OTHER, "TLS is not available")
 _LOOP = Reply(554, status.ROUTING_LOOP, "Too many hops, this message is going in circles")
+
+_COSTLY = frozenset({"rate", "brake", "login"})
+"""Rules whose 4yz count for the tarpit."""
 
 Answer = Reply | bytes | None
 """A reply; a challenge to the client; or None: let the message come."""
@@ -57,16 +62,18 @@ class SmtpSession:
         self._story = SessionStory(parts.journal, session)
         self._transaction: Transaction | None = None
         self._login: Login | None = None
-        self._connect_tags: list[Tag] = []
-        self._hello_tags: list[Tag] = []
+        self._connect_marks: list[Mark] = []
+        self._hello_marks: list[Mark] = []
         self.is_committing = False
+        self._refused_by = ""
+        """The rule that refused the last decision; empty: none did."""
 
     # --- the connection -----------------------------------------------------------------
 
     async def greeting(self) -> Reply:
         """Ask the connect policies; 220 or what refuses."""
         try:
-            self._connect_tags = await consult(self._parts.stages.connect, self.session)
+            await consult(self._parts.stages.connect, self._connect_marks, self.session)
         except Refusal as refusal:
             return self._refused("connect", refusal)
         except CancelledError:
@@ -82,7 +89,7 @@ class SmtpSession:
         self.drop_transaction()
         self._log_out()
         session.tls, session.helo, session.esmtp = facts, "", False
-        self._hello_tags = []
+        self._hello_marks = []
         self._login = None
         self._story.record("tls", "ok", version=facts.version, cipher=facts.cipher)
 
@@ -90,6 +97,8 @@ class SmtpSession:
         """The connection is gone. A commit under way goes on: it cannot be taken back."""
         if not self.is_committing:
             self.drop_transaction()
+        for policy in self._parts.stages.disconnect:
+            self._tell("disconnect", policy.disconnected)
         self._log_out()
 
     def drop_transaction(self) -> None:
@@ -104,22 +113,32 @@ class SmtpSession:
     def auth_cancelled(self) -> None:
         self._login = None
 
+    def costs_time(self, reply: Reply) -> bool:
+        """Whether the refusal of the last decision counts for the tarpit: what is refused for good,
+        failed logins, and what is over a limit. To be put off for another reason, as by
+        greylisting, is nobody's fault. LMTP's peers are servers of our own."""
+        if reply.is_positive or self._parts.role is Role.LMTP:
+            return False
+        return reply.is_permanent or self._refused_by in _COSTLY
+
     # --- decisions ----------------------------------------------------------------------
 
     async def decide(self, event: ev.Decision) -> Answer:
         """The answer to a decision; never fails but by cancellation."""
         stage, decide = _DECISIONS[type(event)]
+        self._refused_by = ""
         try:
             answer: Answer = await decide(self, event)
             return answer
         except CancelledError:
             raise
         except Refusal as refusal:
-            reply = self._refused(stage, refusal)
+            reply = self._refused(stage, refusal, **self._envelope_of(event))
         except Failure as failure:
-            reply = self._refused(stage, Refusal(failure.reply, "failure", failure.detail))
+            failed = Refusal(failure.reply, "failure", failure.detail)
+            reply = self._refused(stage, failed, **self._envelope_of(event))
         except Exception:  # noqa: BLE001 - our bug must not become the sender's bounce
-            reply = self._bug(stage)
+            reply = self._bug(stage, **self._envelope_of(event))
         if isinstance(event, ev.BodyStart):
             self._give_up_message()
         elif isinstance(event, ev.BodyEnd):
@@ -130,16 +149,17 @@ class SmtpSession:
         session = self.session
         session.helo, session.esmtp = event.name, event.verb != "HELO"
         if self._parts.stages.helo:
-            self._hello_tags = await consult(self._parts.stages.helo, session)
+            self._forget_transaction_and_hello()
+            await consult(self._parts.stages.helo, self._hello_marks, session)
         self.expn_answered = self._parts.permission.may_relay(session) is not None
         return Reply(250, None, self._parts.hostname)
 
     async def _mail(self, event: ev.MailFrom) -> Reply:
         session, envelope = self.session, event.envelope
-        tags = [*self._connect_tags, *self._hello_tags]
+        marks = self._known_of_client()
         if self._parts.stages.mail:
-            tags += await consult(self._parts.stages.mail, session, envelope)
-        self._transaction = Transaction(envelope, tags, self._parts.limits.header_size)
+            await consult(self._parts.stages.mail, marks, session, envelope)
+        self._transaction = Transaction(envelope, marks, self._parts.limits.header_size)
         return _SENDER_OK
 
     async def _rcpt(self, event: ev.RcptTo) -> Reply:
@@ -188,6 +208,8 @@ class SmtpSession:
             outcome = await login.answer(response)
         except (Failure, Refusal) as error:
             self._login = None
+            if isinstance(error, LoginThrottled):
+                self._refused_by = "login"
             self._story.record(
                 "login",
                 "failed",
@@ -206,18 +228,19 @@ class SmtpSession:
     async def _welcome(self, login: Login, avatar: IMailAccount) -> Reply:
         self.session.avatar = avatar
         self.session.account = avatar.name
+        self.session.mechanism = login.name
         try:
-            tags = await consult(self._parts.stages.auth, self.session)
+            await consult(self._parts.stages.auth, self._connect_marks, self.session)
         except BaseException:
             self._log_out()
             raise
-        self._connect_tags += tags
         self._story.record("login", "ok", account=avatar.name, mechanism=login.name)
         return _LOGGED_IN
 
     def _log_out(self) -> None:
         avatar, self.session.avatar = self.session.avatar, None
         self.session.account = None
+        self.session.mechanism = ""
         if avatar is not None:
             try:
                 avatar.logout()  # type: ignore[attr-defined]
@@ -238,12 +261,28 @@ class SmtpSession:
         transaction = self._current()
         header = transaction.header
         if not header.is_complete:
-            header.feed(chunk)
+            chunk = header.feed(chunk)
             if header.is_complete or header.is_too_long:
                 self._check_header(transaction)
+            if not header.is_complete:
+                return None
+            chunk = self._kept_header(transaction) + chunk
+        return self._spool(transaction, chunk)
+
+    def _spool(self, transaction: Transaction, chunk: bytes) -> Deferred[None] | None:
         assert transaction.incoming is not None
         waited: Deferred[None] | None = transaction.incoming.write(chunk)
         return waited
+
+    def _kept_header(self, transaction: Transaction) -> bytes:
+        """The header as it will be kept. What strangers wrote into it in our name goes (RFC 8601
+        section 5); a server that hands over by LMTP may have our name."""
+        header = transaction.header
+        kept = header.header
+        if self._parts.role is not Role.LMTP:
+            kept = without_forged(kept, self._parts.authserv_id)
+        header.kept_octets = len(kept)
+        return kept
 
     def _check_header(self, transaction: Transaction) -> None:
         if transaction.header.is_too_long:
@@ -292,15 +331,20 @@ class SmtpSession:
         assert incoming is not None
         if not transaction.header.is_complete:
             self._check_header(transaction)
+            # no empty line: all of it is header
+            self._spool(transaction, self._kept_header(transaction))
         header = transaction.header.header
         if self._parts.stages.message:
-            content = Content(header, incoming)
+            content = Content(transaction, incoming)
             facts = (self.session, transaction.envelope, content)
-            transaction.tags += await consult(self._parts.stages.message, *facts)
+            await consult(self._parts.stages.message, transaction.marks, *facts)
+            await amend(self._parts, transaction)
+            incoming = transaction.incoming
+            assert incoming is not None
         envelope = transaction.final_envelope()
         tagged = transaction.tag_fields()
         arrival = self._arrival(envelope, headers.message_id(header) or headers.message_id(tagged))
-        prefix = tagged + self._received(transaction, envelope, arrival)
+        prefix = tagged + self._results() + self._received(transaction, envelope, arrival)
         size = incoming.size + len(prefix)
         self.is_committing = True
         try:
@@ -309,8 +353,26 @@ class SmtpSession:
             self.is_committing = False
         reply = Reply(250, status.OTHER, f"Ok: {transaction.queue_id}")
         self._story.acceptance(transaction, envelope, arrival, size, reply)
+        for policy in self._parts.stages.accepted:
+            self._tell("accepted", policy.accepted, envelope)
         self._transaction = None
         return reply
+
+    def _known_of_client(self) -> list[Mark]:
+        """A new list; what was found out about earlier messages of the session is forgotten."""
+        marks = [*self._connect_marks, *self._hello_marks]
+        self.session.found = Findings().plus(mark.tag for mark in marks)
+        return marks
+
+    def _forget_transaction_and_hello(self) -> None:
+        self._hello_marks = []
+        self._known_of_client()
+
+    def _results(self) -> bytes:
+        """What the checks said, for whoever reads the message (RFC 8601)."""
+        auth = self.session.found.auth
+        value = authentication_results(self._parts.authserv_id, auth)
+        return trace.field_line("Authentication-Results", value) if value else b""
 
     def _arrival(self, envelope: Envelope, message_id: str) -> Arrival:
         session = self.session
@@ -367,18 +429,52 @@ class SmtpSession:
         self._story.record("disconnect", reason=reason)
 
     def _refused(self, stage: str, refusal: Refusal, **detail: str | list[str]) -> Reply:
-        self._story.refusal(stage, refusal.reply, refusal.rule, reason=refusal.detail, **detail)
-        return refusal.reply
+        self._refused_by = refusal.rule
+        marks = self._transaction.marks if self._transaction is not None else []
+        found = [f"{mark.rule}: {mark.tag.reason}" for mark in marks]
+        self._story.refusal(
+            stage, refusal.reply, refusal.rule, reason=refusal.detail, found=found, **detail
+        )
+        return self._and_tell(stage, refusal.reply)
 
-    def _bug(self, stage: str) -> Reply:
+    def _envelope_of(self, event: ev.Decision) -> dict[str, str | list[str]]:
+        """By which a refusal can be found in the journal beside its id."""
+        if isinstance(event, ev.MailFrom):
+            return {"reverse_path": reverse_path(event.envelope)}
+        transaction = self._transaction
+        if transaction is None or not isinstance(event, ev.BodyStart | ev.BodyEnd):
+            return {}
+        return {
+            "reverse_path": reverse_path(transaction.envelope),
+            "forward_path": forward_paths(transaction.envelope),
+            "message_id": headers.message_id(transaction.header.header),
+        }
+
+    def _and_tell(self, stage: str, reply: Reply) -> Reply:
+        for policy in self._parts.stages.refused:
+            self._tell("refused", policy.refused, stage, reply)
+        return reply
+
+    def _tell(self, what: str, listener: Callable[..., None], *facts: object) -> None:
+        """What comes after a decision: nothing that goes wrong there changes it."""
+        try:
+            listener(self.session, *facts)
+        except Exception:  # noqa: BLE001 - a policy's bug
+            self.log.failure(
+                "a policy failed at {what} in session {session_id}",
+                what=what,
+                session_id=self.session.id,
+            )
+
+    def _bug(self, stage: str, **detail: str | list[str]) -> Reply:
         """In an ``except`` block: log it in full, tell the peer to come again."""
         self.log.failure(
             "unexpected error in session {session_id} at {stage}",
             session_id=self.session.id,
             stage=stage,
         )
-        self._story.refusal(stage, INTERNAL_ERROR, "internal error")
-        return INTERNAL_ERROR
+        self._story.refusal(stage, INTERNAL_ERROR, "internal error", **detail)
+        return self._and_tell(stage, INTERNAL_ERROR)
 
 
 _DECISIONS: dict[type, tuple[str, Callable[[SmtpSession, Any], Awaitable[Answer]]]] = {

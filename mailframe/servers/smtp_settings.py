@@ -42,6 +42,9 @@ class SmtpLimits:
     """Grows by so much with each refusal, after the first few; until then there is none."""
     tarpit_free: int = 3
     tarpit_most: float = 5
+    tarpit_places: int = 100
+    """Connections of a listener that are delayed at once; further ones are answered right away,
+    so that refusals do not fill the server with clients that wait."""
     allow_plaintext: bool = False
     """Offer AUTH without TLS."""
 
@@ -53,6 +56,8 @@ class SmtpParts:
     hostname: str
     role: Role
     listener: str
+    authserv_id: str
+    """Our name in Authentication-Results."""
     limits: SmtpLimits
     spool: ISpool
     resolver: IRecipientResolver

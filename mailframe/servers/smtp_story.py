@@ -57,8 +57,16 @@ class SessionStory:
             size=size,
             message_id=arrival.message_id,
             reply=str(reply),
-            tags=[tag.reason for tag in transaction.tags],
         )
+        for mark in transaction.marks:
+            record(
+                queue_id,
+                "check",
+                mark.rule,
+                session=self._session.id,
+                reason=mark.tag.reason,
+                folder=mark.tag.folder,
+            )
         for step in transaction.aliases:
             record(
                 queue_id,

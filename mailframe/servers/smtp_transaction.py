@@ -6,19 +6,16 @@ object drops all of it: nothing of one transaction can reach the next.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mailframe.core.address import Address
-from mailframe.core.envelope import Envelope, Recipient
-from mailframe.core.verdict import Tag
+from mailframe.core.envelope import Body, Envelope, Recipient
+from mailframe.core.verdict import FieldLine, Filing
 from mailframe.interfaces import IIncoming
+from mailframe.message.trace import field_line
 from mailframe.servers.smtp_content import HeaderCollector
-
-_FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
-# A line end within a value only where a folded line goes on.
-_FIELD_VALUE = re.compile(r"[^\r\n\0]*(?:\r?\n[ \t][^\r\n\0]*)*")
+from mailframe.servers.smtp_policies import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +27,19 @@ class AliasStep:
 
 
 class Transaction:
-    def __init__(self, envelope: Envelope, tags: Sequence[Tag], header_limit: int) -> None:
-        """``envelope`` has no recipients; ``tags`` are those of the session so far."""
+    def __init__(self, envelope: Envelope, marks: list[Mark], header_limit: int) -> None:
+        """``envelope`` has no recipients; ``marks`` are those of the session so far, and the
+        transaction's own from now on."""
         self.recipients: list[Recipient] = []
         self.aliases: list[AliasStep] = []
-        self.tags = list(tags)
+        self.marks = marks
         self.header = HeaderCollector(header_limit)
         self.incoming: IIncoming | None = None
         self.queue_id = ""
         self.spoilt_by = "protocol"
         """The rule to name should the message fail before its end."""
+        self.fields_kept = 0
+        """How many marks have their fields in the spool already (``smtp_amend``)."""
         self._envelope = envelope
         self._seen: set[str] = set()
 
@@ -72,17 +72,39 @@ class Transaction:
                 self._seen.add(key)
                 self.recipients.append(recipient)
 
-    def final_envelope(self) -> Envelope:
-        """With the folder that a policy chose, for those who were headed for the INBOX."""
-        envelope = self.envelope
-        folder = next((tag.folder for tag in reversed(self.tags) if tag.folder), "")
-        if not folder:
-            return envelope
-        return replace(envelope, recipients=tuple(_into(folder, r) for r in envelope.recipients))
+    def remove(self, addresses: Collection[Address]) -> None:
+        """Those whom the peer named by one of these."""
+        keys = {address.key for address in addresses}
+        kept = [r for r in self.recipients if (r.original or r.address).key not in keys]
+        self.recipients, self._seen = [], set()
+        self.add(kept)
 
-    def tag_fields(self) -> bytes:
-        """The header fields that policies added, in the order they were added."""
-        return b"".join(_field(name, value) for tag in self.tags for name, value in tag.headers)
+    def change_sender(self, address: Address | None) -> None:
+        self._envelope = replace(self._envelope, reverse_path=address)
+
+    def needs_eight_bits(self) -> None:
+        """The body is no longer what the sender declared."""
+        if self._envelope.body is Body.SEVEN_BIT:
+            self._envelope = replace(self._envelope, body=Body.EIGHT_BIT)
+
+    def final_envelope(self) -> Envelope:
+        """With the folders that policies chose, for those who were headed for the INBOX, and the
+        fields meant for single mailboxes."""
+        envelope = self.envelope
+        tags = [mark.tag for mark in self.marks]
+        folder = next((tag.folder for tag in reversed(tags) if tag.folder), "")
+        filings = [filing for tag in tags for filing in tag.filings]
+        if not folder and not filings:
+            return envelope
+        filed = tuple(_filed(r, folder, filings) for r in envelope.recipients)
+        return replace(envelope, recipients=filed)
+
+    def tag_fields(self, end: int | None = None) -> bytes:
+        """The header fields that policies added, in the order they were added; of the marks up
+        to ``end``."""
+        marks = self.marks[self.fields_kept : end]
+        lines = (line for mark in marks for line in mark.tag.headers)
+        return b"".join(field_line(name, value) for name, value in lines)
 
     def abort(self) -> None:
         """Forget the message, if there is one; harmless after its commit."""
@@ -91,15 +113,15 @@ class Transaction:
             self.incoming = None
 
 
-def _into(folder: str, recipient: Recipient) -> Recipient:
+def _filed(recipient: Recipient, folder: str, filings: Sequence[Filing]) -> Recipient:
     mailbox = recipient.mailbox
-    if mailbox is None or mailbox.folder:
+    if mailbox is None:
         return recipient
-    return replace(recipient, mailbox=replace(mailbox, folder=folder))
-
-
-def _field(name: str, value: str) -> bytes:
-    if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-        raise ValueError(f"a policy made a malformed header field {name!r}")
-    text = value.replace("\r\n", "\n").replace("\n", "\r\n")
-    return f"{name}: {text}\r\n".encode()
+    headers: tuple[FieldLine, ...] = ()
+    for filing in filings:
+        if filing.account == mailbox.account:
+            folder = filing.folder or folder
+            headers += filing.headers
+    # A resolver that named a folder knows better.
+    mailbox = replace(mailbox, folder=mailbox.folder or folder, headers=headers)
+    return replace(recipient, mailbox=mailbox)

@@ -399,6 +399,7 @@ class World:
     logins: bool = True
     connections: ConnectionCounter = field(default_factory=lambda: ConnectionCounter(0, 0))
     known: dict[str, Resolution | Exception] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.clock = Clock()
@@ -430,6 +431,7 @@ class World:
             clock=self.clock,
             limits=self.limits,
             nonce=lambda: "server-nonce-of-the-tests",
+            without=self.without,
         )
 
     def connect(self, ip: str = PEER) -> Peer:

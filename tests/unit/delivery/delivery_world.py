@@ -94,11 +94,21 @@ class Names:
     def addresses(self, host: str) -> Deferred[tuple[str, ...]]:
         return self._find(self.hosts, host)
 
+    def ipv4(self, name: str) -> Deferred[tuple[str, ...]]:
+        return self._of_version(name, ":", False)
+
+    def ipv6(self, name: str) -> Deferred[tuple[str, ...]]:
+        return self._of_version(name, ":", True)
+
     def txt(self, name: str) -> Deferred[tuple[bytes, ...]]:
         return succeed(())
 
     def ptr(self, ip: str) -> Deferred[tuple[str, ...]]:
         return succeed(())
+
+    def _of_version(self, name: str, sign: str, has_it: bool) -> Deferred[tuple[str, ...]]:
+        found = self._find(self.hosts, name)
+        return found.addCallback(lambda ips: tuple(ip for ip in ips if (sign in ip) is has_it))
 
     def _find(self, table: dict[str, Any], name: str) -> Deferred[Any]:
         self.asked.append(name)

@@ -50,7 +50,7 @@ def test_an_unknown_stage_is_an_error_at_once() -> None:
 
 
 def test_the_order_makes_the_list() -> None:
-    rate = RatePolicy(1, Clock())
+    rate = RatePolicy((), Clock())
     parts = {"rate": rate, "bounces": no_bounces}
     assert build_policies(["relay", "bounces", "rate", "rate"], parts) == [no_bounces, rate]
     assert build_policies(["rate"], parts, always=[no_bounces]) == [no_bounces, rate]
@@ -59,4 +59,4 @@ def test_the_order_makes_the_list() -> None:
 
 def test_a_name_nobody_knows_is_an_error() -> None:
     with pytest.raises(ValueError, match="no policy 'grey'; there are rate"):
-        build_policies(["grey"], {"rate": RatePolicy(1, Clock())})
+        build_policies(["grey"], {"rate": RatePolicy((), Clock())})

@@ -16,11 +16,14 @@ from twisted.logger import globalLogPublisher
 from mailframe.core import status
 from mailframe.core.address import Address
 from mailframe.core.envelope import Notify
+from mailframe.core.events import RecipientFailed
 from mailframe.core.reply import Reply
 from mailframe.core.report import Outcome
 from mailframe.core.resolution import Expanded, Local, Refused, Target
 from mailframe.core.routing import Route
 from mailframe.errors import PermanentFailure, TransientFailure
+from mailframe.interfaces import Arrival
+from mailframe.queue import admin
 from mailframe.queue.schema import Lease, State
 from tests.unit.queue.world import BUSY, DOWN, EPOCH, OK, REFUSED, FakeCourier, World, to
 
@@ -362,3 +365,31 @@ def test_the_same_recipient_twice(world: World) -> None:
     world.run()
     assert world.mx.addresses() == ["bob@far.example"] * 2
     assert world.is_empty()
+
+
+def test_who_counts_failures_hears_of_those_that_are_somebodys(tmp_path: Path) -> None:
+    heard: list[RecipientFailed] = []
+    world = World(tmp_path, recipient_failed=heard.append).start()
+    answers = {"gone@far.example": REFUSED, "late@far.example": BUSY}
+    world.mx.answer = lambda address: answers.get(address, OK)
+    ann = Arrival(account="ann@sender.example")
+    everybody = to("gone@far.example", "late@far.example", "fine@far.example")
+    world.accept("A1", everybody, arrival=ann)
+    world.accept("A2", to("gone@far.example"), arrival=Arrival())
+    world.run(world.EXPIRE + 86_400)
+    assert world.is_empty()
+    gone = Address.parse("gone@far.example")
+    assert heard == [RecipientFailed("ann@sender.example", gone, REFUSED, "A1")]
+
+
+def test_what_an_administrator_gives_up_is_nobodys_failure(tmp_path: Path) -> None:
+    heard: list[RecipientFailed] = []
+    world = World(tmp_path, recipient_failed=heard.append).start()
+    world.mx.answer = lambda address: BUSY
+    world.accept("A1", to("bob@far.example"), arrival=Arrival(account="ann@sender.example"))
+    world.run()
+    admin.bounce(world.database, admin.Selection(account="ann@sender.example"), EPOCH)
+    world.queue.wake()
+    world.run()
+    assert world.journal.steps("A1")[-2:] == ["bounce", "remove"]
+    assert heard == []

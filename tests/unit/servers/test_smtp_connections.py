@@ -146,7 +146,7 @@ def test_a_spool_that_asks_to_wait_is_waited_for() -> None:
     with world.greeted() as peer:
         peer.send(ENVELOPE + b"DATA\r\n")
         world.spool.write_result = lambda: waits.append(Deferred()) or waits[-1]  # type: ignore
-        peer.send(b"x" * 1000 + b"\r\n")
+        peer.send(b"x: y\r\n\r\n" + b"x" * 1000 + b"\r\n")
         peer.send(b"y" * 100_000)
         assert len(waits) == 1
         assert peer.transport.producerState == "paused"
