@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from mailframe.app.config_lines import Path
+from mailframe.app.config_policy_checks import policy_problems
 from mailframe.app.config_schema import ROLES_WITH_LOGIN, Config, Listen
+from mailframe.core.session import Role
+from mailframe.protocols.smtp.verbs import CANNOT_DO_WITHOUT, KNOWN
 
 
 def cross_checks(config: Config) -> list[tuple[Path, str]]:
@@ -14,6 +18,8 @@ def cross_checks(config: Config) -> list[tuple[Path, str]]:
         *_listeners(config),
         *_equal_endpoints(config),
         *_queue(config),
+        *_policies(config),
+        *_restrictions(config),
     ]
 
 
@@ -51,3 +57,26 @@ def _queue(config: Config) -> Iterator[tuple[Path, str]]:
     given = "warn_after" in config.queue.model_fields_set
     if given and config.queue.warn_after > config.queue.expire:
         yield ("queue", "warn_after"), "is longer than queue.expire"
+
+
+def _policies(config: Config) -> Iterator[tuple[Path, str]]:
+    for key, message in policy_problems(config.policy):
+        yield ("policy", *key), message
+
+
+def _restrictions(config: Config) -> Iterator[tuple[Path, str]]:
+    for name, listen in config.listen.items():
+        words = {word.upper() for word in listen.without}
+        for word in sorted(words & CANNOT_DO_WITHOUT):
+            yield ("listen", name, "without"), f"mail cannot do without {word}"
+        for word in sorted(words - CANNOT_DO_WITHOUT - KNOWN):
+            close = difflib.get_close_matches(word, KNOWN, 1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            yield ("listen", name, "without"), f"{word!r} is no SMTP verb or keyword{hint}"
+        if words and listen.protocol not in _SMTP_ROLES:
+            yield ("listen", name, "without"), "is for mx, submission and lmtp listeners"
+        if "AUTH" in words and listen.protocol is Role.SUBMISSION:
+            yield ("listen", name, "without"), "nobody could log in without AUTH"
+
+
+_SMTP_ROLES = (Role.MX, Role.SUBMISSION, Role.LMTP)

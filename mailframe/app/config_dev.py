@@ -35,6 +35,9 @@ role = "imap"
 [routes]
 "*" = "local"
 
+[policy]
+order = ["relay"]
+
 [limits]
 connections_per_ip = 0
 messages_per_hour_per_user = 0

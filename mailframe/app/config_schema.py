@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from mailframe.app.config_policy import Policy
+from mailframe.app.config_section import Section
 from mailframe.app.config_types import (
     Checker,
     Duration,
@@ -40,14 +42,6 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 RoleName = Literal["mx", "submission", "lmtp", "pop3", "imap", "managesieve", "http"]
 ROLES_TO_COME = {"managesieve", "http"}
 ROLES_WITH_LOGIN = {"submission", "pop3", "imap"}
-PolicyName = Literal["relay", "rate", "dnsbl", "spf", "dkim", "dmarc", "greylist", "content"]
-POLICIES_HERE: tuple[PolicyName, ...] = ("relay", "rate")
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
 
 
 class Listen(Section):
@@ -63,6 +57,9 @@ class Listen(Section):
     tls: Literal["starttls", "implicit", "none"] | None = None
     """`starttls` offers TLS on request, `implicit` begins with it (ports 465, 995 and 993), `none`
     never offers it. Default: `starttls` where `[tls]` has a certificate, else `none`."""
+    without: Many[str] = ()
+    """Verbs and EHLO keywords that this SMTP listener does not offer, for example `VRFY`, `EXPN`,
+    `CHUNKING`, `AUTH`. What mail cannot do without (`MAIL`, `RCPT`, `DATA` ...) stays."""
 
     @field_validator("role")
     @classmethod
@@ -255,56 +252,6 @@ class Couriers(Section):
     """How long a program that a `pipe:` route names may take with one message."""
 
 
-class Dnsbl(Section):
-    """Block lists."""
-
-    lists: Many[str] = ()
-    """Not available yet: must be empty."""
-
-    @field_validator("lists")
-    @classmethod
-    def _to_come(cls, lists: tuple[str, ...]) -> tuple[str, ...]:
-        if lists:
-            raise ValueError("block lists are not available in this version of mailframe")
-        return lists
-
-
-class Greylist(Section):
-    """Putting off strangers."""
-
-    enabled: bool = False
-    """Not available yet: must be false."""
-
-    @field_validator("enabled")
-    @classmethod
-    def _to_come(cls, enabled: bool) -> bool:
-        if enabled:
-            raise ValueError("greylisting is not available in this version of mailframe")
-        return enabled
-
-
-class Policy(Section):
-    """What incoming mail is judged by."""
-
-    order: Many[PolicyName] = POLICIES_HERE
-    """The policies, in the order they are asked. `relay` is always enforced, named or not: it
-    keeps strangers from sending through this server. `rate` holds users to
-    `limits.messages_per_hour_per_user`. `dnsbl`, `spf`, `dkim`, `dmarc`, `greylist` and `content`
-    are not available yet."""
-    dnsbl: Dnsbl = Dnsbl()
-    greylist: Greylist = Greylist()
-
-    @field_validator("order")
-    @classmethod
-    def _are_here(cls, order: tuple[str, ...]) -> tuple[str, ...]:
-        if missing := [name for name in order if name not in POLICIES_HERE]:
-            names = ", ".join(map(repr, missing))
-            raise ValueError(f"not available in this version of mailframe: {names}")
-        if len(set(order)) < len(order):
-            raise ValueError("names a policy twice")
-        return order
-
-
 class Realm(Section):
     """Where users and mailboxes come from."""
 
@@ -339,7 +286,7 @@ class Config(Section):
     directory: Directory = Directory()
     dns: Dns = Dns()
     relay: Relay = Relay()
-    routes: dict[RouteDomain, NextHop] = {}
+    routes: dict[RouteDomain, NextHop] = Field(default={})
     """`"domain" = "next hop"`: send mail for this domain there instead of asking DNS.
     `"smtp://HOST:PORT"`, `"smtps://HOST:PORT"`, `"lmtp://HOST:PORT"`, `"lmtp+unix:/PATH"`,
     `"pipe:/PROGRAM ARGUMENT..."` (the message is its input, addresses are in its environment),

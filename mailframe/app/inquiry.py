@@ -37,6 +37,10 @@ class Inquiry:
     dns: IResolver
 
 
+def dns_of(config: Config, reactor: Any) -> IResolver:
+    return DnsResolver(reactor, dns_servers(config), SystemRandom(), timeouts=config.dns.timeouts)
+
+
 def _no_folders(account: str) -> IFolders:
     raise RuntimeError(f"nobody logs in here, so {account} has no folders to open")
 
@@ -65,7 +69,4 @@ async def inquiry(config: Config, reactor: Any) -> AsyncIterator[Inquiry]:
             _no_folders,
         )
         everybody = await people(config, desk)
-        dns = DnsResolver(
-            reactor, dns_servers(config), SystemRandom(), timeouts=config.dns.timeouts
-        )
-        yield Inquiry(everybody.resolver, router_of(config), dns)
+        yield Inquiry(everybody.resolver, router_of(config), dns_of(config, reactor))

@@ -47,6 +47,12 @@ NEEDS_RESTART = (
     "queue",
     "journal",
     "log",
+    "policy.content.max_size",
+    "policy.content.max_trainings",
+    "policy.greylist.keep",
+    "policy.greylist.window",
+    "policy.dmarc.report_from",
+    "policy.dmarc.report_organization",
     "relay.port",
     "auth.failures_per_account",
     "auth.failures_per_ip",
@@ -193,7 +199,8 @@ class MailService(Service):
         assert self._house.ways is not None
         self._house.ways.follow(router)
         self._house.stores.follow(everybody.rules)
-        self._house.rate.allow(config.limits.messages_per_hour_per_user)
+        self._house.policy_memory.follow(config)
+        await self._house.filtering.follow(config)
         self._house.connections.allow(config.limits.connections, config.limits.connections_per_ip)
         changed = [key for key in NEEDS_RESTART if _differs(key, config, self._config)]
         self._people, self._config = everybody, config

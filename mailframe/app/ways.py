@@ -25,7 +25,15 @@ from mailframe.delivery.mx import MxCourier
 from mailframe.delivery.pipe import PipeCourier
 from mailframe.delivery.router import Router
 from mailframe.delivery.targets import MxTargets
-from mailframe.interfaces import ICourier, IMailStore, IResolver, IRouter, ITlsContexts, IWorkers
+from mailframe.interfaces import (
+    ICourier,
+    IMailStore,
+    IResolver,
+    IRouter,
+    ISigner,
+    ITlsContexts,
+    IWorkers,
+)
 
 
 def router_of(config: Config) -> Router:
@@ -47,6 +55,7 @@ class Ways:
         workers: IWorkers,
         random: Random,
         listens_on: Callable[[str, int], bool],
+        signer: ISigner | None = None,
     ) -> None:
         self._reactor = reactor
         self._router = router_of(config)
@@ -54,7 +63,7 @@ class Ways:
         dialler = Dialler(
             reactor, tls, hostname, workers=workers, random=random, timeouts=Timeouts()
         )
-        self._sender = Sender(dialler, workers=workers)
+        self._sender = Sender(dialler, workers=workers, signer=signer)
         targets = MxTargets(
             resolver, random, port=config.relay.port, own_names=[hostname], listens_on=listens_on
         )

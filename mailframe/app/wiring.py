@@ -27,14 +27,19 @@ from mailframe.accounts.directory import Directory
 from mailframe.accounts.passwords import Passwords
 from mailframe.accounts.pop_before_smtp import RecentFetches
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
+from mailframe.accounts.signing import DkimSigner
 from mailframe.accounts.throttle import LoginThrottle
 from mailframe.app.config import Config
 from mailframe.app.config_schema import Listen
 from mailframe.app.doors import Doors
+from mailframe.app.filtering import Filtering
 from mailframe.app.own_addresses import OwnAddresses
 from mailframe.app.people import Desk, People, people, people_of_dev
+from mailframe.app.policies import PolicyMemory, policies_of
+from mailframe.app.reporting import Reporting
 from mailframe.app.stores import Stores
 from mailframe.app.ways import Ways
+from mailframe.core.events import RecipientFailed
 from mailframe.core.ids import IdSource
 from mailframe.core.session import Role
 from mailframe.dns.resolver import DnsResolver
@@ -45,11 +50,10 @@ from mailframe.mailbox.events import MailboxEvents
 from mailframe.mailbox.folders.store import FolderStore
 from mailframe.mailbox.index.live import LiveFolders
 from mailframe.mailbox.store import MaildirStore
-from mailframe.policy.order import build_policies
-from mailframe.policy.rate import RatePolicy
 from mailframe.policy.relay import RelayPermission
 from mailframe.policy.submission import SubmissionPolicy
 from mailframe.protocols.imap.settings import EngineLimits
+from mailframe.queue.outbox import Outbox
 from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.queue.spool import Spool
@@ -142,15 +146,20 @@ class House:
             self.folders.open,
         )
 
+        self.signer = DkimSigner(self.desk.directory, self.content_workers, reactor)
+
         # What is remembered of clients.
+        self.policy_memory = PolicyMemory(config, reactor, self.desk.directory)
+        self.reporting = Reporting(config, reactor)
+        self.filtering = Filtering(self, config, reactor)
         self.throttle = LoginThrottle(
             reactor,
+            limits=self.policy_memory.rate,
             per_address=config.auth.failures_per_ip,
             per_account=config.auth.failures_per_account,
             window=config.auth.failure_window,
         )
         self.recent = RecentFetches(reactor, window=config.auth.pop_before_smtp_window)
-        self.rate = RatePolicy(config.limits.messages_per_hour_per_user, reactor)
         self.connections = ConnectionCounter(
             config.limits.connections, config.limits.connections_per_ip, reactor.seconds
         )
@@ -169,7 +178,7 @@ class House:
     def open(self) -> None:
         """Open files and start threads; blocks. Raises OSError, sqlite3.Error and
         CertificateError."""
-        for database in (self.spool_file, self.directory_file, self.journal_file):
+        for database in self._databases:
             self.disk.make_directories(os.path.dirname(database.path))
             database.open()
         for workers in (self.disk_workers, self.password_workers, self.content_workers):
@@ -187,14 +196,28 @@ class House:
             await self.queue.stop()
         if self.ways is not None:
             self.ways.close()
+        await self.filtering.stop()
+        await self.policy_memory.stop()
+        await self.reporting.stop()
         await self.spool.stop()
         await self.live.stop()
         self.tls.stop()
         await self.journal.stop()
         for workers in (self.content_workers, self.password_workers, self.disk_workers):
             workers.stop()
-        for database in (self.spool_file, self.directory_file, self.journal_file):
+        for database in self._databases:
             database.close()
+
+    @property
+    def _databases(self) -> tuple[Database, ...]:
+        return (
+            self.spool_file,
+            self.directory_file,
+            self.journal_file,
+            self.policy_memory.file,
+            self.reporting.file,
+            self.filtering.file,
+        )
 
     def _sweep(self) -> Deferred[None]:
         """Remove what dead deliveries left behind; trouble with it is no reason to stop."""
@@ -218,7 +241,20 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         workers=house.content_workers,
         random=house.random,
         listens_on=house.listens_on,
+        signer=house.signer,
     )
+    outbox = Outbox(
+        house.spool, everybody.resolver, house.signer, journal=house.journal, ids=house.ids
+    )
+    brake = house.policy_memory.add_brake(house, config, outbox)
+    await house.policy_memory.start()
+    house.reporting.start(house, config, outbox)
+    await house.filtering.follow(config)
+
+    def recipient_failed(event: RecipientFailed) -> None:
+        brake.recipient_failed(event)
+        house.reporting.recipient_failed(event)
+
     house.queue = Queue(
         house.spool,
         house.ways,
@@ -235,6 +271,8 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         concurrency=config.queue.concurrency,
         concurrency_per_destination=config.queue.concurrency_per_destination,
         rate_per_destination=config.queue.rate_per_destination,
+        signer=house.signer,
+        recipient_failed=recipient_failed,
     )
     return everybody
 
@@ -249,18 +287,17 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         default_domain=config.auth.default_domain,
     )
     recent = house.recent if config.auth.pop_before_smtp else None
+    permission = RelayPermission(config.relay.networks, recent)
     submission = SubmissionPolicy(config.hostname, house.reactor, house.ids)
-    policies = build_policies(
-        config.policy.order,
-        {"rate": house.rate},
-        always=[submission] if everybody.own_addresses_only else [],
-    )
+    # First: it completes messages, and what is missing must be there to be signed.
+    always = [submission] if everybody.own_addresses_only else []
+    policies = policies_of(house, config, permission, always)
     smtp = functools.partial(
         SmtpFactory,
         config.hostname,
         spool=house.spool,
         resolver=everybody.resolver,
-        permission=RelayPermission(config.relay.networks, recent),
+        permission=permission,
         policies=policies,
         authenticator=authenticator,
         store=everybody.store,
@@ -269,6 +306,7 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         connections=house.connections,
         clock=house.reactor,
         limits=smtp_limits(config),
+        authserv_id=config.policy.authserv_id,
     )
     pop3 = functools.partial(
         Pop3Factory,
@@ -308,7 +346,7 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
             return pop3(listener=name, tls=tls)
         if listen.protocol is Role.IMAP:
             return imap(listener=name, tls=tls)
-        return smtp(role=listen.protocol, listener=name, tls=tls)
+        return smtp(role=listen.protocol, listener=name, tls=tls, without=listen.without)
 
     return {name: serve(name, listen) for name, listen in config.listen.items()}
 

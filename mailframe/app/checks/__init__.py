@@ -2,7 +2,8 @@
 
 What lives here
     ``finding.Finding`` is one answer. ``storage``, ``listeners``, ``certificates``, ``people``,
-    ``relaying``, ``names`` each yield findings about their subject; ``run`` has them all.
+    ``relaying``, ``names``, ``sender`` and ``dkim`` each yield findings about their subject;
+    ``run`` has them all.
 
 May import
     Everything, as all of app.
@@ -16,5 +17,6 @@ Invariants
     what to do. A check that itself breaks is a finding too.
 
 RFCs
-    5321 (MX, postmaster), 7505 (null MX), 2142 (role addresses).
+    5321 (MX, postmaster), 7505 (null MX), 2142 (role addresses), 7208 (SPF), 6376 (DKIM), 7489
+    (DMARC).
 """

@@ -46,7 +46,7 @@ def _one(
     else:
         yield _could_bind(id, listen)
     place = tcp_place(listen.endpoint)
-    if place is not None and not _is_loopback(place[0]):
+    if place is not None and not is_loopback(place[0]):
         yield from _exposed(config, name, listen)
 
 
@@ -102,7 +102,7 @@ def tcp_place(endpoint: str) -> tuple[str, int] | None:
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

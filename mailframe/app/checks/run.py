@@ -8,14 +8,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from mailframe.accounts.admin import DirectoryAdmin
+from mailframe.accounts.dkim_keys import DkimKeys
+from mailframe.accounts.names import entered_domain
 from mailframe.accounts.schema import MIGRATIONS
 from mailframe.app.checks.certificates import check_certificates
+from mailframe.app.checks.dkim import check_keys
 from mailframe.app.checks.finding import Finding, Mark, fail, ok, skip, warn
 from mailframe.app.checks.hops import check_hops
 from mailframe.app.checks.listeners import check_listeners
 from mailframe.app.checks.names import check_domain, check_host
 from mailframe.app.checks.people import check_people
 from mailframe.app.checks.relaying import check_networks, check_tricks
+from mailframe.app.checks.sender import SenderChecks
 from mailframe.app.checks.storage import check_storage
 from mailframe.app.commands.shared import database, path_in_base
 from mailframe.app.config import Config
@@ -68,11 +72,18 @@ async def _about_state(
             if not network:
                 yield skip("dns", "not looked up (--no-network)")
                 return
-            for finding in await check_host(config, parts.dns):
+            sender = SenderChecks(config, parts.dns, reactor)
+            for finding in (*await check_host(config, parts.dns), *await sender.helo()):
                 yield finding
-            for domain in domains or ours:
+            for domain in [entered_domain(name) for name in domains] or ours:
                 for finding in await check_domain(domain, config, parts.dns):
                     yield finding
+                for finding in await sender.domain(domain):
+                    yield finding
+                if domain in ours:
+                    keys = DkimKeys(opened, time.time).keys(domain)
+                    for finding in await check_keys(domain, keys, parts.dns, time.time()):
+                        yield finding
 
 
 def _queue(config: Config) -> list[Finding]:

@@ -1,7 +1,9 @@
-"""``mailframe domain add|list|rm``."""
+"""``mailframe domain add|list|set|show|rm``."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,12 +33,13 @@ def domain() -> None:
 
 @domain.command()
 @click.argument("name", metavar="DOMAIN")
+@click.option("--tenant", metavar="T", help="Whose it is. Default: nobody else's.")
 @config_option
 @click.pass_context
-def add(ctx: click.Context, name: str) -> None:
+def add(ctx: click.Context, name: str, tenant: str | None) -> None:
     """Take mail for DOMAIN from now on."""
     with directory_admin(ctx) as admin:
-        click.echo(f"added {admin.add_domain(name)}")
+        click.echo(f"added {admin.add_domain(name, tenant=tenant)}")
 
 
 @domain.command("list")
@@ -62,6 +65,48 @@ def list_(ctx: click.Context, as_json: bool) -> None:
             },
             as_json,
         )
+
+
+@domain.command("set")
+@click.argument("name", metavar="DOMAIN")
+@click.argument("key")
+@click.argument("value", required=False)
+@click.option("--unset", is_flag=True, help="Go back to what the configuration says.")
+@config_option
+@click.pass_context
+def set_(ctx: click.Context, name: str, key: str, value: str | None, unset: bool) -> None:
+    """Let DOMAIN differ from the configuration in KEY.
+
+    \b
+    tenant  whose domain it is; domains of one tenant trust each other
+    junk    score from which mail goes to Junk
+    reject  score from which it is refused (0 = never)
+    share   whose training counts for its users: user, domain or site
+
+    \b
+    Example: mailframe domain set example.org junk 4.5
+    """
+    if (value is None) is not unset:
+        raise click.UsageError("give either a VALUE or --unset")
+    with directory_admin(ctx) as admin:
+        admin.set_domain(name, key, value)
+    click.echo(f"{name}: {key} is {'as configured' if unset else value}")
+
+
+@domain.command("show")
+@click.argument("name", metavar="DOMAIN")
+@json_option
+@config_option
+@click.pass_context
+def show_(ctx: click.Context, name: str, as_json: bool) -> None:
+    """What DOMAIN decides for itself."""
+    with directory_admin(ctx) as admin:
+        settings = asdict(admin.settings(name))
+    if as_json:
+        click.echo(json.dumps({"domain": name, **settings}, ensure_ascii=False))
+        return
+    for key, value in settings.items():
+        click.echo(f"{key:<8}{'as configured' if value is None else value}")
 
 
 @domain.command()

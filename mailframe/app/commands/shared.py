@@ -16,6 +16,7 @@ from mailframe.app import exits
 
 if TYPE_CHECKING:
     from mailframe.accounts.admin import DirectoryAdmin
+    from mailframe.accounts.dkim_keys import DkimKeys
     from mailframe.app.config import Config
     from mailframe.runtime.database import Database
 
@@ -98,6 +99,16 @@ def directory_admin(ctx: click.Context) -> Iterator[DirectoryAdmin]:
     path = path_in_base(configuration(ctx), "directory.db")
     with database(path, MIGRATIONS) as opened:
         yield DirectoryAdmin(opened, time.time, secrets.token_bytes)
+
+
+@contextlib.contextmanager
+def dkim_keys(ctx: click.Context) -> Iterator[DkimKeys]:
+    from mailframe.accounts.dkim_keys import DkimKeys
+    from mailframe.accounts.schema import MIGRATIONS
+
+    path = path_in_base(configuration(ctx), "directory.db")
+    with database(path, MIGRATIONS) as opened:
+        yield DkimKeys(opened, time.time)
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 
-from mailframe.core.events import MailboxEvent, MessagesMoved
+from mailframe.core.events import MailboxEvent, MessagesCopied, MessagesMoved
 from mailframe.core.folders import INBOX, FolderStatus
 from mailframe.errors import MailframeError
 from mailframe.interfaces import IMailboxEvents, IWorkers
@@ -193,7 +193,7 @@ class LiveFolders:
     # ---- what others do
 
     def _heard(self, event: MailboxEvent) -> None:
-        if isinstance(event, MessagesMoved):
+        if isinstance(event, (MessagesMoved, MessagesCopied)):
             return  # by one of ours
         live = self._known.get(_key(event.account, event.folder))
         if live is not None and live.has_subscribers:

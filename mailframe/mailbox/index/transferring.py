@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from mailframe.core.events import MessagesMoved
+from mailframe.core.events import MessagesCopied, MessagesMoved
 from mailframe.core.folders import CopyOutcome
 from mailframe.mailbox import folder_file
 from mailframe.mailbox.index import copying
@@ -27,15 +27,18 @@ async def copy(source: LiveFolder, uids: Sequence[int], target: LiveFolder) -> C
     reservation = await _reserve(target, rows)
     now = target.around.clock.seconds()
     names = copying.names_for(rows, target.around.new_name)
+    uses: list[frozenset[str]] = []
 
     def job(connection: sqlite3.Connection) -> Transferred:
         done = copying.copy(connection, rows, source.place, target.place, names, now)
         copying.note_sizes(target.place, done.octets, len(done.targets))
+        uses.extend((_uses(source), _uses(target)))
         return done
 
     def then(done: Transferred) -> None:
         reservation.settle(done.octets, len(done.targets))
         target.apply(done.delta)
+        _announce(MessagesCopied, source, target, done, uses)
 
     try:
         if len(rows) > 1:
@@ -74,7 +77,7 @@ async def _move_within(source: LiveFolder, uids: Sequence[int], target: LiveFold
         done, left = result
         target.apply(done.delta)
         source.apply(left)
-        _announce(source, target, done, uses)
+        _announce(MessagesMoved, source, target, done, uses)
 
     try:
         done, _ = await target.run(job, then)
@@ -118,7 +121,7 @@ async def _move_across(source: LiveFolder, uids: Sequence[int], target: LiveFold
     await source.run(
         lambda connection: copying.moved_away(connection, source.place, done.sources), left
     )
-    _announce(source, target, done, uses)
+    _announce(MessagesMoved, source, target, done, uses)
     return CopyOutcome(target.uid_validity, done.sources, done.targets)
 
 
@@ -144,11 +147,15 @@ def _uses(live: LiveFolder) -> frozenset[str]:
 
 
 def _announce(
-    source: LiveFolder, target: LiveFolder, done: Transferred, uses: Sequence[frozenset[str]]
+    event: type[MessagesMoved] | type[MessagesCopied],
+    source: LiveFolder,
+    target: LiveFolder,
+    done: Transferred,
+    uses: Sequence[frozenset[str]],
 ) -> None:
     if done.targets and source is not target:
         target.publish(
-            MessagesMoved(
+            event(
                 target.account, source.event_folder, target.event_folder,
                 tuple(done.targets), uses[0], uses[1],
             )

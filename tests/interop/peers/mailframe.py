@@ -60,6 +60,8 @@ class Mailframe:
             "listen": {name: self._listener(name) for name in self.ports},
             "tls": {"certificate": str(self.certificate), "key": str(key)},
             "limits": {"connections_per_ip": 0, "messages_per_hour_per_user": 0},
+            # what asks the DNS is for the tests that have one
+            "policy": {"order": ["relay", "rate", "dkim"]},
         }
         self._process: Process | None = None
         self._log = directory / "mailframe.log"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mailframe.app.config import Config, load_config
 from mailframe.app.config_lines import line_index, line_of
+from mailframe.app.config_policy import DEFAULT_ORDER
 from mailframe.app.config_settings import document, settings_of
 from mailframe.errors import ConfigError
 
@@ -52,7 +53,7 @@ def test_the_least_that_will_do(write: Write, tmp_path: Path) -> None:
     assert config.base == str(tmp_path / "state")
     assert config.limits.message_size == 35 * 1024 * 1024
     assert config.queue.retry == (300, 900, 1800, 3600, 7200, 14400)
-    assert config.policy.order == ("relay", "rate")
+    assert config.policy.order == DEFAULT_ORDER
     assert config.tls_mode(config.listen["mx"]) == "none"
 
 
@@ -150,9 +151,9 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
             '[listen.i]\nendpoint="tcp:4190"\nrole = "managesieve"',
             "9 listen.i.role 'managesieve' is not available",
         ),
-        ('[policy]\norder = ["relay", "spf"]', "8 policy.order not available"),
-        ("[policy.greylist]\nenabled = true", "8 policy.greylist.enabled greylisting is not"),
-        ('[policy.dnsbl]\nlists = ["zen.example"]', "8 policy.dnsbl.lists block lists are not"),
+        ('[policy]\norder = ["relay", "spf", "spf"]', "8 policy.order names a policy twice"),
+        ('[policy]\norder = ["relay", "spv"]', "8 policy.order"),
+        ('[policy.spf]\non_fail = "bounce"', "8 policy.spf.on_fail"),
         ('[realm]\nclass = "nonsense"', "8 realm.class must be package.module:Name"),
         ('[tls]\nkey = "k.pem"', "7 tls a key needs a certificate"),
         ('[listen.s]\nendpoint="tcp:1587"\nrole="submission"', "7 listen.s nobody could log in"),

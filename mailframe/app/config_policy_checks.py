@@ -1,0 +1,70 @@
+"""Settings of ``[policy]`` that only their policy can read: lists, sentences, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from mailframe.app.config_lines import Path
+from mailframe.app.config_policy import Policy
+from mailframe.core.address import Address
+
+
+def policy_problems(policy: Policy) -> list[tuple[Path, str]]:
+    """Key path below ``policy`` and message. What reads them is only imported where it is set."""
+    return [
+        *_each("rate.limits", policy.rate.limits, _rate),
+        *_each("dnsbl.lists", policy.dnsbl.lists, _list),
+        *_each("dnsbl.domain_lists", policy.dnsbl.domain_lists, _list),
+        *_each("milter.milters", policy.milter.milters, _milter),
+        *_each("spamassassin.address", filter(None, [policy.spamassassin.address]), _spamd),
+        *_each("rspamd.url", filter(None, [policy.rspamd.url]), _url),
+        *_each("content.rules", policy.content.rules, _own_rule),
+        *_each("dmarc.report_from", filter(None, [policy.dmarc.report_from]), Address.parse),
+        *_each("dmarc.reports_to", policy.dmarc.reports_to, Address.parse),
+    ]
+
+
+def _each(
+    key: str, texts: Iterable[str], read: Callable[[str], object]
+) -> Iterator[tuple[Path, str]]:
+    for text in texts:
+        try:
+            read(text)
+        except ValueError as error:  # an AddressError is one
+            yield tuple(key.split(".")), str(error)
+
+
+def _rate(text: str) -> object:
+    from mailframe.policy.rate_rules import rules_of
+
+    return rules_of([text], 0)
+
+
+def _list(text: str) -> object:
+    from mailframe.policy.dnsbl_lists import parse_list
+
+    return parse_list(text)
+
+
+def _milter(text: str) -> object:
+    from mailframe.scanners.milter_connection import parse_milter
+
+    return parse_milter(text)
+
+
+def _own_rule(text: str) -> object:
+    from mailframe.policy.own_rules import load_rule
+
+    return load_rule(text)
+
+
+def _spamd(text: str) -> object:
+    if not text.startswith("/") and not text.rpartition(":")[2].isdecimal():
+        raise ValueError(f"{text!r} is neither host:port nor the path of a socket")
+    return text
+
+
+def _url(text: str) -> object:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("expected http:// or https://")
+    return text

@@ -1,0 +1,83 @@
+"""The filter that learns: its memory in ``spam.db``, and those who teach it.
+
+Lives as long as the house. Whose training counts for whom follows a reload; how much is
+remembered needs a restart.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mailframe.app.config import Config
+from mailframe.interfaces import IFolder
+from mailframe.policy.content import ContentPolicy
+from mailframe.policy.own_rules import load_rules
+from mailframe.policy.strangers import Strangers
+from mailframe.runtime.database import Database
+from mailframe.spam.filter import LearningFilter
+from mailframe.spam.moves import MoveLessons
+from mailframe.spam.schema import MIGRATIONS
+
+if TYPE_CHECKING:
+    from mailframe.app.wiring import House
+
+
+class Filtering:
+    """``start`` comes once there are mailboxes."""
+
+    def __init__(self, house: House, config: Config, reactor: Any) -> None:
+        self.file = Database(os.path.join(config.base, "spam.db"), MIGRATIONS, reactor)
+        self._share = config.policy.content.share
+        self._directory = house.desk.directory
+        self.filter = LearningFilter(
+            self.file,
+            house.content_workers,
+            reactor,
+            share=self.share_of,
+            hostname=config.hostname,
+            max_trainings=config.policy.content.max_trainings,
+        )
+
+        async def open_folder(account: str, name: str) -> IFolder:
+            return await house.folders.open(account).folder(name)
+
+        self._moves = MoveLessons(
+            self.filter,
+            house.events,
+            open_folder,
+            house.journal,
+            hostname=config.hostname,
+            max_size=config.policy.content.max_size,
+        )
+
+    async def share_of(self, domain: str) -> str:
+        """As the domain chose, else as the configuration says."""
+        return (await self._directory.settings(domain)).share or self._share
+
+    async def follow(self, config: Config) -> None:
+        content = config.policy.content
+        self._share = content.share
+        if content.learn_from_moves:
+            self._moves.start()
+        else:
+            await self._moves.stop()
+
+    async def stop(self) -> None:
+        await self._moves.stop()
+
+    def policy(self, house: House, config: Config, strangers: Strangers) -> ContentPolicy:
+        content = config.policy.content
+        return ContentPolicy(
+            strangers=strangers,
+            filter=self.filter,
+            workers=house.content_workers,
+            clock=house.reactor,
+            settings=self._directory.settings,
+            junk=content.junk,
+            reject=content.reject,
+            weights=content.weights,
+            rules=load_rules(content.rules),
+            header=content.header,
+            max_size=content.max_size,
+        )

@@ -1,0 +1,94 @@
+"""DMARC reports: what is kept of others' and of our own, in ``reports.db``.
+
+Lives as long as the house; whether and whence reports are sent needs a restart to change.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.task import LoopingCall
+
+from mailframe.accounts.lookup import is_domain
+from mailframe.app.config import Config
+from mailframe.core.address import Address
+from mailframe.core.events import RecipientFailed
+from mailframe.interfaces import IOutbox
+from mailframe.reports.intake import ReportIntake
+from mailframe.reports.observations import Observations
+from mailframe.reports.schema import MIGRATIONS
+from mailframe.reports.sending import ReportSender
+from mailframe.reports.store import ReportStore
+from mailframe.reports.writing import Reporter
+from mailframe.runtime.database import Database
+
+if TYPE_CHECKING:
+    from mailframe.app.wiring import House
+
+_PURGE_SECONDS = 86_400.0
+
+
+class Reporting:
+    """``start`` comes once there is an outbox."""
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self.file = Database(os.path.join(config.base, "reports.db"), MIGRATIONS, reactor)
+        self.store = ReportStore(self.file)
+        self.observations = Observations(self.file, reactor)
+        self._reactor = reactor
+        self._sender: ReportSender | None = None
+        self._purging = LoopingCall(lambda: self.store.purge(reactor.seconds()))
+        self._purging.clock = reactor
+
+    def start(self, house: House, config: Config, outbox: IOutbox) -> None:
+        self.observations.start()
+        self._purging.start(_PURGE_SECONDS, now=False)
+        dmarc = config.policy.dmarc
+        if not dmarc.reports or not dmarc.report_from:
+            return
+        reporter = Reporter(
+            dmarc.report_organization or config.hostname,
+            Address.parse(dmarc.report_from),
+            config.hostname,
+        )
+        self._sender = ReportSender(
+            self.file,
+            self.observations,
+            reporter,
+            outbox=outbox,
+            resolver=house.resolver,
+            workers=house.content_workers,
+            journal=house.journal,
+            clock=self._reactor,
+        )
+        self._sender.start()
+
+    async def stop(self) -> None:
+        if self._purging.running:
+            self._purging.stop()
+        if self._sender is not None:
+            await self._sender.stop()
+        await self.observations.stop()
+
+    def recipient_failed(self, event: RecipientFailed) -> None:
+        if self._sender is not None:
+            self._sender.recipient_failed(event)
+
+    def intake(self, house: House, config: Config) -> ReportIntake | None:
+        """The policy that reads reports about domains here; None where nobody gets any."""
+        addresses = config.policy.dmarc.reports_to
+        if not addresses:
+            return None
+
+        async def is_ours(domain: str) -> bool:
+            return await house.desk.directory.ask(lambda connection: is_domain(connection, domain))
+
+        return ReportIntake(
+            addresses,
+            self.store,
+            workers=house.content_workers,
+            clock=self._reactor,
+            journal=house.journal,
+            is_ours=is_ours,
+        )
