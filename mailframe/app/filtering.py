@@ -65,6 +65,7 @@ class Filtering:
 
     async def stop(self) -> None:
         await self._moves.stop()
+        await self.filter.stop()
 
     def policy(self, house: House, config: Config, strangers: Strangers) -> ContentPolicy:
         content = config.policy.content

@@ -236,7 +236,7 @@ def _about_authors(
         random=house.random.random,
         on_reject=policy.dmarc.on_reject,
         on_quarantine=policy.dmarc.on_quarantine,
-        note=house.reporting.observations.note if policy.dmarc.reports else None,
+        note=house.reporting.note if policy.dmarc.reports else None,
         quiet=[*policy.dmarc.reports_to, *filter(None, [policy.dmarc.report_from])],
         # where ``spf`` and ``dkim`` are not in the order
         spf=spf.result,

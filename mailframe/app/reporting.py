@@ -6,14 +6,19 @@ Lives as long as the house; whether and whence reports are sent needs a restart 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mailframe.accounts.lookup import is_domain
 from mailframe.app.config import Config
 from mailframe.core.address import Address
 from mailframe.core.events import RecipientFailed
+from mailframe.core.observation import DmarcObservation
 from mailframe.interfaces import IOutbox
 from mailframe.reports.intake import ReportIntake
 from mailframe.reports.observations import Observations
@@ -26,11 +31,13 @@ from mailframe.runtime.database import Database
 if TYPE_CHECKING:
     from mailframe.app.wiring import House
 
-_PURGE_SECONDS = 86_400.0
+_PURGE_SECONDS = 3600.0
 
 
 class Reporting:
     """``start`` comes once there is an outbox."""
+
+    log = Logger()
 
     def __init__(self, config: Config, reactor: Any) -> None:
         self.file = Database(os.path.join(config.base, "reports.db"), MIGRATIONS, reactor)
@@ -38,8 +45,13 @@ class Reporting:
         self.observations = Observations(self.file, reactor)
         self._reactor = reactor
         self._sender: ReportSender | None = None
-        self._purging = LoopingCall(lambda: self.store.purge(reactor.seconds()))
+        self._purging = LoopingCall(self._purge)
         self._purging.clock = reactor
+
+    @property
+    def note(self) -> Callable[[DmarcObservation], None] | None:
+        """Where DMARC's results are counted; None where nobody would ever report them."""
+        return self.observations.note if self._sender is not None else None
 
     def start(self, house: House, config: Config, outbox: IOutbox) -> None:
         self.observations.start()
@@ -63,6 +75,13 @@ class Reporting:
             clock=self._reactor,
         )
         self._sender.start()
+
+    def _purge(self) -> Deferred[int]:
+        def failed(failure: Failure) -> int:
+            self.log.failure("old reports could not be removed", failure)
+            return 0
+
+        return self.store.purge(self._reactor.seconds()).addErrback(failed)
 
     async def stop(self) -> None:
         if self._purging.running:

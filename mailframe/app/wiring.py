@@ -46,6 +46,7 @@ from mailframe.dns.resolver import DnsResolver
 from mailframe.interfaces import IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
 from mailframe.journal.journal import Journal
+from mailframe.mailauth.dmarc import names as public_suffixes
 from mailframe.mailbox.events import MailboxEvents
 from mailframe.mailbox.folders.store import FolderStore
 from mailframe.mailbox.index.live import LiveFolders
@@ -184,6 +185,7 @@ class House:
         for workers in (self.disk_workers, self.password_workers, self.content_workers):
             workers.start()
         self.tls.load()
+        public_suffixes.load()
         self.tls.start()
         self.journal.start()
         self.sweeping.start(SWEEP_SECONDS, now=False)

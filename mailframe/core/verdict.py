@@ -64,6 +64,11 @@ class Amendment:
     added: tuple[Address, ...] = ()
     """Further recipients, resolved like any other; no right to relay is asked for."""
 
+    @property
+    def changes_message(self) -> bool:
+        """Not only the envelope."""
+        return bool(self.header) or self.body is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:
@@ -92,14 +97,17 @@ class Findings:
 
     auth: Authentication = NOT_CHECKED
     symbols: tuple[Symbol, ...] = ()
+    is_amended: bool = False
+    """Header or body will be others than policies see: what is signed now would be broken."""
 
     def plus(self, tags: Iterable[Tag]) -> Findings:
-        auth, symbols = self.auth, self.symbols
+        auth, symbols, is_amended = self.auth, self.symbols, self.is_amended
         for tag in tags:
             if tag.auth is not None:
                 auth = auth.merged(tag.auth)
             symbols += tag.symbols
-        return Findings(auth, symbols)
+            is_amended |= tag.amendment is not None and tag.amendment.changes_message
+        return Findings(auth, symbols, is_amended)
 
 
 NOTHING_FOUND = Findings()

@@ -7,7 +7,8 @@ that failed is as good as none. Whether a trusted sealer makes up for a DMARC fa
 ``SealPolicy`` seals what strangers send to an alias that leads elsewhere, with the key of the
 alias' domain, so that those behind it can know what we found. It comes last: the seal covers the
 fields that the others added, and says what all of them found. Mail that cannot be sealed goes on
-without a seal.
+without a seal, and so does what another policy wants changed: the change comes after all policies
+and would break the seal, which is worse than none.
 """
 
 from __future__ import annotations
@@ -108,6 +109,8 @@ class SealPolicy:
         domains = _domains_of_aliases(envelope)
         if not domains or not self._strangers.is_stranger(session):
             return None
+        if session.found.is_amended:
+            return Tag("not sealed: the message is to be changed")
         auth = session.found.auth
         if auth.arc is None and has_chain(content.header):
             return Tag("not sealed: nobody validated the chain")

@@ -1,7 +1,11 @@
 """People who move mail to and from Junk teach the filter.
 
 Into a folder for junk: it is spam. Out of one, but not to the trash: it is not. What a folder is
-for says its special use (RFC 6154), not its name; copies, and what POP3 clients do, say nothing.
+for says its special use (RFC 6154), which it may have by its name. Clients that do not know MOVE
+copy and remove: a copy into junk counts as well, one out of it only where it goes to the INBOX,
+for people collect spam, too. Nothing is learnt from APPEND, which is how mail is brought from
+elsewhere, nor from ``$Junk`` and its like: clients set those by filters of their own, and what one
+machine thinks of a message is no lesson for the next.
 The messages are read where they lie now, by uid: what has been moved on or thrown away
 meanwhile teaches nothing.
 
@@ -22,7 +26,7 @@ from dataclasses import dataclass
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from mailframe.core.events import MailboxEvent, MessagesMoved
+from mailframe.core.events import MailboxEvent, MessagesCopied, MessagesMoved
 from mailframe.errors import MessageGone
 from mailframe.interfaces import IFilter, IFolder, IJournal, IMailboxEvents
 from mailframe.message.headers import message_id
@@ -92,10 +96,12 @@ class MoveLessons:
         await self._background.stop()
 
     def _happened(self, event: MailboxEvent) -> None:
-        if not isinstance(event, MessagesMoved):
+        if not isinstance(event, (MessagesMoved, MessagesCopied)):
             return
         is_spam = judgement_of(event.source_use, event.target_use)
         if is_spam is None:
+            return
+        if isinstance(event, MessagesCopied) and not is_spam and event.target:
             return
         room = min(self._most, self._backlog - self._waiting)
         uids = event.uids[: max(0, room)]

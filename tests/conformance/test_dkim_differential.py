@@ -1,7 +1,8 @@
 """Ours beside dkimpy: messages made from seeds, signed by either, then bent; same opinion.
 
 Known differences are kept out of what is made: dkimpy takes a lone LF for a line end, lets ``l=``
-pass (so do we here), and keeps blanks at the end of a last line that has no line end.
+pass (so do we here), keeps blanks at the end of a last line that has no line end, and knows no
+field whose name has a blank before its colon (RFC 5322 section 4.5.8).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization as s
 
+from mailframe.core.authentication import DkimResult
 from mailframe.mailauth.dkim import DkimLimits, SigningKey, generate
 from mailframe.mailauth.dkim.keys import private_key
 from mailframe.message.headers import named, split_message
@@ -34,6 +36,13 @@ CASES = 300
 LATER = 4_000_000_000  # dkimpy dates signatures by the real clock
 LIMITS = DkimLimits(max_signatures=20, allow_partial=True)
 OTHER = SigningKey("example.org", "other", "rsa-sha256", generate("rsa-sha256"))
+KNOWN = {
+    # RFC 6376 section 3.5: l= "MUST NOT be larger than the actual number of octets" of the body
+    "l= is beyond the body",
+    # section 3.6.1, t=s: "any DKIM-Signature header fields using the "i=" tag MUST have the same
+    # domain value on the right-hand side of the "@" in the "i=" tag and the value of the "d=" tag"
+    "the key is not for subdomains",
+}
 FORMS = ["simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"]
 NAMES = [
     "To", "Cc", "Subject", "SUBJECT", "Date", "Message-ID", "List-Id", "X-A", "x-b", "Received",
@@ -41,7 +50,19 @@ NAMES = [
 TEXT = [
     "a", "b", "=", ";", ":", " ", "  ", "\t", " \t ", "\r\n ", "\r\n\t", "\r\n  ", "word", "\u00e4",
 ]  # fmt: skip
-BODY = [b"\r\n", b"\r\n\r\n", b" ", b"\t", b"  ", b"a", b"line", b".", b"\xff", b"- \r\n", b"\r\n \r\n"]
+BODY = [
+    b"\r\n",
+    b"\r\n\r\n",
+    b" ",
+    b"\t",
+    b"  ",
+    b"a",
+    b"line",
+    b".",
+    b"\xff",
+    b"- \r\n",
+    b"\r\n \r\n",
+]
 RECORDS: list[dict[str, str]] = [
     {"t": "s"}, {"t": "y"}, {"h": "sha256"}, {"h": "sha1:sha256"}, {"p": ""}, {"s": "email"},
     {"s": "*"}, {"n": "a note"}, {"v": "DKIM1"},
@@ -124,7 +145,7 @@ def bent(draw: random.Random, header: bytes, body: bytes) -> tuple[bytes, bytes]
     elif way == 5:
         header = header.replace(b"\r\n ", b"  ")
     elif way == 6:
-        header = header.replace(b"Subject:", b"subject :")
+        header = header.replace(b"Subject:", b"sUBJECT:")
     elif way == 7:
         header = header.replace(b"bob@", b"rob@", 1)
     return header, ended(body)
@@ -160,17 +181,17 @@ def theirs(message: bytes, records: dict[str, bytes]) -> list[bool]:
     return found
 
 
-def ours(message: bytes, records: dict[str, bytes]) -> list[bool]:
-    return [bool(each) for each in verified_message(message, Keys(records), limits=LIMITS, now=LATER)]
+def ours(message: bytes, records: dict[str, bytes]) -> list[DkimResult]:
+    return list(verified_message(message, Keys(records), limits=LIMITS, now=LATER))
 
 
 def disagreement(seed: int) -> str:
     message, records = made(seed)
     mine, other = ours(message, records), theirs(message, records)
-    if mine == other:
+    pairs = zip(mine, other, strict=True)
+    if all(bool(each) == good for each, good in pairs if each.reason not in KNOWN):
         return ""
-    why = [each.reason for each in verified_message(message, Keys(records), limits=LIMITS, now=LATER)]
-    return f"seed {seed}: ours {mine} {why}, dkimpy {other}\n{message!r}\n{records}"
+    return f"seed {seed}: ours {mine}, dkimpy {other}\n{message!r}\n{records}"
 
 
 @pytest.mark.parametrize("start", range(0, CASES, 50))
@@ -179,6 +200,6 @@ def test_same_opinion(start: int) -> None:
 
 
 def test_both_opinions_are_among_them() -> None:
-    found = [each for seed in range(60) for each in ours(*made(seed))]
+    found = [each for seed in range(60) for each in map(bool, ours(*made(seed)))]
     assert found.count(True) > 20
     assert found.count(False) > 10

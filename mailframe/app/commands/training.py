@@ -31,9 +31,10 @@ from mailframe.message.headers import first, unfolded
 from mailframe.message.sent_date import sent_date
 from mailframe.policy.content_rules import RULES, look_at
 from mailframe.policy.content_score import BAYES, BAYES_POINTS, Score, bayes_points, telling
-from mailframe.policy.content_view import read_view
-from mailframe.policy.own_rules import load_rules
-from mailframe.runtime.aio import as_deferred, fired
+from mailframe.policy.content_view import MessageView, read_view
+from mailframe.policy.known_symbols import KNOWN
+from mailframe.policy.own_rules import OwnRule, load_rules, symbol_of
+from mailframe.runtime.aio import as_deferred, fired, result_of
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import InlineWorkers
 from mailframe.spam.filter import LearningFilter
@@ -57,7 +58,8 @@ _PIECE = 100  # messages in a transaction, so that the server gets its turn betw
 class _WallClock:
     """Only what the filter asks of a clock."""
 
-    seconds = staticmethod(time.time)
+    def seconds(self) -> float:
+        return time.time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,28 @@ class TrainingDesk:
 
 
 def _seen_by_rules(message: bytes, content: Content) -> Iterator[Symbol]:
-    yield from look_at(read_view(message, now=_came_in(message)), content.weights)
+    view = read_view(message, now=_came_in(message))
+    yield from look_at(view, content.weights)
+    for rule in _own_rules(content):
+        try:
+            answer = fired(as_deferred(_asked(rule, view)))
+            symbol = symbol_of(rule, answer, content.weights)
+        except Exception as error:  # noqa: BLE001 - whatever an operator's rule raises
+            click.echo(f"warning: the rule {rule.name} failed: {error!r}", err=True)
+            continue
+        if symbol is not None:
+            yield symbol
+
+
+async def _asked(rule: OwnRule, view: MessageView) -> Any:
+    return await result_of(rule.function(view))
+
+
+def _own_rules(content: Content) -> tuple[OwnRule, ...]:
+    try:
+        return load_rules(content.rules)
+    except ValueError as error:
+        raise exits.CommandFailed(str(error), exits.CONFIG) from error
 
 
 def _came_in(message: bytes) -> float | None:
@@ -255,16 +278,12 @@ def rule_lines(content: Content) -> list[RuleLine]:
     """All that have a name, with the points that they have by the configuration."""
     weights = dict(content.weights)
     known = [(BAYES, BAYES_POINTS, "the filter, where it is sure by 98 %; to 0 and below for ham")]
-    known += [(rule.name, rule.points, rule.meaning) for rule in RULES]
+    known += [(rule.name, rule.points, rule.meaning) for rule in (*RULES, *KNOWN)]
     lines = [
         RuleLine(name, weights.pop(name, points), meaning, name in content.weights)
         for name, points, meaning in known
     ]
-    try:
-        own = load_rules(content.rules)
-    except ValueError as error:
-        raise exits.CommandFailed(str(error), exits.CONFIG) from error
-    for rule, where in zip(own, content.rules, strict=True):
+    for rule, where in zip(_own_rules(content), content.rules, strict=True):
         changed = rule.name in content.weights
         lines.append(
             RuleLine(rule.name, weights.pop(rule.name, None), f"your own: {where}", changed)

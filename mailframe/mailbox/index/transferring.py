@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from mailframe.core.events import MessagesCopied, MessagesMoved
 from mailframe.core.folders import CopyOutcome
-from mailframe.mailbox import folder_file
+from mailframe.mailbox.folders.listing import uses_of
+from mailframe.mailbox.folders.tree import FolderTree
+from mailframe.mailbox.folders.truths import Truths
 from mailframe.mailbox.index import copying
 from mailframe.mailbox.index.appending import over_quota
 from mailframe.mailbox.index.copying import Transferred
@@ -142,8 +144,15 @@ async def _reserve(target: LiveFolder, rows: Sequence[Stored]) -> Reservation:
 
 
 def _uses(live: LiveFolder) -> frozenset[str]:
-    truth = folder_file.read(live.place.disk, live.place.path)
-    return truth.special_use if truth is not None else _NO_USE
+    """What LIST would say of it, by its file or by its name."""
+    place = live.place
+    tree = FolderTree(place.account, place.home, place.disk)
+    try:
+        return uses_of(tree, Truths(place.disk), place.folder)
+    except OSError as error:
+        # to be told is less than to be moved
+        live.log.error("cannot tell what {path} is for: {error}", path=place.path, error=error)
+        return _NO_USE
 
 
 def _announce(

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from mailframe.app.commands import training
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 HEADER = (
@@ -146,8 +145,7 @@ def test_forgetting(run: Any, ann: str, letter: Any) -> None:
 
 def test_rolling_back(run: Any, ann: str, ham: str, spam: str, monkeypatch: Any) -> None:
     now = [1_780_000_000.0]
-    monkeypatch.setattr(training._WallClock, "seconds", staticmethod(lambda: now[0]))
-    monkeypatch.setattr(training.time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "time", lambda: now[0])
     run("spam", "learn", "--ham", ham)
     now[0] += 7_200
     run("spam", "learn", "--spam", spam)
@@ -223,6 +221,22 @@ def test_what_cannot_be_done(
     assert ran.status == status, ran
     assert ran.out == ""
     assert "Traceback" not in ran.err
+
+
+def lunch(view: Any) -> float | None:
+    if view.session is not None:
+        return None
+    return 7.5 if view.subject == "lunch" else 1 / 0
+
+
+def test_own_rules_count_in_a_test_too(run: Any, config_path: Path, letter: Any) -> None:
+    rules = f'\n[policy.content]\nrules = ["{__name__}:lunch"]\n'
+    config_path.write_text(config_path.read_text() + rules)
+    assert run("spam", "test", letter("lunch")).out == "spam  7.5/5.0 bayes 0.50, LUNCH +7.5\n"
+    other = run("spam", "test", letter("dinner"))
+    assert (other.status, "the rule LUNCH failed: ZeroDivisionError" in other.err) == (0, True)
+    config_path.write_text(config_path.read_text().replace(":lunch", ":absent"))
+    assert run("spam", "test", letter("lunch")).status == 78
 
 
 def test_from_stdin(run: Any) -> None:

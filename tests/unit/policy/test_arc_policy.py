@@ -23,7 +23,7 @@ from mailframe.core.envelope import Envelope, Recipient
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Local
 from mailframe.core.session import Role, Session
-from mailframe.core.verdict import Findings, Symbol, Tag
+from mailframe.core.verdict import Amendment, Findings, Symbol, Tag
 from mailframe.errors import TransientFailure
 from mailframe.interfaces import IContent, IMessagePolicy
 from mailframe.mailauth.arc import ArcLimits
@@ -97,9 +97,10 @@ class TestArc:
             trusted_sealers=["list.example"], limits=ArcLimits(),
         )  # fmt: skip
         verifyObject(IMessagePolicy, policy)
-        verdict: Tag | None = fired(
+        verdict: Any = fired(
             as_deferred(policy.message(who or session(), envelope(LOCAL), Content(header)))
         )
+        assert verdict is None or isinstance(verdict, Tag)
         return verdict
 
     def test_no_chain_no_tag(self) -> None:
@@ -158,9 +159,8 @@ class Sealing:
         return OURS if domain == "example.net" else None
 
     def told(self, who: Session, content: Content, *recipients: Recipient) -> Tag | None:
-        verdict: Tag | None = fired(
-            as_deferred(self.policy.message(who, envelope(*recipients), content))
-        )
+        verdict: Any = fired(as_deferred(self.policy.message(who, envelope(*recipients), content)))
+        assert verdict is None or isinstance(verdict, Tag)
         return verdict
 
 
@@ -206,6 +206,16 @@ class TestSeal:
     def test_a_chain_that_nobody_validated(self) -> None:
         tag = Sealing().told(session(), Content(sealed(HEADER, LIST)), forwarded())
         assert tag == Tag("not sealed: nobody validated the chain")
+
+    def test_a_message_that_is_to_be_changed(self) -> None:
+        who = session()
+        only_envelope = Tag("milter", amendment=Amendment(null_sender=True))
+        who.found = who.found.plus([only_envelope])
+        assert Sealing().told(who, Content(), forwarded()).headers  # type: ignore[union-attr]
+        who.found = who.found.plus([Tag("milter", amendment=Amendment(body=b"Other.\r\n"))])
+        tag = Sealing().told(who, Content(), forwarded())
+        assert tag == Tag("not sealed: the message is to be changed")
+        assert who.found.plus([only_envelope]).is_amended
 
     @pytest.mark.parametrize(
         "recipient",

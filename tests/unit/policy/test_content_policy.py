@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +22,20 @@ from mailframe.errors import PermanentFailure
 from mailframe.interfaces import Evidence, IMessagePolicy, Opinion
 from mailframe.message.headers import fields
 from mailframe.message.trace import field_line
+from mailframe.policy import arc, dkim, dmarc, helo, iprev, spf
 from mailframe.policy.content import MOST_MAILBOXES, ContentPolicy
 from mailframe.policy.content_rules import RULES, look_at
 from mailframe.policy.content_score import Score, bayes_points, score_fields
 from mailframe.policy.content_view import read_view
+from mailframe.policy.known_symbols import KNOWN
 from mailframe.policy.own_rules import load_rule, load_rules
 from mailframe.policy.relay import RelayPermission
 from mailframe.policy.strangers import Strangers
-from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.aio import as_deferred, fired
+from mailframe.runtime.database import Database
+from mailframe.runtime.workers import InlineWorkers
+from mailframe.spam.filter import LearningFilter
+from mailframe.spam.schema import MIGRATIONS
 
 NOW = 1_780_000_000.0
 PLAIN = (
@@ -360,6 +367,10 @@ def infinite(view: Any) -> float:
     return float("inf")
 
 
+def undefined(view: Any) -> Symbol:
+    return Symbol("UNDEFINED", float("nan"))
+
+
 def nonsense(view: Any) -> list[str]:
     return ["spam"]
 
@@ -370,7 +381,7 @@ def test_own_rules_count() -> None:
     assert Place(rules=[lunch], weights={"LUNCH": -1}).tag().reason.endswith("LUNCH -1.0")
 
 
-@pytest.mark.parametrize("rule", [broken, never, infinite, nonsense])
+@pytest.mark.parametrize("rule", [broken, never, infinite, undefined, nonsense])
 def test_an_own_rule_that_fails_counts_nothing(rule: Any) -> None:
     assert Place(rules=[rule, lunch]).tag().reason == "1.5/5.0 bayes 0.50, LUNCH +1.5"
 
@@ -482,3 +493,41 @@ def test_no_rule_of_form_junks_by_itself() -> None:
 def test_the_rules_read_anything(junk: bytes) -> None:
     for data in (junk, PLAIN[:-11] + b"\r\n" + junk, junk.replace(b"\x00", b"\r\n")):
         list(look_at(read_view(data, now=NOW), {}))
+
+
+def test_what_is_said_of_other_policies_is_true() -> None:
+    tables = (spf._SYMBOLS, iprev._SYMBOLS, dkim._SYMBOLS, arc._SYMBOLS, dmarc._SYMBOLS)
+    true = {name: points for table in tables for name, points in table.values()}
+    true |= dict([spf._HELO_FAIL, *dmarc._WISHED.values(), ("DMARC_OVERRIDDEN", 0.0)])
+    true |= helo._WEIGHTS
+    assert {each.name: each.points for each in KNOWN} == true
+    assert not true.keys() & {rule.name for rule in RULES}
+
+
+PILLS = b"cheap pills for whoever orders before tomorrow, without prescription, worldwide"
+MEETING = b"the minutes of our meeting are in the folder, please correct what is wrong"
+
+
+def test_with_the_filter_that_learns(tmp_path: Path) -> None:
+    place = Place()
+    database = Database(str(tmp_path / "spam.db"), MIGRATIONS, None)
+    database.open()
+    learning = LearningFilter(
+        database,
+        InlineWorkers(),
+        place.clock,
+        share=lambda domain: "user",
+    )
+    place.policy._filter = learning
+    for number in range(40):
+        for words, is_spam in ((PILLS, True), (MEETING, False)):
+            data = changed((b"<1@", b"<%d@" % number), (b"at noon", words), (b"lunch", words))
+            fired(as_deferred(learning.learn(data, "a@x.test", is_spam, "move")))
+    data = changed((b"<1@", b"<99@"), (b"lunch", b"cheap pills"), (b"at noon", PILLS))
+    tag = place.tag(data, "a@x.test", "b@x.test")
+    assert [filing.folder for filing in tag.filings] == ["Junk", ""], tag
+    report = values(tag, "a@x.test")["X-Spam-Report"]
+    assert report.startswith("bayes 0.9")
+    assert "of a@x.test (40 ham, 40 spam):" in report
+    database.close()
+    assert isinstance(place.ask(data, "a@x.test"), Tag)

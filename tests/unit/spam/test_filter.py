@@ -307,8 +307,7 @@ def snapshots(path: str) -> int:
 def spoil_features(path: str, but_last: int) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(
-            "UPDATE trainings SET features = x'00' WHERE id <="
-            " (SELECT max(id) FROM trainings) - ?",
+            "UPDATE trainings SET features = x'00' WHERE id <= (SELECT max(id) FROM trainings) - ?",
             (but_last,),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -145,6 +146,16 @@ class TestFail:
         seal, rest = one.split(b"ARC-Message-Signature", 1)
         assert old in seal
         assert why in reason(seal.replace(old, new) + b"ARC-Message-Signature" + rest)
+
+    @pytest.mark.parametrize("said", ["none", "fail", "Pass", ""])
+    def test_a_second_seal_says_something_else_than_pass(
+        self, one: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def saying(name: str, tags: Sequence[tuple[str, str]]) -> bytes:
+            return folded(name, [(tag, said if tag == "cv" else value) for tag, value in tags])
+
+        monkeypatch.setattr(sealing, "folded", saying)
+        assert "cv=" in reason(sealed(one, LIST))
 
     def test_a_seal_is_signed(self) -> None:
         names = [b"from", b"arc-seal"]

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from mailframe.core.events import MessageArrived, MessagesMoved, MessagesRemoved
+from mailframe.core.events import (
+    MessageArrived,
+    MessagesCopied,
+    MessagesMoved,
+    MessagesRemoved,
+)
 from mailframe.core.facts import Fact
 from mailframe.core.folders import FolderReason, NewMessage, Recent
 from mailframe.errors import FolderRefused, MessageGone, TransientFailure
@@ -183,7 +188,12 @@ def test_copy_links_and_move_renames(indexed: Indexed) -> None:
     [inode] = {p.stat().st_ino for p in (indexed.house.maildir / "cur").iterdir()} & {
         min(p.stat().st_ino for p in (indexed.house.maildir / "cur").iterdir())
     }
+    indexed.house.rung.clear()
     outcome = now(folder.copy([1, 2, 9], junk))
+    [copied] = indexed.house.rung
+    assert isinstance(copied, MessagesCopied)
+    assert (copied.source, copied.target, copied.uids) == ("", "Junk", (1, 2))
+    assert (copied.source_use, copied.target_use) == (set(), {"\\Junk"})
     assert (outcome.sources, outcome.targets) == ([1, 2], [1, 2])
     assert inode in {p.stat().st_ino for p in (indexed.house.maildir / ".Junk/cur").iterdir()}
     assert junk.messages[1].flags == {"$Work"}
@@ -194,6 +204,7 @@ def test_copy_links_and_move_renames(indexed: Indexed) -> None:
     [moved] = indexed.house.rung
     assert isinstance(moved, MessagesMoved)
     assert (moved.source, moved.target, moved.uids) == ("", "Junk", (3,))
+    assert (moved.source_use, moved.target_use) == (set(), {"\\Junk"})
     indexed.restart()
     assert list(indexed.folder("Junk").messages) == [1, 2, 3]
 
