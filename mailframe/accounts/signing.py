@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from itertools import islice
 
 from twisted.internet.defer import Deferred
@@ -70,11 +70,16 @@ class DkimSigner:
         ordered = sorted(keys, key=lambda key: key.algorithm != "rsa-sha256")
         return _signing_key(ordered[0]) if ordered else None
 
-    async def _sign(self, header: bytes, open_body: OpenBody) -> bytes:
+    async def _sign(
+        self, header: bytes, open_body: OpenBody, allowed: Collection[str] | None = None
+    ) -> bytes:
+        """``allowed``: domains whose keys may be used; None: any."""
         domain = author_domain(header)
         if domain is None:
             return b""
         keys = await self._directory.ask(lambda connection: _keys_for(connection, domain))
+        if allowed is not None:
+            keys = [key for key in keys if key.domain in allowed]
         chosen = [_signing_key(key) for key in await self._usable(keys)]
         return await sign_dkim(header, open_body, self._workers, chosen, now=self._clock.seconds())
 
@@ -114,7 +119,8 @@ class DkimSigner:
         if not ours:
             return header
         rest = _without(header, ours)
-        return await self._sign(rest, open_body) + rest
+        # Who has a key of one domain, imported or copied, must not speak for another with it.
+        return await self._sign(rest, open_body, {domain for domain, _ in ours}) + rest
 
 
 def author_domain(header: bytes) -> str | None:

@@ -20,12 +20,12 @@ Count = Annotated[int, Field(ge=0)]
 Points = Annotated[float, Field(strict=False)]
 
 PolicyName = Literal[
-    "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "dkim", "arc", "dmarc",
-    "greylist", "milter", "rspamd", "spamassassin", "content",
+    "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "milter", "dkim", "arc", "dmarc",
+    "greylist", "rspamd", "spamassassin", "content",
 ]  # fmt: skip
 DEFAULT_ORDER: tuple[PolicyName, ...] = (
-    "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "dkim", "arc", "dmarc",
-    "greylist", "milter", "rspamd", "spamassassin", "content",
+    "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "milter", "dkim", "arc", "dmarc",
+    "greylist", "rspamd", "spamassassin", "content",
 )  # fmt: skip
 
 

@@ -103,6 +103,8 @@ class ArcResult:
     """What that sealer says DMARC was when the message came to it."""
     detail: str = ""
     """Its Authentication-Results, for the journal."""
+    is_unproved: bool = False
+    """FAIL only because the DNS did not answer: what ``trusted`` and ``dmarc`` say may be true."""
 
     def __bool__(self) -> bool:
         return bool(self.result)

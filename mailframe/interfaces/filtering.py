@@ -41,12 +41,14 @@ class IFilter(Interface):
 
     def judge(message: bytes, account: str, evidence: int = 0) -> Awaitable[Opinion]:
         """``message`` in wire format, cut off where long. ``account`` empty: by the site's
-        training alone. ``evidence``: how many features to name."""
+        training alone. ``evidence``: how many features to name. Trouble with what was learnt
+        is no error: a message of which nothing can be said is even."""
 
     def learn(message: bytes, account: str, is_spam: bool, source: str) -> Awaitable[bool]:
         """Learn it for ``account`` and whatever scopes it shares with; the other way where it was
         learnt wrongly before. ``source`` says how it came: ``move``, ``command``, ``web``. True
-        where it taught something new, that is, where it was not learnt so before."""
+        where it taught something new, that is, where it was not learnt so before. Raises
+        TransientFailure where it cannot be kept."""
 
     def forget(message: bytes, account: str) -> Awaitable[bool]:
         """Undo what was learnt from it; False where nothing was."""

@@ -10,7 +10,8 @@ A mailbox whose score is high enough gets the message in Junk. The message is re
 5.7.1, only where every recipient would refuse it: half a refusal cannot be said to the peer.
 
 Judged are strangers' mail and what comes by LMTP. A filter, a rule or a directory that fails
-costs no mail: the message passes by what is known, and the failure is logged.
+costs no mail, nor does a filter that takes too long: the message passes by what is known, and the
+failure is logged.
 """
 
 from __future__ import annotations
@@ -41,12 +42,15 @@ from mailframe.policy.content_score import (
 from mailframe.policy.content_view import MessageView, read_view
 from mailframe.policy.own_rules import OwnRule, OwnRules, RuleFunction
 from mailframe.policy.strangers import Strangers
+from mailframe.runtime.aio import as_deferred
 
 JUNK = "Junk"
 MOST_MAILBOXES = 50
 """That are judged one by one."""
 _EVIDENCE = 100  # of which some tell a person something
 _CHUNK = 65_536
+_SECONDS = 20.0
+"""That the filter may take for all mailboxes of a message."""
 _QUIET = 60.0
 """Seconds between two complaints about a filter that fails."""
 _REFUSED = Reply(550, status.NOT_AUTHORIZED, "The message looks like spam and is not accepted")
@@ -169,9 +173,10 @@ class ContentPolicy:
         mailboxes = [each.mailbox for each in envelope.recipients if not each.is_expanded]
         accounts = dict.fromkeys(box.account if box is not None else "" for box in mailboxes)
         thresholds: dict[str, tuple[float, float]] = {"": (self._junk, self._reject)}
+        until = self._clock.seconds() + _SECONDS
         common: Opinion | None = None
         if "" in accounts or len(accounts) > MOST_MAILBOXES or not accounts:
-            common = await self._opinion(data, "")
+            common = await self._opinion(data, "", until)
         scores = {}
         for number, account in enumerate(accounts or [""]):
             domain = account.rpartition("@")[2]
@@ -179,17 +184,24 @@ class ContentPolicy:
                 thresholds[domain] = await self._thresholds(domain)
             opinion = common
             if account and number < MOST_MAILBOXES:
-                opinion = await self._opinion(data, account)
+                opinion = await self._opinion(data, account, until)
             points = bayes_points(opinion, self._weights.get(BAYES, BAYES_POINTS))
             scores[account] = Score(*thresholds[domain], symbols, opinion, points)
         return scores
 
-    async def _opinion(self, data: bytes, account: str) -> Opinion | None:
+    async def _opinion(self, data: bytes, account: str, until: float) -> Opinion | None:
+        left = until - self._clock.seconds()
+        if left <= 0:
+            return None
         try:
-            return await self._filter.judge(data, account, _EVIDENCE)
+            judged = as_deferred(self._judged(data, account))
+            return await judged.addTimeout(left, self._clock)
         except Exception as error:  # noqa: BLE001 - a filter that fails costs no mail
             self._complain("the filter failed", error)
             return None
+
+    async def _judged(self, data: bytes, account: str) -> Opinion:
+        return await self._filter.judge(data, account, _EVIDENCE)
 
     async def _thresholds(self, domain: str) -> tuple[float, float]:
         try:

@@ -174,6 +174,21 @@ def _reply_elsewhere(view: MessageView) -> str | None:
     return domain
 
 
+def _unvouched(view: MessageView) -> str | None:
+    """Colleagues write through us, or their domain's servers are known. Only where that was
+    looked at, and not for what somebody forwarded whose domain is vouched for."""
+    auth = view.found.auth
+    if view.envelope is None or auth.spf is None:
+        return None
+    # anybody can seal
+    is_forwarded = auth.arc is not None and auth.arc and auth.arc.trusted
+    if auth.spf or auth.dmarc or any(auth.dkim) or is_forwarded:
+        return None
+    ours = {r.mailbox.account.rpartition("@")[2] for r in view.envelope.recipients if r.mailbox}
+    domains = (person.domain.lower() for person in view.addresses("From"))
+    return next((domain for domain in domains if domain in ours), None)
+
+
 _OVERRIDES = re.compile("[\u202d\u202e]")
 _INVISIBLE = re.compile("[a-zA-Z][\u00ad\u180e\u200b\u2060-\u2064\ufeff]+[a-zA-Z]")
 _WORD = re.compile(r"\w+")
@@ -268,6 +283,8 @@ RULES = (
     Rule("PICTURE_ONLY", 1.2, "nothing but a picture", _picture_only),
     Rule("NAME_IS_ADDRESS", 1.5, "the sender's name is an address elsewhere", _name_is_address),
     Rule("REPLY_ELSEWHERE", 1.2, "answers go to a free mailbox instead", _reply_elsewhere),
+    Rule("OWN_DOMAIN", 1.5, "From is of the recipient's domain, and nothing vouches for it",
+         _unvouched),
     Rule("LOOKALIKE", 2.0, "a word of letters from different scripts", _lookalike),
     Rule("BIDI_OVERRIDE", 2.5, "Subject or name written backwards", _bidi),
     Rule("INVISIBLE_LETTERS", 1.5, "words broken by invisible characters", _invisible),

@@ -5,7 +5,7 @@ that. Nothing is refused here. A message without a good signature is one like an
 section 6.1); what its author's domain wants to be done with it is DMARC's business, which has the
 results in ``session.found``. DNS that does not answer is a temperror.
 
-What comes from a login, or from a client that may relay, is signed with the keys of its author's
+What comes from a login, or from a network that may relay, is signed with the keys of its author's
 domain, as ``ISigner`` says. The signatures cover the fields that earlier policies added, so
 whoever changes fields afterwards breaks them: stand at the end of what touches users' mail.
 """
@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from mailframe.core.authentication import Authentication, DkimResult, Result
 from mailframe.core.envelope import Envelope
-from mailframe.core.session import Session
+from mailframe.core.session import Role, Session
 from mailframe.core.verdict import FieldLine, Symbol, Tag, Verdict
 from mailframe.interfaces import (
     IContent,
@@ -77,10 +77,19 @@ class DkimPolicy:
     async def message(self, session: Session, envelope: Envelope, content: IContent) -> Verdict:
         if self._strangers.is_stranger(session):
             return _tag(await self.results(content))
-        if self._signer is None or self._permission.may_relay(session) is None:
+        if self._signer is None or not self._is_signed_for(session):
             return None
+        if session.found.is_amended:
+            # A milter's changes are carried out when all policies have spoken.
+            return Tag("not signed: the message is to be changed")
         signatures = await self._signer.sign(content.added + content.header, content.open_body)
         return _signed(signatures) if signatures else None
+
+    def _is_signed_for(self, session: Session) -> bool:
+        """Not who only fetched mail from the same address lately: any neighbour could then speak
+        for every domain here. Nor what is handed over by LMTP: that is mail of strangers."""
+        leave = self._permission.may_relay(session)
+        return leave in ("login", "network") and session.role is not Role.LMTP
 
     async def results(self, content: IContent) -> tuple[DkimResult, ...]:
         """Of every signature, the topmost first; for whoever needs them without this policy."""

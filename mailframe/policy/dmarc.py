@@ -6,7 +6,8 @@ asked, callables given to the constructor check it here. A message that fails is
 configuration allows. Not held against it:
 
 - what cannot be checked because the DNS does not answer (temperror) or From is broken (permerror);
-- that somebody whose seals are trusted forwarded it, and says that it passed there (RFC 8617);
+- that somebody whose seals are trusted forwarded it, and says that it passed there (RFC 8617).
+  While the DNS does not tell whether the seals are genuine, it is put off instead of refused;
 - that a network of ours handed it on: the client's address says nothing of its author.
 
 Every message that was judged by a record with ``rua`` is noted for the daily report, except mail to
@@ -37,7 +38,7 @@ from mailframe.core.observation import DmarcObservation
 from mailframe.core.reply import Reply
 from mailframe.core.session import Session
 from mailframe.core.verdict import Symbol, Tag, Verdict
-from mailframe.errors import PermanentFailure
+from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.interfaces import IContent, IMessagePolicy, IResolver
 from mailframe.mailauth.dmarc import check_dmarc, parse_record
 from mailframe.policy.strangers import Strangers
@@ -51,6 +52,11 @@ _REFUSED = Reply(
     550,
     status.AUTHENTICATION_FAILED,
     "The message does not come from where it says: refused as the author's domain asks (DMARC)",
+)
+_LATER = Reply(
+    451,
+    status.AUTHENTICATION_FAILED,
+    "The keys of who forwarded the message cannot be had for now, please come again",
 )
 # Points. A pass says who sends, not that it is wanted.
 _SYMBOLS = {
@@ -115,6 +121,8 @@ class DmarcPolicy:
         auth = await self._known(session, envelope, content, is_handed_on)
         dmarc = _pardoned(await self._check(content.header, auth), auth, is_handed_on)
         response = self._responses[dmarc.action]
+        if response == "reject" and (trouble := _unproved(auth)):
+            raise TransientFailure(_LATER, f"{_reason(dmarc)}, arc: {trouble}")
         self._observe(session, envelope, auth, dmarc, _DONE[response])
         if response == "reject":
             raise PermanentFailure(_REFUSED, _reason(dmarc))
@@ -188,6 +196,14 @@ def _pardoned(dmarc: DmarcResult, auth: Authentication, is_handed_on: bool) -> D
     if is_handed_on:
         return replace(dmarc, action=DmarcAction.NONE, override="trusted network")
     return dmarc
+
+
+def _unproved(auth: Authentication) -> str:
+    """Why the seals that would make up for a failure cannot be checked; empty: that is not so."""
+    arc = auth.arc
+    if arc is None or not arc.is_unproved or not arc.trusted or arc.dmarc is not Result.PASS:
+        return ""
+    return arc.reason
 
 
 def _override(dmarc: DmarcResult, done: DmarcAction) -> str:

@@ -26,6 +26,7 @@ from mailframe.reports.aggregate import (
 )
 
 _PIECE = 64 * 1024
+_LONGEST_TOKEN = 64 * 1024  # a tag with its attributes, or a comment
 _SECTIONS = ("report_metadata", "policy_published", "record")
 _MOST_COUNT = 10**12
 _POLICY = ("adkim", "aspf", "p", "sp", "np", "pct", "fo", "testing", "discovery_method")
@@ -111,6 +112,10 @@ class _Reader:
         try:
             for at in range(0, len(octets), _PIECE):
                 parser.Parse(octets[at : at + _PIECE], False)
+                # expat begins an unfinished tag or comment anew with every piece, and makes one of
+                # megabytes in a single call that lets no other thread run
+                if at + _PIECE - max(parser.CurrentByteIndex, 0) > _LONGEST_TOKEN + _PIECE:
+                    raise ReportRefused("a tag or comment that is too long")
             parser.Parse(b"", True)
         except expat.ExpatError as error:
             code = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]

@@ -65,9 +65,15 @@ class Database:
         A new file, and what SQLite puts beside it, is for the server's own user only,
         whatever the umask and the directory let others do."""
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = self._connect()
+        try:
+            connection = self._connect()
+        except sqlite3.Error as error:
+            raise type(error)(f"{self.path}: {error}") from error
         try:
             _migrate(connection, self._migrations)
+        except sqlite3.Error as error:
+            connection.close()
+            raise type(error)(f"{self.path}: {error}") from error
         except BaseException:
             connection.close()
             raise

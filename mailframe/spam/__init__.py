@@ -2,7 +2,8 @@
 
 What lives here
     ``features`` (what a message is made of; ``features_header``, ``features_words`` ... read its
-    parts), ``model`` (what was learnt, and what it says of a message): both pure.
+    parts), ``model`` (what was learnt, and what it says of a message; ``rehearsal`` keeps it from
+    forgetting one kind while it is taught the other): all pure.
     ``filter`` (``IFilter``: judge, learn, forget, roll back), ``training_log`` (the log in
     ``spam.db``; ``schema``), ``models`` (in memory, in step with the log), ``scopes`` (whose
     training counts for whom), ``lessons`` (which message is it, without what we added),

@@ -36,7 +36,7 @@ from mailframe.spam.features import MOST, Features, named_features
 from mailframe.spam.lessons import Lesson, as_sent, digest_of, lesson_of
 from mailframe.spam.model import combined, probability_of, trust
 from mailframe.spam.models import Kept, Models
-from mailframe.spam.scopes import domain_of, scopes_of
+from mailframe.spam.scopes import asked, domain_of, scopes_of
 from mailframe.spam.training_log import Counts, LogChanged, Training
 
 T = TypeVar("T")
@@ -104,13 +104,13 @@ class LearningFilter:
             self._complain("whom {about} shares with is not known", account)
             scopes = scopes_of(account, "user")
         try:
-            return await self.judge_by(message, scopes, evidence)
+            return await self.judge_by(message, asked(scopes), evidence)
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001 - nor does a filter that is in trouble itself
             self._complain("the spam training of {about} cannot be read", account)
         try:
-            return await self._judge_with(self._models.held(scopes), message, evidence)
+            return await self._judge_with(self._models.held(asked(scopes)), message, evidence)
         except TransientFailure:
             return NO_OPINION
 

@@ -15,10 +15,14 @@ Two classifiers look at a message, and their scores are added.
 Both give each feature a weight, so that the weights of a message, added up, are its score: the
 log-odds of spam. 0 is even, and what an untrained model says.
 
+Whatever the order, a heap of ham and a heap of spam are learnt nearly as mixed mail is
+(``rehearsal``).
+
 Where a model is often taught the opposite of what it was sure of, its teacher errs, or means
 to harm: it then believes less of what was seen once, and is corrected more gently.
 
-Memory is bounded: ``1 << MAX_BITS`` rows of 12 octets. Where two features fall on one row, the
+Memory is bounded: ``1 << MAX_BITS`` rows of 12 octets, and what is kept
+for rehearsal. Where two features fall on one row, the
 one that was seen more often keeps it.
 """
 
@@ -31,8 +35,10 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from mailframe.spam.features import Features
+from mailframe.spam.rehearsal import MOST_OCTETS, Rehearsal
 
 MIN_BITS = 12
 MAX_BITS = 20
@@ -66,9 +72,9 @@ _HABITUAL = 0.01
 """The share of contradictions that even a good teacher comes to: there are borderline cases."""
 _UNTRIED = 20
 """Messages of either kind before which the model's own opinion is worth nothing."""
-_HEAD = struct.Struct("<4sBBxxIIIIII")
+_HEAD = struct.Struct("<4sBBxxIIIIIII")
 _MAGIC = b"MFSM"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,7 @@ class Model:
         self._rows = array("Q", bytes(8 << MIN_BITS))
         self._linear = array("f", bytes(4 << MIN_BITS))
         self._strengths = _Strengths(0, 0, 0.0)
+        self._rehearsal = Rehearsal()
 
     @classmethod
     def of(cls, log: Iterable[tuple[Features, bool]], *, max_bits: int = MAX_BITS) -> Model:
@@ -131,8 +138,8 @@ class Model:
 
     @property
     def octets(self) -> int:
-        """What its rows take of memory."""
-        return 12 * len(self._rows)
+        """What it takes of memory."""
+        return 12 * len(self._rows) + self._rehearsal.octets
 
     # -- judging ----------------------------------------------------------------------
 
@@ -157,17 +164,15 @@ class Model:
         telling = [self._strengths[count] for count in counts]
         mean = 1.0 / (sum(map(bool, telling)) + _WITNESSES)
         slope = _slope(features.hashes)
-        found = [
-            Weight(
-                hash_,
-                strength * mean + (linear[hash_ & mask] * slope if count else 0.0),
-                count >> _COUNT_BITS,
-                count & _MOST,
-            )
-            for hash_, count, strength in zip(features.hashes, counts, telling, strict=True)
+        # plain tuples until it is known which are wanted: every message is explained
+        found = []
+        for hash_, count, strength in zip(features.hashes, counts, telling, strict=True):
+            weight = strength * mean + (linear[hash_ & mask] * slope if count else 0.0)
+            found.append((-abs(weight), hash_, weight, count))
+        return [
+            Weight(hash_, weight, count >> _COUNT_BITS, count & _MOST)
+            for _, hash_, weight, count in nsmallest(most, found)
         ]
-        found.sort(key=lambda one: (-abs(one.weight), one.hash))
-        return found[:most]
 
     def _scores(self, hashes: Sequence[int]) -> tuple[float, float]:
         """What the counts say, and what the linear model says."""
@@ -189,7 +194,11 @@ class Model:
         else:
             self.hams += 1
         self._count(hashes, _SPAM if is_spam else _HAM)
-        self._correct(hashes, float(is_spam) - probability_of(_HEARD * counted + linear))
+        error = float(is_spam) - probability_of(_HEARD * counted + linear)
+        self._correct(hashes, error, self._rehearsal.begin(is_spam))
+        if again := self._rehearsal.end(hashes):
+            counted, linear = self._scores(again)
+            self._correct(again, float(not is_spam) - probability_of(_HEARD * counted + linear))
         self._strengths = _Strengths(self.hams, self.spams, self._doubt())
 
     def _notice(self, agreement: float) -> None:
@@ -227,11 +236,11 @@ class Model:
                 rows[at] = (h << _HASH) + one
                 linear[at] = 0.0
 
-    def _correct(self, hashes: Sequence[int], error: float) -> None:
+    def _correct(self, hashes: Sequence[int], error: float, share: float = 1.0) -> None:
         if abs(error) < _SURE:
             return
         rows, linear, mask = self._rows, self._linear, len(self._rows) - 1
-        step = error * _slope(hashes) / _STEEP / (1.0 + _GENTLE * self._doubt())
+        step = share * error * _slope(hashes) / _STEEP / (1.0 + _GENTLE * self._doubt())
         for h in hashes:
             at = h & mask
             if rows[at] >> _HASH == h:
@@ -252,17 +261,18 @@ class Model:
 
     def dump(self) -> bytes:
         """The same for the same model, on machines of either byte order."""
+        rehearsal = self._rehearsal.pack()
         head = _HEAD.pack(
             _MAGIC, _VERSION, self._max_bits, self.hams, self.spams, self._judged,
-            self._agreed, self._contradicted, len(self._rows),
+            self._agreed, self._contradicted, len(self._rows), len(rehearsal),
         )  # fmt: skip
-        return head + zlib.compress(_little(self._rows) + _little(self._linear), 1)
+        return head + zlib.compress(_little(self._rows) + _little(self._linear) + rehearsal, 1)
 
     @classmethod
     def load(cls, octets: bytes) -> Model:
         """Raises ValueError for another version and what is damaged: learn the log again."""
         try:
-            magic, version, max_bits, hams, spams, judged, agreed, contradicted, size = (
+            magic, version, max_bits, hams, spams, judged, agreed, contradicted, size, more = (
                 _HEAD.unpack_from(octets)
             )
         except struct.error as error:
@@ -272,11 +282,14 @@ class Model:
         model = cls(max_bits=max_bits)
         if not len(model._rows) <= size <= 1 << max_bits or size & (size - 1):
             raise ValueError("the model is damaged")
-        body = _unpacked(octets[_HEAD.size :], 12 * size)
+        if more > MOST_OCTETS:
+            raise ValueError("the model is damaged")
+        body = _unpacked(octets[_HEAD.size :], 12 * size + more)
         model.hams, model.spams = hams, spams
         model._judged, model._agreed, model._contradicted = judged, agreed, contradicted
         model._rows = array("Q", body[: 8 * size])
-        model._linear = array("f", body[8 * size :])
+        model._linear = array("f", body[8 * size : 12 * size])
+        model._rehearsal = Rehearsal.unpack(body[12 * size :])
         if sys.byteorder == "big":
             model._rows.byteswap()
             model._linear.byteswap()

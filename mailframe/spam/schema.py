@@ -40,7 +40,7 @@ MIGRATIONS = (
         upto INTEGER NOT NULL,                 -- the latest training that is in it
         is_base INTEGER NOT NULL,
         model BLOB NOT NULL,
-        PRIMARY KEY (scope, is_base, upto)
-    ) WITHOUT ROWID;
+        UNIQUE (scope, is_base, upto)          -- an index of its own: models are large
+    );
     """,
 )

@@ -4,11 +4,15 @@ A scope is named like what it belongs to: an account (``ann@example.org``), a do
 (``@example.org``) or ``site``. Who shares what is the domain's choice (``share``): ``user``
 nothing, ``domain`` with the domain, ``site`` with the site too. What one does not share one
 does not see either: nobody reads the site's training who gives nothing to it.
+
+``server`` is what whoever runs the server taught it by command: no user's mail is in it, so
+everybody's mail is judged by it too, after all the others.
 """
 
 from __future__ import annotations
 
 SITE = "site"
+SERVER = "server"
 SHARES = ("user", "domain", "site")
 
 
@@ -32,3 +36,8 @@ def scopes_of(account: str, share: str) -> tuple[str, ...]:
     if share == "site":
         scopes.append(SITE)
     return tuple(dict.fromkeys(scopes))
+
+
+def asked(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Whose training judges the mail of who teaches ``scopes``."""
+    return (*scopes, SERVER) if SERVER not in scopes else scopes

@@ -1,4 +1,4 @@
-"""What a server costs while a load runs: the CPU time and memory of its whole process tree."""
+"""What a server costs while a load runs: the CPU time and memory of its process trees."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Cost:
     several times; ``pss`` is what they hold at the end with shared pages divided.
     """
 
-    def __init__(self, root: int) -> None:
-        self._root = root
+    def __init__(self, *roots: int) -> None:
+        self._roots = roots
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.cpu_seconds = 0.0
@@ -64,7 +64,7 @@ class Cost:
         for name in os.listdir("/proc"):
             if name.isdigit() and (stat := _stat(int(name))):
                 children.setdefault(int(stat[1]), []).append(int(name))
-        found, open_ends = [], [self._root]
+        found, open_ends = [], list(self._roots)
         while open_ends:
             pid = open_ends.pop()
             found.append(pid)

@@ -16,7 +16,7 @@ from tests.interop.peers.process import free_port
 
 MAILBOX = "bench@bench.test"
 ELSEWHERE = "sink.test"
-_AS_IT_COMES = {
+AS_IT_COMES = {
     # What the interop tests change for their own ends, back to Postfix's defaults.
     "smtpd_tls_security_level": "none",
     "smtp_tls_security_level": "none",
@@ -57,7 +57,7 @@ class PostfixServer(Contender):
         routes = directory / "config" / "transport"
         routes.write_text(f"{ELSEWHERE} smtp:[127.0.0.1]:{sink}\n")
         self._server = Postfix(directory, "127.0.0.1", free_port(), "postfix.bench.test")
-        settings = _AS_IT_COMES | {"transport_maps": f"texthash:{routes}"}
+        settings = AS_IT_COMES | {"transport_maps": f"texthash:{routes}"}
         self._server.start(mailboxes=[MAILBOX], settings=settings)
         local_part, _, domain = MAILBOX.partition("@")
         maildir = directory / "mail" / domain / local_part

@@ -51,6 +51,17 @@ def test_wrong_labels_lose_little_more_ham(stream) -> None:  # type: ignore[no-u
     assert wrong - clean < 1.0
 
 
+@pytest.mark.parametrize("spam_first", [True, False])
+def test_heaps_are_learnt_nearly_as_well(stream, spam_first) -> None:  # type: ignore[no-untyped-def]
+    taught = [(features_of(mail.message), mail.is_spam) for mail in stream[:800]]
+    model = Model.of(sorted(taught, key=lambda one: one[1] is not spam_first))
+    found = [(model.probability(features_of(m.message)), m.is_spam) for m in stream[800:]]
+    lost, _ = lost_and_missed(found, 0.9)
+    assert lost < 1.0
+    lost, missed = lost_and_missed(found, 0.5)
+    assert (lost < 2.5, missed < 7.0) == (True, True), (lost, missed)
+
+
 def test_other_collections_of_spam_are_read() -> None:
     """They are too few to measure by; each gives features, whatever is wrong with it."""
     for place in ("mox-junk", "spamassassin-t-data"):

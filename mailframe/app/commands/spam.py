@@ -27,11 +27,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def whose_options(command: F) -> F:
-    """Whose training: ``-u``, ``--domain`` or ``--site``; without one of them the site's."""
+    """Whose training: ``-u``, ``--domain`` or ``--site``; without one of them the server's."""
     options = (
         click.option("-u", "--user", "address", metavar="ACCOUNT", help="This account's training."),
         click.option("--domain", metavar="D", help="The training of a whole domain."),
-        click.option("--site", is_flag=True, help="The whole site's (the default)."),
+        click.option("--site", is_flag=True, help="What users share who share with the site."),
     )
     for option in reversed(options):
         command = option(command)

@@ -40,7 +40,7 @@ from mailframe.runtime.workers import InlineWorkers
 from mailframe.spam.filter import LearningFilter
 from mailframe.spam.lessons import lesson_of
 from mailframe.spam.schema import MIGRATIONS
-from mailframe.spam.scopes import SITE
+from mailframe.spam.scopes import SERVER, SITE, asked
 from mailframe.spam.training_log import Counts, TooFarBack, Training
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ class TrainingDesk:
 
     def whose(self, address: str | None, domain: str | None, site: bool) -> Whose:
         """Raises UsageError for two of them, CommandFailed for an alias."""
-        chosen = self.chosen(address, domain, site) or SITE
+        chosen = self.chosen(address, domain, site)
+        if not chosen:
+            return Whose("the server", (SERVER,))
         if chosen == SITE:
             return Whose("the site", (SITE,))
         account = "" if chosen.startswith("@") else chosen
@@ -196,8 +198,8 @@ class TrainingDesk:
     # -- asking -----------------------------------------------------------------------
 
     def score(self, message: bytes, whose: Whose, evidence: int) -> Scoring:
-        asked = _SIFTED * evidence
-        opinion = self._done(self._filter.judge_by(message, whose.scopes, asked))
+        wanted = _SIFTED * evidence
+        opinion = self._done(self._filter.judge_by(message, asked(whose.scopes), wanted))
         opinion = replace(opinion, evidence=telling(opinion, evidence))
         weights = self._content.weights
         points = bayes_points(opinion, weights.get(BAYES, BAYES_POINTS))

@@ -26,7 +26,8 @@ _LONGEST_DETAIL = 500
 def with_trust(
     result: ArcResult, chain: Sequence[ArcSet], header: bytes, trusted: Collection[str]
 ) -> ArcResult:
-    """``result``, a pass, with what a trusted sealer says; as it is where there is none."""
+    """``result``, a pass or what may be one, with what a trusted sealer says; as it is where there
+    is none."""
     names = {a_label(name) for name in trusted} - {""}
     if not chain or chain[-1].seal.domain not in names:
         return result

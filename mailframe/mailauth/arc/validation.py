@@ -2,14 +2,15 @@
 
 Seals are checked before the signature of the message, so that the body is read only for a chain
 that holds without it. Whatever goes wrong is a failure, the DNS included: section 5.2.1, "All
-Failures Are Permanent".
+Failures Are Permanent". That is about what a seal says of those before it; where nothing but a key
+that could not be had is wrong, the result says so, and a receiver may ask for the message again.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from twisted.internet.interfaces import IReactorTime
@@ -68,8 +69,9 @@ async def verify_arc(
     if not has_chain(header):
         return ArcResult(Result.NONE)
     sealers: tuple[str, ...] = ()
+    chain: tuple[ArcSet, ...] = ()
     try:
-        chain: tuple[ArcSet, ...] = await workers.run(read_chain, header, limits.max_sets)
+        chain = await workers.run(read_chain, header, limits.max_sets)
         sealers = tuple(each.seal.domain for each in reversed(chain))
         signatures = message_signatures(chain[-1])
         signature = signatures[0]
@@ -83,9 +85,16 @@ async def verify_arc(
         await hash_body(bodies, open_body, workers)
         readings = list(zip(signatures, bodies, strict=True))
         await workers.run(_check_message, chain[-1], readings, key, header)
+    except _NoAnswer as error:
+        unproved = with_trust(ArcResult(Result.FAIL, sealers, str(error)), chain, header, trusted)
+        return replace(unproved, is_unproved=True)
     except ChainError as error:
         return ArcResult(Result.FAIL, sealers, str(error))
     return with_trust(ArcResult(Result.PASS, sealers), chain, header, trusted)
+
+
+class _NoAnswer(ChainError):
+    """The DNS did not tell a key."""
 
 
 class _Keys:
@@ -99,7 +108,8 @@ class _Keys:
         """Raises ChainError."""
         text = self._records[name]
         if isinstance(text, Refusal):
-            raise ChainError(f"{where}: {text.reason}")
+            kind = _NoAnswer if text.result is Result.TEMPERROR else ChainError
+            raise kind(f"{where}: {text.reason}")
         try:
             record = parse_record(text)
             key = record.public_key(max_bits=self._limits.max_key_bits)

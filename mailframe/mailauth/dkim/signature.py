@@ -13,6 +13,7 @@ from mailframe.mailauth.dkim.tags import TagError, parse_tags
 
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _QUOTED = re.compile(rb"=([0-9A-F]{2})")
+_CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _NUMBER = re.compile(rb"[0-9]{1,76}")
 _LABELS = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 _FIELD_NAME = re.compile(rb"[!-9<-~]+")
@@ -136,7 +137,8 @@ def _identity(tags: dict[str, bytes]) -> str:
     identity = _BLANKS.sub(b"", tags.get("i", b"@" + tags["d"]))
     # RFC 6376 section 3.5: dkim-quoted-printable
     identity = _QUOTED.sub(lambda match: bytes.fromhex(match[1].decode()), identity)
-    if b"@" not in identity:
+    # no Local-part has a control character, and whoever prints it should not meet one
+    if b"@" not in identity or _CONTROLS.search(identity):
         raise SignatureError("i= is no identity")
     return identity.decode("utf-8", "replace")
 

@@ -81,13 +81,13 @@ async def verify_dkim(
     signed = await workers.run(SignedFields, header)
     jobs = [_Job(field) for field in found[: limits.max_signatures]]
     for job in jobs:
-        job.read(now, limits)
+        await workers.run(job.read, now, limits)
     open_jobs = [job for job in jobs if job.signature is not None]
     names = {job.signature.key_name for job in open_jobs if job.signature}
     keys = await fetch_keys(resolver, names, limits.timeout, clock)
     passes: dict[bool, BodyPass] = {}
     for job in open_jobs:
-        job.take_key(keys, limits)
+        await workers.run(job.take_key, keys, limits)
         if job.signature is not None:
             body = passes.setdefault(
                 job.signature.relaxed_body, BodyPass(relaxed=job.signature.relaxed_body)
@@ -114,6 +114,7 @@ class _Job:
         self._key: PublicKey | None = None
 
     def read(self, now: float, limits: DkimLimits) -> None:
+        """Blocks: hostile fields take some milliseconds."""
         if len(self._field.raw) > _LONGEST_FIELD:
             self._end(Result.PERMERROR, "the signature is too long")
             return
@@ -138,6 +139,7 @@ class _Job:
             self._end(Result.POLICY, "signed in the future")
 
     def take_key(self, keys: dict[str, bytes | Refusal], limits: DkimLimits) -> None:
+        """Blocks, as does ``read``."""
         signature = self.signature
         if signature is None:
             return

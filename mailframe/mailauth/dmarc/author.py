@@ -17,7 +17,9 @@ from mailframe.message.mailboxes import MAX_VALUE, parse_mailboxes
 
 MOST_DOMAINS = 4
 """Domains that are looked up for one message; more is no author's doing."""
-_LOOKS_LIKE_DOMAIN = re.compile(r"@[ \t]*([A-Za-z0-9_.\-\u0080-\U0010ffff]+)")
+_LOOKS_LIKE_DOMAIN = re.compile(r'@[ "]*([A-Za-z0-9_.\-\u0080-\U0010ffff]+)')
+_COMMENT = re.compile(r"\([^()]{0,200}\)")
+_MOST_LABELS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Authors:
     """In A-labels, each once."""
     trouble: str = ""
     """What is wrong with From; empty where it is as it should be."""
+    are_too_many: bool = False
+    """``domains`` are not all of them."""
 
 
 def authors(header: bytes) -> Authors:
@@ -39,17 +43,40 @@ def authors(header: bytes) -> Authors:
         names += found
         trouble = trouble or wrong
     domains = tuple(dict.fromkeys(name for each in names if (name := a_label(each))))
+    are_too_many = len(domains) > MOST_DOMAINS or len(fields) > MOST_DOMAINS + 1
     if not domains:
         trouble = trouble or "no domain in From"
     elif len(domains) > MOST_DOMAINS:
         trouble = f"more than {MOST_DOMAINS} domains in From"
-    return Authors(domains[:MOST_DOMAINS], trouble)
+    return Authors(domains[:MOST_DOMAINS], trouble, are_too_many)
 
 
 def _names(value: bytes) -> tuple[list[str], str]:
     try:
         addresses = parse_mailboxes(value)
     except AddressError as error:
-        text = headers.unfolded(value[:MAX_VALUE]).decode("utf-8", "replace")
-        return _LOOKS_LIKE_DOMAIN.findall(text)[: 4 * MOST_DOMAINS], f"From is malformed: {error}"
+        return _guessed(value), f"From is malformed: {error}"
     return [address.domain for address in addresses if not address.is_literal], ""
+
+
+def _guessed(value: bytes) -> list[str]:
+    """What looks like a domain, in a field that is none, comments within it or not."""
+    octets = b" ".join(value.split())
+    if len(octets) > MAX_VALUE:
+        # whoever hides an address behind so much text puts it at the end
+        octets = octets[: MAX_VALUE // 2] + b" " + octets[-MAX_VALUE // 2 :]
+    text = octets.decode("utf-8", "replace")
+    found: list[str] = []
+    for each in (text, _COMMENT.sub("", text)):
+        looked = _LOOKS_LIKE_DOMAIN.findall(each)
+        found += map(_proper_end, looked[: 2 * MOST_DOMAINS] + looked[-2 * MOST_DOMAINS :])
+    return list(dict.fromkeys(found))
+
+
+def _proper_end(name: str) -> str:
+    """``x.example`` of ``a..x.example``: the name, or the longest end of it that is one."""
+    if a_label(name):
+        return name
+    labels = name.rstrip(".").split(".")[-_MOST_LABELS:]
+    ends = (".".join(labels[start:]) for start in range(1, len(labels) - 1))
+    return next((end for end in ends if a_label(end)), "")

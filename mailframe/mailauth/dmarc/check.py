@@ -3,7 +3,8 @@
 Several authors' domains are checked each; the one that fails with the strictest wish decides
 (RFC 7489 section 6.6.1: RFC 9989 leaves such messages to the receiver). A message whose From
 cannot be read, or is missing, is permerror, which asks for nothing: to refuse it is the business
-of syntax checks. If what can be seen in such a From fails, that counts.
+of syntax checks. If what can be seen in such a From fails, that counts. More authors' domains than
+are looked at are permerror too, and quarantined: it is nobody's way of writing.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ async def check_dmarc(
     walks: dict[str, Walk] = {}
     results = [await _check(resolver, domain, auth, walks, random) for domain in found.domains]
     worst = min(results, key=_badness)
+    if found.are_too_many and worst.action is DmarcAction.NONE:
+        # a policy is not evaded by naming its domain behind others, until nobody asks for it
+        return replace(
+            worst, result=Result.PERMERROR, action=DmarcAction.QUARANTINE, reason=found.trouble
+        )
     if found.trouble and worst.result is not Result.FAIL:
         # a pass of what was guessed from a broken field vouches for nothing
         return replace(

@@ -225,11 +225,11 @@ def _is_within(name: str, domain: str) -> bool:
 def _cut(name: str) -> str:
     """Section 7.3: labels are taken off on the left until it is no longer than a name may be."""
     text = name.removesuffix(".")
-    while len(text) > _MAX_NAME:
-        _, dot, text = text.partition(".")
-        if not dot:
-            return name  # a single label, which nobody can be asked about
-    return text
+    if len(text) <= _MAX_NAME:
+        return text
+    # not label by label: macros make names of a million octets and half as many labels
+    _, dot, rest = text[-_MAX_NAME - 1 :].partition(".")
+    return rest if dot else name  # a single label, which nobody can be asked about
 
 
 def _dotted(ip: IP) -> str:

@@ -162,7 +162,8 @@ def _announce(
     done: Transferred,
     uses: Sequence[frozenset[str]],
 ) -> None:
-    if done.targets and source is not target:
+    # Between accounts it says nothing: nobody judges another's mail.
+    if done.targets and source is not target and source.account == target.account:
         target.publish(
             event(
                 target.account, source.event_folder, target.event_folder,

@@ -27,10 +27,12 @@ Answers = list[bytes]
 
 class BadDns:
     """``mode`` is one of ``MODES`` and may be changed at any time; ``key`` the value of the TXT
-    record of the DKIM keys."""
+    record of the DKIM keys. Names that begin with one of ``mute`` get no answer whatever the mode.
+    """
 
     def __init__(self, key: str) -> None:
         self.mode = "honest"
+        self.mute: tuple[str, ...] = ()
         self.questions: list[str] = []
         self._key = key
         self._is_open = True
@@ -65,7 +67,9 @@ class BadDns:
         if text:
             pieces = [text[at : at + 250] for at in range(0, len(text), 250)]
             quoted = " ".join(f'"{piece}"' for piece in pieces)
-            answer.answer.append(dns.rrset.from_text(query.question[0].name, 0, "IN", "TXT", quoted))
+            answer.answer.append(
+                dns.rrset.from_text(query.question[0].name, 0, "IN", "TXT", quoted)
+            )
         elif not name.endswith(".test"):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         return answer
@@ -92,6 +96,8 @@ class BadDns:
     def _answer_udp(self, datagram: bytes, peer: tuple[str, int]) -> None:
         query = dns.message.from_wire(datagram)
         self.questions.append(query.question[0].to_text())
+        if self.mute and query.question[0].name.to_text().startswith(self.mute):
+            return
         with contextlib.suppress(OSError):
             for answer in _UDP[self.mode](self, query):
                 self._udp.sendto(answer, peer)
@@ -106,7 +112,10 @@ class BadDns:
 
     def _answer_tcp(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            size = struct.unpack("!H", connection.recv(2))[0]
+            length = connection.recv(2)
+            if len(length) < 2:  # not interested any more
+                return
+            size = struct.unpack("!H", length)[0]
             query = dns.message.from_wire(connection.recv(size))
             _TCP[self.mode](self, query, connection)
 
@@ -226,7 +235,7 @@ _UDP: dict[str, _Udp] = {
     "hang-up": BadDns._truncated,
     "other-id": BadDns._truncated,
 }
-_TCP: dict[str, _Tcp] = {mode: BadDns._whole for mode in _UDP} | {
+_TCP: dict[str, _Tcp] = dict.fromkeys(_UDP, BadDns._whole) | {
     "full": BadDns._full,
     "drip": BadDns._drip,
     "hang-up": BadDns._hang_up,

@@ -51,13 +51,14 @@ class Said:
 
 class Policed:
     """``policy`` is the section as it stands in the configuration; ``records`` are added to those
-    of mf.test itself. Ended with ``stack``."""
+    of mf.test itself; zones of ``servfail`` cannot be had. Ended with ``stack``."""
 
     def __init__(
         self,
         stack: ExitStack,
         policy: Settings,
         records: Mapping[str, Iterable[str]],
+        servfail: Iterable[str] = (),
         **sections: Settings | str,
     ) -> None:
         need("swaks")
@@ -74,7 +75,7 @@ class Policed:
             "mail.mf.test": [f"A {self.mailframe.address}"],
             **records,
         }
-        self.dns.start(self._records)
+        self.dns.start(self._records, servfail)
         stack.callback(self.mailframe.stop)
         self.mailframe.configure(
             policy=policy,

@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 from mailframe.accounts.dkim_keys import DkimKeys
 from mailframe.accounts.signing import DkimSigner, author_domain
 from mailframe.interfaces import IMessageSource, ISigner
-from mailframe.mailauth.dkim import generate
+from mailframe.mailauth.dkim import generate, sign_dkim
 from mailframe.message.headers import named
 from mailframe.runtime.aio import as_deferred
 from tests.unit.accounts.house import House, now
@@ -229,6 +229,17 @@ def test_a_stranger_gets_no_signature_by_naming_our_key(bench: Bench) -> None:
 def test_nor_by_replaying_ours_on_another_message(bench: Bench) -> None:
     stolen = bench.sign(mail()) + mail()
     assert bench.renewed(stolen, b"Bad.\r\n", stolen, b"Buy now.\r\n") == stolen
+
+
+def test_the_key_of_one_domain_does_not_speak_for_another(bench: Bench) -> None:
+    """Keys can be imported, so that their owner can sign what he likes with them."""
+    bench.domain("evil.test", [RSA], tenant="Evil")
+    key = now(bench.signer.key_for("evil.test"))
+    signing = sign_dkim(mail(), opener(BODY), bench.house.workers, [key], now=NOVEMBER)
+    signed = now(as_deferred(signing)) + mail()
+    assert b"d=evil.test" in signed
+    renewed = bench.renewed(signed, b"Other.\r\n", signed, BODY)
+    assert b"d=example.test" not in renewed
 
 
 def test_what_others_signed_is_left_alone(bench: Bench) -> None:

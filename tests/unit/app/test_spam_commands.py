@@ -62,9 +62,9 @@ def stats(run: Any) -> dict[str, tuple[int, int]]:
 
 
 def test_taught_it_tells_apart(run: Any, ham: str, spam: str, letter: Any) -> None:
-    assert run("spam", "learn", "--ham", ham).out == "learnt 25 messages as ham for the site\n"
+    assert run("spam", "learn", "--ham", ham).out == "learnt 25 messages as ham for the server\n"
     assert run("spam", "learn", "--spam", spam).status == 0
-    assert stats(run) == {"site": (25, 25)}
+    assert stats(run) == {"server": (25, 25)}
     bad = run("spam", "test", letter("cheap pills and watches"))
     assert (bad.status, bad.out[:4]) == (1, "spam"), bad
     good = run("spam", "test", letter("our meeting about harbours"))
@@ -79,11 +79,11 @@ def test_untrained_it_calls_nothing_spam_but_what_says_so(run: Any, letter: Any)
 
 def test_learning_again_teaches_nothing_new(run: Any, ham: str) -> None:
     run("spam", "learn", "--ham", ham)
-    assert "0 messages as ham for the site, 25 were learnt before" in (
+    assert "0 messages as ham for the server, 25 were learnt before" in (
         run("spam", "learn", "--ham", ham).out
     )
     run("spam", "learn", "--spam", ham)
-    assert stats(run) == {"site": (0, 25)}
+    assert stats(run) == {"server": (0, 25)}
 
 
 def test_directories_and_maildirs(run: Any, tmp_path: Path, letter: Any) -> None:
@@ -118,12 +118,12 @@ def test_the_training_of_one_account(run: Any, ann: str, ham: str, spam: str, le
 
 def test_explaining(run: Any, ham: str, spam: str, letter: Any) -> None:
     nothing = run("spam", "explain", letter("x"))
-    assert "too little was learnt for the site" in nothing.out
+    assert "too little was learnt for the server" in nothing.out
     run("spam", "learn", "--ham", ham)
     run("spam", "learn", "--spam", spam)
     pills = letter("CHEAP PILLS AND WATCHES")
     told = run("spam", "explain", pills).out
-    assert "by site (25 ham, 25 spam)" in told
+    assert "by server (25 ham, 25 spam)" in told
     assert "0 ham, 25 spam" in told
     assert "rule SHOUTING +0.5" in told
     found = json.loads(run("spam", "explain", "--json", "--most", "3", pills).out)
@@ -139,8 +139,8 @@ def test_forgetting(run: Any, ann: str, letter: Any) -> None:
     assert (missing.status, "was not learnt" in missing.err) == (1, True)
     run("spam", "learn", "--spam", one)
     assert run("spam", "forget", "-u", ann, one).status == 1
-    assert run("spam", "forget", one).out == "forgotten for the site\n"
-    assert stats(run) == {"site": (0, 0)}
+    assert run("spam", "forget", one).out == "forgotten for the server\n"
+    assert stats(run) == {"server": (0, 0)}
 
 
 def test_rolling_back(run: Any, ann: str, ham: str, spam: str, monkeypatch: Any) -> None:
@@ -150,12 +150,12 @@ def test_rolling_back(run: Any, ann: str, ham: str, spam: str, monkeypatch: Any)
     now[0] += 7_200
     run("spam", "learn", "--spam", spam)
     run("spam", "learn", "--spam", ham)
-    assert stats(run) == {"site": (0, 50)}
-    assert run("spam", "rollback", "--since", "1h").out == "undone 50 trainings of site\n"
-    assert stats(run) == {"site": (25, 0)}
+    assert stats(run) == {"server": (0, 50)}
+    assert run("spam", "rollback", "--since", "1h").out == "undone 50 trainings of server\n"
+    assert stats(run) == {"server": (25, 0)}
     assert run("spam", "rollback", "--since", "1h", "-u", ann).out.startswith("undone 0")
-    assert run("spam", "rollback", "--since", "2026-01-01T00:00Z", "--site").status == 0
-    assert stats(run) == {"site": (0, 0)}
+    assert run("spam", "rollback", "--since", "2026-01-01T00:00Z").status == 0
+    assert stats(run) == {"server": (0, 0)}
 
 
 def test_the_log(run: Any, ann: str, letter: Any) -> None:

@@ -266,10 +266,31 @@ def test_from_that_is_none(header: bytes) -> None:
         b'From: "a <b@x.example>\r\n',
         b"From: <a@x.example> <a@z.example>\r\n",
         b"From: a@x.example\x00\r\n",
+        b"From: a@(b)x.example c\r\n",
+        b'From: a@"x.example"\r\n',
+        b"From: a@b..x.example\r\n",
+        b"From: a@.x.example\r\n",
+        b"From: a@" + b"b" * 64 + b".x.example\r\n",
+        b"From: " + b"\r\n  " * 30_000 + b"<a@x.example>\r\n",
+        b'From: "' + b"b" * 70_000 + b'" <a@x.example>\r\n',
     ],
 )
 def test_a_policy_is_not_evaded_by_a_syntax_error(header: bytes) -> None:
     assert check(header, TWO, "z.example").action is DmarcAction.REJECT
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"From: a@q.example, a@b.test, a@c.test, a@d.test, a@x.example\r\n",
+        b"From: a@q.example\r\n" * 5 + b"From: a@x.example\r\n",
+    ],
+)
+@pytest.mark.parametrize("signer", ["z.example", "q.example"])
+def test_nor_by_a_crowd_of_authors(header: bytes, signer: str) -> None:
+    zone = {"x.example": REJECT, "q.example": "v=DMARC1; p=none"}
+    found = check(header, zone, signer)
+    assert (found.result, found.action) == (Result.PERMERROR, DmarcAction.QUARANTINE)
 
 
 def test_a_broken_from_vouches_for_nobody() -> None:

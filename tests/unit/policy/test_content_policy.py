@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from mailframe.core.address import Address
+from mailframe.core.authentication import ArcResult, Authentication, DkimResult, Result, SpfResult
 from mailframe.core.envelope import Envelope, Recipient
 from mailframe.core.resolution import Local
 from mailframe.core.session import Role, Session
@@ -147,7 +148,7 @@ class Place:
         asked = self.policy.message(session, envelope, self.content)  # type: ignore[arg-type]
         outcome: list[Any] = []
         as_deferred(asked).addCallbacks(outcome.append, lambda f: outcome.append(f.value))
-        self.clock.pump([1.0] * 20)
+        self.clock.pump([1.0] * 25)
         assert len(outcome) == 1
         result: Tag | Exception | None = outcome[0]
         return result
@@ -317,6 +318,21 @@ def test_a_filter_that_fails_costs_no_mail() -> None:
     assert tag.filings[0].folder == ""
 
 
+def test_a_filter_that_never_answers_costs_no_mail() -> None:
+    place = Place()
+    asked = []
+
+    async def judge(data: bytes, account: str, evidence: int) -> Opinion:
+        asked.append(account)
+        await Deferred()
+        raise AssertionError
+
+    place.filter.judge = judge  # type: ignore[method-assign, assignment]
+    tag = place.tag(PLAIN, "a@x.test", "b@x.test", symbols=(Symbol("A", 6.0),))
+    assert [filing.folder for filing in tag.filings] == ["Junk", "Junk"]
+    assert asked == ["a@x.test"]
+
+
 def test_a_directory_that_fails_costs_no_mail() -> None:
     place = Place(junk=4)
     place.domains["here.test"] = RuntimeError("busy")
@@ -481,6 +497,35 @@ def changed(*changes: tuple[bytes, bytes]) -> bytes:
 def test_what_the_rules_see(data: bytes, names: list[str]) -> None:
     found = look_at(read_view(data, now=NOW), {})
     assert [symbol.name for symbol in found] == names
+
+
+SEALED = ArcResult(Result.PASS)
+SPF_FAIL = SpfResult(Result.FAIL, "here.test")
+
+
+@pytest.mark.parametrize(
+    ("sender", "auth", "names"),
+    [
+        (b"boss@HERE.test", Authentication(), []),
+        (b"boss@HERE.test", Authentication(spf=SPF_FAIL), ["OWN_DOMAIN"]),
+        (b"boss@far.example", Authentication(spf=SPF_FAIL), []),
+        (b"boss@here.test", Authentication(spf=replace(SPF_FAIL, result=Result.PASS)), []),
+        (b"boss@here.test", Authentication(spf=SPF_FAIL, dkim=(DkimResult(Result.PASS),)), []),
+        (b"boss@here.test", Authentication(spf=SPF_FAIL, arc=SEALED), ["OWN_DOMAIN"]),
+        (
+            b"boss@here.test",
+            Authentication(spf=SPF_FAIL, arc=replace(SEALED, trusted="lists.example")),
+            [],
+        ),
+    ],
+)
+def test_who_pretends_to_be_a_colleague(
+    sender: bytes, auth: Authentication, names: list[str]
+) -> None:
+    envelope = Envelope(None, (Recipient(Address.parse(BOB), mailbox=Local(BOB)),))
+    data = changed((b"ann@example.org", sender))
+    view = read_view(data, now=NOW, envelope=envelope, found=Findings(auth))
+    assert [symbol.name for symbol in look_at(view, {})] == names
 
 
 def test_no_rule_of_form_junks_by_itself() -> None:

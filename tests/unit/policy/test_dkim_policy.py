@@ -17,7 +17,13 @@ from mailframe.core.envelope import Envelope
 from mailframe.core.session import Role, Session
 from mailframe.core.verdict import Tag
 from mailframe.errors import DnsTemporary
-from mailframe.interfaces import IContent, IMessagePolicy, IMessageSource, ISigner
+from mailframe.interfaces import (
+    IContent,
+    IMessagePolicy,
+    IMessageSource,
+    IRecentFetches,
+    ISigner,
+)
 from mailframe.mailauth.dkim import DkimLimits, SigningKey, sign_dkim
 from mailframe.message.trace import field_line
 from mailframe.policy.dkim import DkimPolicy
@@ -72,10 +78,15 @@ class Signer:
 
 
 class Place:
-    def __init__(self, resolver: Keys | None = None, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        resolver: Keys | None = None,
+        signer: Signer | None = None,
+        recent: IRecentFetches | None = None,
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW)
-        permission = RelayPermission(["198.51.100.0/24"])
+        permission = RelayPermission(["198.51.100.0/24"], recent)
         self.policy = DkimPolicy(
             strangers=Strangers(permission, ["203.0.113.0/24"]),
             resolver=resolver or zone(),
@@ -221,6 +232,29 @@ def test_a_network_that_may_relay_is_signed_for() -> None:
     place = Place(signer=Signer(RSA))
     tag = fired(place.begun(Content(HEADER), Role.MX, "198.51.100.4"))
     assert tag.reason == "signed with one key"
+
+
+@implementer(IRecentFetches)
+class Fetched:
+    def note(self, ip: str, account: str) -> None:
+        pass
+
+    def may_relay(self, ip: str) -> str | None:
+        return "ann@example.org"
+
+
+def test_who_fetched_mail_from_there_may_be_anybody() -> None:
+    signer = Signer(RSA)
+    place = Place(signer=signer, recent=Fetched())
+    assert fired(place.begun(Content(HEADER), Role.MX, "192.0.2.1")) is None
+    assert signer.seen == []
+
+
+def test_what_is_handed_over_by_lmtp_is_strangers_mail() -> None:
+    signer = Signer(RSA)
+    place = Place(signer=signer)
+    assert fired(place.begun(Content(HEADER), Role.LMTP, "198.51.100.4")) is None
+    assert signer.seen == []
 
 
 def test_a_submission_without_a_login_is_not_signed() -> None:

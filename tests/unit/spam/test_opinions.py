@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,20 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from zope.interface.verify import verifyObject
 
-from mailframe.interfaces import IFilter, Opinion
+from mailframe.interfaces import Opinion
 from mailframe.runtime.aio import as_deferred
 from mailframe.runtime.database import Database
 from mailframe.runtime.workers import Workers
 from mailframe.spam import models as models_module
-from mailframe.spam.features import features_of
+from mailframe.spam.features import Features, features_of
 from mailframe.spam.filter import NO_OPINION, LearningFilter
 from mailframe.spam.lessons import digest_of, lesson_of
-from mailframe.spam.model import probability_of
+from mailframe.spam.model import Judgement, Weight, probability_of
 from mailframe.spam.models import Kept
 from mailframe.spam.schema import MIGRATIONS
 from mailframe.spam.scopes import domain_of, scopes_of
+from mailframe.spam.training_log import Piece
 from tests.unit.runtime.loops import Loop
 from tests.unit.spam.test_store import ANN, EVE, House, done, house, message, teach
 
@@ -57,18 +58,6 @@ def test_domain_of() -> None:
     assert [domain_of(each) for each in (ANN, "@example.org", "site", "site@", "")] == [
         "example.org", "example.org", "", "", "",
     ]  # fmt: skip
-
-
-def test_it_provides_the_interface(house: House) -> None:
-    assert verifyObject(IFilter, house.filter())
-
-
-def test_untrained_it_has_no_opinion(house: House) -> None:
-    filter = house.filter()
-    assert done(filter.judge(message(1, spam=True), ANN)) == NO_OPINION
-    for number in range(30):
-        done(filter.learn(message(number, spam=True), ANN, True, "move"))
-    assert done(filter.judge(message(31, spam=True), ANN)) == NO_OPINION
 
 
 def test_the_scope_that_decides_is_named(house: House) -> None:
@@ -231,6 +220,46 @@ def test_judging_while_learning(threads: Threads, house: House) -> None:
     kept: dict[str, Kept] = threads.result(threads.filter._models.current([ANN]))
     again = done(house.filter()._models.current([ANN]))
     assert kept[ANN].dump()[1] == again[ANN].dump()[1]
+
+
+class Careful:
+    """A model that notices when it is asked while it learns."""
+
+    hams = spams = octets = 0
+
+    def __init__(self) -> None:
+        self.is_learning = False
+        self.judged_meanwhile = False
+
+    def learn(self, features: Features, is_spam: bool) -> None:
+        self.is_learning = True
+        time.sleep(0.01)
+        self.is_learning = False
+
+    def judge(self, features: Features) -> Judgement:
+        self.judged_meanwhile |= self.is_learning
+        return Judgement(0.0, 0, 0)
+
+    def weights(self, features: Features, most: int) -> list[Weight]:
+        self.judged_meanwhile |= self.is_learning
+        return []
+
+
+def test_a_model_is_never_asked_while_it_learns() -> None:
+    model: Any = Careful()
+    kept = Kept((1, 0), model, 0)
+    features = Features((1, 2, 3))
+    learning = threading.Thread(
+        target=kept.learn, args=(Piece([(features.pack(), True)] * 10, 10, True),)
+    )
+    learning.start()
+    while learning.is_alive():
+        kept.judge(features)
+        kept.weights(features, 3)
+        time.sleep(0.001)
+    learning.join()
+    assert not model.judged_meanwhile
+    assert kept.last == 10
 
 
 def test_nobody_waits_for_a_model_that_is_made_again(

@@ -1,10 +1,11 @@
-"""The log of trainings: crashes, two processes, rollbacks to the bit, caps, tenants, bad disks."""
+"""The log and its models against a plain list, with others at work on the file and bad disks."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
@@ -111,27 +112,6 @@ def test_the_model_is_what_the_log_says(house: House) -> None:
     assert dump(filter) == model_of(range(30)) == fresh_dump(house)
 
 
-def test_learning_twice_teaches_once_and_the_other_way_relabels(house: House) -> None:
-    filter = house.filter()
-    assert done(filter.learn(message(1, spam=True), ANN, True, "move"))
-    assert not done(filter.learn(message(1, spam=True), ANN, True, "web"))
-    assert done(filter.learn(message(1, spam=True), ANN, False, "move"))
-    (counts,) = done(filter.counts(ANN))
-    assert (counts.hams, counts.spams, counts.rows) == (1, 0, 2)
-    lesson = lesson_of(message(1, spam=True), False)
-    assert dump(filter) == Model.of([(lesson.features, False)], max_bits=18).dump()
-
-
-def test_forgetting_is_as_if_it_never_was_learnt(house: House) -> None:
-    filter = house.filter()
-    teach(filter, range(20))
-    done(filter.learn(message(99, spam=True), ANN, True, "move"))
-    assert done(filter.forget(message(99, spam=True), ANN))
-    assert not done(filter.forget(message(99, spam=True), ANN))
-    assert dump(filter) == model_of(range(20))
-    assert done(filter.learn(message(99, spam=True), ANN, True, "move"))
-
-
 def test_a_crash_between_log_and_snapshot_loses_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,21 +125,6 @@ def test_a_crash_between_log_and_snapshot_loses_nothing(
     # nor does it matter whether there are snapshots at all
     house.sql("DELETE FROM snapshots")
     assert fresh_dump(house) == model_of(range(30))
-
-
-def test_a_damaged_snapshot_is_set_aside(house: House) -> None:
-    filter = house.filter()
-    teach(filter, range(20))
-    done(filter.save([ANN]))
-    house.sql("UPDATE snapshots SET model = substr(model, 1, length(model) / 2)")
-    assert fresh_dump(house) == model_of(range(20))
-
-
-def test_damaged_features_are_left_out(house: House) -> None:
-    filter = house.filter()
-    teach(filter, range(21))
-    house.sql("UPDATE trainings SET features = x'00' WHERE id = (SELECT max(id) FROM trainings)")
-    assert fresh_dump(house) == model_of(range(20))
 
 
 def test_a_late_snapshot_does_not_overwrite_what_was_changed(house: House) -> None:
@@ -209,6 +174,39 @@ def test_a_log_that_changes_while_it_is_read_is_read_again(
     assert found == fresh_dump(house)
 
 
+def test_a_log_that_never_holds_still_is_given_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, reader = house.filter(), house.filter()
+    teach(writer, range(20))
+    learn = Kept.learn
+
+    def meddled(self: Kept, piece: Any) -> int:
+        done(writer.learn(message(1, spam=True), ANN, self.version[1] % 2 == 1, "move"))
+        return learn(self, piece)
+
+    monkeypatch.setattr(models_module, "_PIECE", 5)
+    monkeypatch.setattr(Kept, "learn", meddled)
+    with pytest.raises(TransientFailure, match="changes all the time"):
+        dump(reader)
+    assert done(reader.judge(message(2, spam=True), ANN)) == NO_OPINION
+    monkeypatch.undo()
+    assert dump(reader) == fresh_dump(house)
+
+
+def test_who_gets_the_name_of_somebody_gone_gets_nothing_else(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, command = house.filter(), house.filter()
+    teach(server, range(60))
+    assert done(server.judge(message(61, spam=True), ANN)) != NO_OPINION
+    done(command.drop(ANN))
+    teach(command, range(1))
+    # not even while the new model is in the making
+    monkeypatch.setattr(models_module.Models, "_follow", lambda *args: None)
+    assert done(server.judge(message(61, spam=True), ANN)) == NO_OPINION
+
+
 # ---- rollback
 
 
@@ -228,93 +226,93 @@ def test_a_rollback_goes_back_to_the_bit(house: House) -> None:
     assert done(filter.roll_back("nobody@example.org", 0)) == 0
 
 
-def test_a_clock_that_goes_back_does_not_mix_up_the_log(house: House) -> None:
-    filter = house.filter()
-    teach(filter, range(10))
-    before = dump(filter)
-    house.clock.advance(100)
-    since = house.clock.seconds()
-    teach(filter, range(10, 20))
-    house.clock.rightNow = NOW - 500
-    teach(filter, range(20, 30))
-    done(filter.roll_back(ANN, since))
-    assert dump(filter) == before
-
-
+Log = list[tuple[int, bool]]
 EMPTY = Model(max_bits=18).dump()
-Deed = tuple[str, int, int]
-DEEDS = st.lists(
-    st.tuples(
-        st.sampled_from(["spam", "ham", "forget", "roll back", "look", "save"]),
-        st.integers(0, 7),
-        st.integers(0, 3),
-    ),
-    max_size=40,
+DEEDS = st.tuples(
+    st.sampled_from(["spam", "ham", "forget", "roll back", "look", "restart"]),
+    st.integers(0, 5),
+    st.integers(0, 3),
 )
+
+
+class History:
+    """The same deeds done to a filter and to a list of messages with their labels."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.filter = house.filter()
+        self.log: Log = []
+        self.before: list[tuple[float, Log]] = []
+
+    def do(self, what: str, number: int, back: int) -> None:
+        self.house.clock.advance(1)
+        if what in ("spam", "ham"):
+            self.teach(number, what == "spam")
+        elif what == "forget":
+            self.forget(number)
+        elif what == "roll back":
+            self.roll_back(back)
+        elif what == "restart":
+            self.filter = self.house.filter()
+        else:
+            assert (dump(self.filter) or EMPTY) == plain_model(self.log)
+
+    def teach(self, number: int, is_spam: bool) -> None:
+        is_new = (number, is_spam) not in self.log
+        lesson = Lesson(bytes([number]), is_spam, plain(number))
+        taught = done(self.filter.teach([lesson], [ANN], source="web", taught_by=ANN))
+        assert taught == [is_new]
+        if is_new:
+            self.becomes([*self.without(number), (number, is_spam)])
+
+    def forget(self, number: int) -> None:
+        def job(connection: sqlite3.Connection) -> bool:
+            return filter_module.training_log.forget(
+                connection, [ANN], bytes([number]), source="forget", taught_by=ANN,
+                now=self.house.clock.seconds(), only_own=True,
+            )  # fmt: skip
+
+        was_known = self.without(number) != self.log
+        assert fired(self.filter._database.write(job)) == was_known
+        self.becomes(self.without(number))
+
+    def roll_back(self, back: int) -> None:
+        """So many deeds before the last one as well."""
+        if self.before:
+            del self.before[max(1, len(self.before) - back) :]
+            since, self.log = self.before.pop()
+            done(self.filter.roll_back(ANN, since))
+
+    def becomes(self, log: Log) -> None:
+        self.before.append((self.house.clock.seconds(), self.log))
+        self.log = log
+
+    def without(self, number: int) -> Log:
+        return [each for each in self.log if each[0] != number]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(deeds=st.lists(DEEDS, min_size=4, max_size=30))
+def test_any_history_is_what_a_plain_list_makes_of_it(deeds: list[tuple[str, int, int]]) -> None:
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as often:
+        # a snapshot at each look, so that what is out of date would be found
+        often.setattr(models_module, "_SNAPSHOT_EVERY", 1)
+        often.setattr(models_module, "_PIECE", 2)
+        house = House(Path(directory))
+        history = History(house)
+        try:
+            for deed in (*deeds, ("look", 0, 0), ("restart", 0, 0), ("look", 0, 0)):
+                history.do(*deed)
+        finally:
+            for database in house.databases:
+                database.close()
 
 
 def plain(number: int) -> Features:
     return Features(tuple(range(100 * number, 100 * number + 30)))
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(deeds=DEEDS)
-def test_any_history_is_what_a_plain_list_makes_of_it(
-    tmp_path_factory: pytest.TempPathFactory, deeds: list[Deed]
-) -> None:
-    house = House(tmp_path_factory.mktemp("spam"))
-    filter = house.filter()
-    log: list[tuple[int, bool]] = []
-    states: list[tuple[float, list[tuple[int, bool]]]] = []
-    try:
-        for what, number, back in deeds:
-            house.clock.advance(1)
-            now = house.clock.seconds()
-            digest = bytes([number])
-            if what in ("spam", "ham"):
-                states.append((now, list(log)))
-                is_new = (number, what == "spam") not in log
-                lesson = Lesson(digest, what == "spam", plain(number))
-                assert done(filter.teach([lesson], [ANN], source="web", taught_by=ANN)) == [is_new]
-                if is_new:
-                    log = [each for each in log if each[0] != number]
-                    log.append((number, what == "spam"))
-            elif what == "forget":
-                states.append((now, list(log)))
-                forgotten = done(forget(filter, digest))
-                assert forgotten == any(each[0] == number for each in log)
-                log = [each for each in log if each[0] != number]
-            elif what == "roll back" and states:
-                del states[len(states) - min(back, len(states) - 1) :]
-                since, log = states.pop()
-                log = list(log)
-                done(filter.roll_back(ANN, since))
-            elif what == "save":
-                done(filter.save([ANN]))
-            if what == "look":
-                assert (dump(filter) or EMPTY) == plain_model(log)
-        assert (dump(filter) or EMPTY) == plain_model(log)
-        assert fresh_dump(house) == dump(filter)
-    finally:
-        for database in house.databases:
-            database.close()
-
-
-async def forget(filter: LearningFilter, digest: bytes) -> bool:
-    job: Callable[[sqlite3.Connection], bool] = lambda connection: (
-        filter_module.training_log.forget(
-            connection, [ANN], digest, source="forget", taught_by=ANN,
-            now=filter._clock.seconds(), only_own=True,
-        )
-    )  # fmt: skip
-    return await filter._database.write(job)
-
-
-def plain_model(log: list[tuple[int, bool]]) -> bytes:
+def plain_model(log: Log) -> bytes:
     model = Model.of([(plain(number), spam) for number, spam in log], max_bits=18)
     return model.dump()
 
@@ -349,16 +347,21 @@ def test_the_model_is_not_made_anew_at_each_lesson_of_a_full_log(
     assert 1 <= len(folds) <= 9
 
 
-def test_a_rollback_beyond_the_log_is_refused(house: House) -> None:
+def test_what_ended_after_it_went_into_the_base_cannot_be_had_back(house: House) -> None:
     filter = house.filter(max_trainings=40)
-    for number in range(60):
+    for number in range(38):
         house.clock.advance(1)
         teach(filter, range(number, number + 1))
+    house.clock.advance(1)
+    relabelled = house.clock.seconds()
+    done(filter.learn(message(1, spam=True), ANN, False, "move"))
+    house.clock.advance(1)
+    teach(filter, range(38, 41))
+    assert house.sql("SELECT count(*) FROM trainings")[0][0] < 40
     with pytest.raises(TooFarBack):
-        done(filter.roll_back(ANN, NOW + 5))
-    assert dump(filter) == model_of(range(60))
-    done(filter.roll_back(ANN, NOW + 51))
-    assert dump(filter) == model_of(range(50))
+        done(filter.roll_back(ANN, relabelled))
+    done(filter.roll_back(ANN, relabelled + 1))
+    assert dump(filter) == fresh_dump(house)
 
 
 def test_a_fold_of_a_log_that_was_changed_is_given_up(
@@ -379,64 +382,6 @@ def test_a_fold_of_a_log_that_was_changed_is_given_up(
     teach(filter, range(42, 60))
     assert house.sql("SELECT count(*) FROM trainings")[0][0] <= 40
     assert dump(filter) == fresh_dump(house)
-
-
-def test_models_in_memory_are_bounded(house: House) -> None:
-    filter = house.filter(memory=200_000)
-    for number in range(20):
-        account = f"user{number}@example.org"
-        teach(filter, range(4), account)
-        dump(filter, account)
-        held = filter._models._kept.values()
-        assert sum(each.octets for each in held) <= 200_000
-    assert len(filter._models._kept) >= 2
-
-
-# ---- tenants
-
-
-def test_users_do_not_mix_unless_their_domain_says_so(house: House) -> None:
-    filter = house.filter()
-    teach(filter, range(60), EVE)
-    assert done(filter.judge(message(61, spam=True), ANN)) == NO_OPINION
-    assert done(filter.judge(message(61, spam=True), "eva@example.net")) == NO_OPINION
-    assert done(filter.judge(message(61, spam=True), "")) == NO_OPINION
-    assert house.sql("SELECT name FROM scopes") == [(EVE,)]
-
-
-def test_a_domain_shares_within_itself_only(house: House) -> None:
-    house.shares["example.net"] = "domain"
-    filter = house.filter()
-    teach(filter, range(60), EVE)
-    opinion = done(filter.judge(message(61, spam=True), "eva@example.net"))
-    assert opinion.scope == "@example.net"
-    assert opinion.probability > 0.9
-    assert done(filter.judge(message(61, spam=True), ANN)) == NO_OPINION
-    assert done(filter.judge(message(61, spam=True), "")) == NO_OPINION
-
-
-def test_only_who_gives_to_the_site_takes_from_it(house: House) -> None:
-    house.shares.update({"example.net": "site", "example.com": "site", "example.org": "domain"})
-    filter = house.filter()
-    teach(filter, range(60), EVE)
-    opinion = done(filter.judge(message(61, spam=True), "bob@example.com"))
-    assert opinion.scope == "site"
-    assert opinion.probability > 0.9
-    assert done(filter.judge(message(61, spam=True), ANN)) == NO_OPINION
-    teach(filter, range(100, 160), ANN)
-    (site,) = done(filter.counts("site"))
-    assert site.hams + site.spams == 60
-
-
-def test_nobody_makes_others_forget(house: House) -> None:
-    house.shares["example.net"] = "domain"
-    filter = house.filter()
-    done(filter.learn(message(1, spam=True), EVE, True, "move"))
-    assert not done(filter.forget(message(1, spam=True), "eva@example.net"))
-    (counts,) = done(filter.counts("@example.net"))
-    assert counts.spams == 1
-    assert done(filter.forget(message(1, spam=True), EVE))
-    assert [(each.spams) for each in done(filter.counts())] == [0, 0]
 
 
 # ---- bad disks
