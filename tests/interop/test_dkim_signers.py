@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from mailframe.mailauth.dkim.keys import private_key
 from mailframe.message.headers import named, split_message
 from tests.interop.peers.dns import Dns
 from tests.interop.peers.postfix import Postfix
@@ -23,7 +25,14 @@ from tests.interop.peers.process import (
     run,
     wait_until,
 )
-from tests.unit.mailauth.dkim.dkim_world import ED, RSA, record_of, signed
+from tests.unit.mailauth.dkim.dkim_world import (
+    ED,
+    RSA,
+    record_of,
+    signed,
+    verified_message,
+    zone,
+)
 
 SUITE = (
     Path(os.environ.get("MAILFRAME_SUITES", Path(__file__).resolve().parents[3] / "shared/suites"))
@@ -44,6 +53,21 @@ while (my $path = <STDIN>) {
     $verifier->PRINT($_) while <$file>;
     $verifier->CLOSE;
     print join(' ', $path, map { $_->result } $verifier->signatures), "\n";
+}
+"""
+PERL_SIGNER = r"""
+use strict; use warnings;
+use Mail::DKIM::Signer;
+my ($key, $method) = @ARGV;
+while (my $path = <STDIN>) {
+    chomp $path;
+    open my $file, '<:raw', $path or die "$path: $!";
+    my $signer = Mail::DKIM::Signer->new(Algorithm => 'rsa-sha256', Method => $method,
+        Domain => 'example.org', Selector => 'r', KeyFile => $key);
+    $signer->PRINT($_) while <$file>;
+    $signer->CLOSE;
+    open my $out, '>:raw', "$path.signature" or die "$path: $!";
+    print $out $signer->signature->as_string, "\r\n";
 }
 """
 
@@ -195,6 +219,31 @@ def test_mail_dkim_believes_all(messages: Messages, dns: Dns, directory: Path) -
     more = dict(messages)
     changed = add_changed(more)
     assert mail_dkim(files(more, directory), dns) == [changed]
+
+
+@pytest.mark.parametrize("method", ["simple/simple", "relaxed/simple", "relaxed/relaxed"])
+def test_we_believe_what_mail_dkim_signs(messages: Messages, directory: Path, method: str) -> None:
+    need("perl")
+    if run(["perl", "-MMail::DKIM", "-e", "1"]).returncode:
+        pytest.skip("Mail::DKIM is not installed")
+    key = directory / "key.pem"
+    key.write_bytes(
+        private_key(RSA.private).private_bytes(
+            Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+        )
+    )
+    paths = files(messages, directory)
+    names = "".join(f"{path}\n" for path in paths)
+    done = run(["perl", "-e", PERL_SIGNER, str(key), method], input=names)
+    assert done.returncode == 0, done.stderr
+    keys = zone()
+    doubted = []
+    for path in paths:
+        signature = path.with_name(f"{path.name}.signature").read_bytes()
+        top, *_ = verified_message(signature + path.read_bytes(), keys)
+        if not top:
+            doubted.append((path.name, top.reason))
+    assert doubted == []
 
 
 def test_after_a_postfix_all_are_believed(

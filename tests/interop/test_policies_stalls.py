@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 
-import dkim
 import pytest
 
 from mailframe.app.config_policy import DEFAULT_ORDER
 from tests.interop.peers.mailframe import Mailframe
 from tests.interop.peers.policed import ANN, Policed, pointer
-from tests.interop.peers.process import run, wait_until
+from tests.interop.peers.process import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.rcode
@@ -94,7 +95,10 @@ class BadDns:
             threading.Thread(target=self._answer_udp, args=(datagram, peer), daemon=True).start()
 
     def _answer_udp(self, datagram: bytes, peer: tuple[str, int]) -> None:
-        query = dns.message.from_wire(datagram)
+        try:
+            query = dns.message.from_wire(datagram)
+        except dns.exception.DNSException:  # what close() wakes us with
+            return
         self.questions.append(query.question[0].to_text())
         if self.mute and query.question[0].name.to_text().startswith(self.mute):
             return

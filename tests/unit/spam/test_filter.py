@@ -19,6 +19,7 @@ from mailframe.spam import training_log
 from mailframe.spam.features import features_of
 from mailframe.spam.lessons import Lesson, lesson_of
 from mailframe.spam.model import Model
+from mailframe.spam.scopes import SERVER
 from mailframe.spam.training_log import LogChanged, TooFarBack
 from tests.unit.spam.spam_world import ANN, BOB, EVE, HOST, Filtering, ham, message, now, spam
 
@@ -462,3 +463,21 @@ def test_share_may_be_asked_of_a_directory(path: str) -> None:
 
 def test_the_file_is_the_owners_alone(place: Filtering, path: str) -> None:
     assert os.stat(path).st_mode & 0o077 == 0
+
+
+# ---- the operator's
+
+
+def test_everybody_is_judged_by_what_the_operator_taught(path: str) -> None:
+    place = Filtering(path, {"example.net": "user"})
+    lessons = [lesson_of(ham(n), False, HOST) for n in range(40)]
+    lessons += [lesson_of(spam(n), True, HOST) for n in range(40)]
+    now(place.filter.teach(lessons, (SERVER,), source="command", taught_by=""))
+    for account in (ANN, EVE, ""):
+        assert place.probability(spam(99), account) > 0.9
+        assert place.probability(ham(99), account) < 0.1
+    # nobody's mail gets into it
+    place.learn(spam(100), ANN, True)
+    (counts,) = now(place.filter.counts(SERVER))
+    assert (counts.hams, counts.spams) == (40, 40)
+    place.close()
