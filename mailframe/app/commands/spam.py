@@ -44,7 +44,8 @@ def spam() -> None:
     """The filter that learns: teach, test, explain, undo.
 
     \b
-    Teach it:     mailframe spam learn --ham ~/Maildir; mailframe spam learn --spam ~/Maildir/.Junk
+    Teach it:     mailframe spam learn --ham ~/Maildir
+                  mailframe spam learn --spam ~/Maildir/.Junk
     Why junk?     mailframe spam explain -u ann@example.org message.eml
     Undo it:      mailframe spam rollback --since 2h -u ann@example.org
     """
