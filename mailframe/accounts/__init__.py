@@ -8,7 +8,8 @@ What lives here
     directory; ``expansion`` follows aliases. ``custom``, ``built_in_inbox`` and the
     ``twisted_*`` adapters for realms that others wrote, ``dev`` (anybody may log in),
     ``pop_before_smtp``. ``domain_settings``: what domains decide for themselves. ``dkim_keys``
-    and ``signing``, which signs with them what users and this server write.
+    and ``signing``, which signs with them what users and this server write (``own_records``: the
+    records of our own keys, as if the DNS had them).
 
 May import
     core, protocols, message, mailauth, interfaces, runtime, third parties. No other service.

@@ -49,6 +49,7 @@ class RecentFetches:
 
 def _key(peer_ip: str) -> str:
     """One spelling for one address, ``::ffff:192.0.2.1`` being ``192.0.2.1``."""
+    # not ``plain_ip``: the same link-local address may be somebody else's in another zone
     try:
         address = ipaddress.ip_address(peer_ip)
     except ValueError:

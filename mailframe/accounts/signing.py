@@ -66,7 +66,7 @@ class DkimSigner:
         keys = await self._usable(
             await self._directory.ask(lambda connection: _keys_for(connection, domain))
         )
-        # RFC 8463 section 3: whoever sends only Ed25519 is not understood everywhere
+        # RFC 8463 section 6: whoever sends only Ed25519 is not understood everywhere
         ordered = sorted(keys, key=lambda key: key.algorithm != "rsa-sha256")
         return _signing_key(ordered[0]) if ordered else None
 

@@ -14,13 +14,13 @@ on connections bounds those.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
+from mailframe.core.ip import network_around, plain_ip
 from mailframe.errors import LoginThrottled
 
 _MOST = 50_000  # records of each kind: about 10 MB
@@ -132,12 +132,7 @@ class _Failures:
 
 def network_of(peer_ip: str) -> str:
     """What counts as one client; empty for a Unix socket."""
-    try:
-        address = ipaddress.ip_address(peer_ip.partition("%")[0])
-    except ValueError:
+    address = plain_ip(peer_ip)
+    if address is None:
         return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    return str(address) if address.version == 4 else network_around(address, 32, 64)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_policy_checks import policy_problems
+from mailframe.app.config_problems import did_you_mean
 from mailframe.app.config_schema import ROLES_WITH_LOGIN, Config, Listen
 from mailframe.core.session import Role
 from mailframe.protocols.smtp.verbs import CANNOT_DO_WITHOUT, KNOWN
@@ -70,8 +70,7 @@ def _restrictions(config: Config) -> Iterator[tuple[Path, str]]:
         for word in sorted(words & CANNOT_DO_WITHOUT):
             yield ("listen", name, "without"), f"mail cannot do without {word}"
         for word in sorted(words - CANNOT_DO_WITHOUT - KNOWN):
-            close = difflib.get_close_matches(word, KNOWN, 1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = did_you_mean(word, KNOWN)
             yield ("listen", name, "without"), f"{word!r} is no SMTP verb or keyword{hint}"
         if words and listen.protocol not in _SMTP_ROLES:
             yield ("listen", name, "without"), "is for mx, submission and lmtp listeners"

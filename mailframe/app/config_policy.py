@@ -17,7 +17,7 @@ from mailframe.app.config_types import (
 )
 
 Count = Annotated[int, Field(ge=0)]
-Points = Annotated[float, Field(strict=False)]
+Points = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
 PolicyName = Literal[
     "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "milter", "dkim", "arc", "dmarc",
@@ -119,7 +119,7 @@ class Arc(Section):
 
 
 class Dmarc(Section):
-    """RFC 7489 and its successor: does the author's domain stand by the message?"""
+    """RFC 9989, before it 7489: does the author's domain stand by the message?"""
 
     on_reject: Literal["reject", "junk", "tag"] = "reject"
     """What to do with a message that its author's domain wants rejected."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_policy import Policy
+from mailframe.app.config_problems import did_you_mean
 from mailframe.core.address import Address
 
 
@@ -19,6 +21,7 @@ def policy_problems(policy: Policy) -> list[tuple[Path, str]]:
         *_each("spamassassin.address", filter(None, [policy.spamassassin.address]), _spamd),
         *_each("rspamd.url", filter(None, [policy.rspamd.url]), _url),
         *_each("content.rules", policy.content.rules, _own_rule),
+        *_weights(policy),
         *_each("dmarc.report_from", filter(None, [policy.dmarc.report_from]), Address.parse),
         *_each("dmarc.reports_to", policy.dmarc.reports_to, Address.parse),
     ]
@@ -32,6 +35,30 @@ def _each(
             read(text)
         except ValueError as error:  # an AddressError is one
             yield tuple(key.split(".")), str(error)
+
+
+def _weights(policy: Policy) -> Iterator[tuple[Path, str]]:
+    """A rule that is given points must exist; whoever has rules of his own names symbols freely."""
+    if not policy.content.weights or policy.content.rules:
+        return
+    known = _symbol_names(policy)
+    for name in policy.content.weights:
+        if name not in known:
+            hint = did_you_mean(name.upper(), known) or ", see `mailframe spam rules`"
+            yield ("content", "weights", name), f"there is no such rule{hint}"
+
+
+def _symbol_names(policy: Policy) -> list[str]:
+    from mailframe.policy.content_rules import RULES
+    from mailframe.policy.content_score import BAYES
+    from mailframe.policy.dnsbl_lists import parse_list
+    from mailframe.policy.known_symbols import KNOWN
+
+    names = [BAYES, "RSPAMD", "SPAMASSASSIN", *(rule.name for rule in (*RULES, *KNOWN))]
+    for text in (*policy.dnsbl.lists, *policy.dnsbl.domain_lists):
+        with suppress(ValueError):  # a problem of its own
+            names.append(parse_list(text).symbol)
+    return names
 
 
 def _rate(text: str) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -35,9 +36,7 @@ def _key(finding: ErrorDetails) -> Path:
 def _message(finding: ErrorDetails) -> str:
     kind = finding["type"]
     if kind == "extra_forbidden":
-        return (
-            f"unknown key{_did_you_mean(str(finding['loc'][-1]), _siblings(finding['loc'][:-1]))}"
-        )
+        return f"unknown key{did_you_mean(str(finding['loc'][-1]), _siblings(finding['loc'][:-1]))}"
     context: dict[str, Any] = finding.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
@@ -51,12 +50,13 @@ def _message(finding: ErrorDetails) -> str:
 
 def _not_a_choice(value: object, expected: str) -> str:
     choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
-    hint = _did_you_mean(value, choices) if isinstance(value, str) else ""
+    hint = did_you_mean(value, choices) if isinstance(value, str) else ""
     return f"must be one of {', '.join(choices)}{hint}"
 
 
-def _did_you_mean(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean ...?)``; empty where nothing is near."""
+    close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -119,6 +119,12 @@ class PolicyMemory:
                 brake.new_recipients_per_day, brake.failures_per_hour, brake.hold_queue
             )
 
+    def follow_senders(self, permission: IRelayPermission) -> None:
+        """Limits and brake hold for who fetched mail instead of logging in, too."""
+        self.rate.account_of = permission.account
+        if self.brake is not None:
+            self.brake.account_of = permission.account
+
 
 def rate_rules(config: Config) -> tuple[Rule, ...]:
     return rules_of(config.policy.rate.limits, config.limits.messages_per_hour_per_user)
@@ -134,6 +140,7 @@ def policies_of(
     """``always``, then the others in the configured order."""
     strangers = Strangers(permission, config.policy.trusted_networks)
     memory = house.policy_memory
+    memory.follow_senders(permission)
     parts: Parts = {
         "rate": memory.rate,
         "brake": memory.brake,

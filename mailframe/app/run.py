@@ -104,6 +104,11 @@ def begin_log(level: str) -> None:
 
 
 def _line(event: LogEvent) -> str | None:
+    if event.get("log_format") == "{line}" and "log_failure" not in event:
+        # Nine of ten are the journal's. The long way makes the same of them in ten times the time.
+        text = event["line"].replace("\n", "\n\t")
+        level = event["log_level"].name
+        return f"{_time(event['log_time'])} [{event['log_namespace']}#{level}] {text}\n"
     return formatEventAsClassicLogText(event, formatTime=_time)
 
 

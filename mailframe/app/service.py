@@ -52,6 +52,7 @@ NEEDS_RESTART = (
     "policy.greylist.keep",
     "policy.greylist.window",
     "policy.dmarc.report_from",
+    "policy.dmarc.reports",
     "policy.dmarc.report_organization",
     "relay.port",
     "auth.failures_per_account",

@@ -33,6 +33,7 @@ from mailframe.app.config import Config
 from mailframe.app.config_schema import Listen
 from mailframe.app.doors import Doors
 from mailframe.app.filtering import Filtering
+from mailframe.app.limits import imap_limits, pop3_limits, smtp_limits
 from mailframe.app.own_addresses import OwnAddresses
 from mailframe.app.people import Desk, People, people, people_of_dev
 from mailframe.app.policies import PolicyMemory, policies_of
@@ -53,7 +54,6 @@ from mailframe.mailbox.index.live import LiveFolders
 from mailframe.mailbox.store import MaildirStore
 from mailframe.policy.relay import RelayPermission
 from mailframe.policy.submission import SubmissionPolicy
-from mailframe.protocols.imap.settings import EngineLimits
 from mailframe.queue.outbox import Outbox
 from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
@@ -62,9 +62,9 @@ from mailframe.runtime.database import Database
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import Workers
 from mailframe.servers.connections import ConnectionCounter
-from mailframe.servers.imap import ImapFactory, ImapLimits
-from mailframe.servers.pop3 import Pop3Factory, Pop3Limits
-from mailframe.servers.smtp import SmtpFactory, SmtpLimits
+from mailframe.servers.imap import ImapFactory
+from mailframe.servers.pop3 import Pop3Factory
+from mailframe.servers.smtp import SmtpFactory
 from mailframe.tls.certificates import CertificateDirectory, CertificateFiles
 from mailframe.tls.contexts import TlsContexts
 
@@ -320,13 +320,8 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         clock=house.reactor,
         connections=house.connections,
         recent=recent,
-        limits=Pop3Limits(
-            idle=config.limits.pop3_idle_timeout,
-            errors=config.limits.errors_per_session,
-            allow_plaintext=config.auth.allow_plaintext,
-        ),
+        limits=pop3_limits(config),
     )
-
     imap = functools.partial(
         ImapFactory,
         config.hostname,
@@ -363,35 +358,6 @@ def behind_tls(
         else server
         for name, server in servers.items()
     }
-
-
-def smtp_limits(config: Config) -> SmtpLimits:
-    limits = config.limits
-    return SmtpLimits(
-        message_size=limits.message_size,
-        header_size=limits.header_size,
-        recipients=limits.recipients_per_message,
-        received_hops=limits.hops,
-        errors=limits.errors_per_session,
-        command_idle=limits.idle_timeout,
-        data_idle=limits.data_timeout,
-        session_time=limits.session_timeout,
-        greet_delay=limits.greet_delay,
-        tarpit=limits.tarpit,
-        allow_plaintext=config.auth.allow_plaintext,
-    )
-
-
-def imap_limits(config: Config) -> ImapLimits:
-    limits = config.limits
-    return ImapLimits(
-        idle=limits.imap_idle_timeout,
-        allow_plaintext=config.auth.allow_plaintext,
-        per_user=limits.imap_connections_per_user,
-        append=limits.message_size,
-        messages=limits.imap_messages_per_command,
-        engine=EngineLimits(errors=limits.errors_per_session),
-    )
 
 
 def tls_of(config: Config, workers: IWorkers, reactor: Any) -> TlsContexts:

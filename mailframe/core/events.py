@@ -65,7 +65,8 @@ MailboxEvent = MessageArrived | MessagesRemoved | MessagesMoved | MessagesCopied
 @dataclass(frozen=True, slots=True)
 class RecipientFailed:
     """A recipient of a message from somebody logged in, or of the server's own, was refused for
-    good by the host that is responsible for it; not told of what expired, or what an administrator gave up."""
+    good by the host that is responsible for it; not told of what expired, or what an administrator
+    gave up."""
 
     account: str
     """Who sent it; empty: the server itself (``IOutbox``)."""

@@ -93,4 +93,4 @@ REVERSE_DNS_FAILED = Status(7, 25)
 AUTHENTICATION_FAILED = Status(7, 26)  # several checks at once
 SENDER_NULL_MX = Status(7, 27)  # RFC 7505 section 4.2
 MAIL_FLOOD = Status(7, 28)  # registry, of draft-ietf-emailcore-as
-ARC_FAILED = Status(7, 29)  # RFC 8617 section 11.2
+ARC_FAILED = Status(7, 29)  # RFC 8617 section 11.4

@@ -5,7 +5,8 @@ What lives here
     couriers: ``mx`` (by DNS, planned in ``targets``) and ``hop`` (routes, smarthost, LMTP),
     both over ``attempt`` (one message, many hosts), ``dialler`` (a session ready for mail),
     ``session`` (one connection), ``idle`` (kept connections) and ``content`` (what the peer
-    can take, ``converted`` where it must be and then ``resigned``). ``local`` (into mailboxes
+    can take, ``converted`` where it must be and then ``resigned``; ``header`` reads a stored
+    message in its two parts). ``local`` (into mailboxes
     here) and ``pipe`` (into a program) with their shared ``prefix``. ``expanded`` (nowhere:
     aliases whose targets get the message).
 

@@ -1,7 +1,9 @@
 """The caching stub resolver behind ``IResolver``.
 
-Asks recursive name servers, in order, round after round with growing patience. Identical
-questions under way share one answer. Names of this machine (``localhost``) are answered
+Asks recursive name servers, in order, round after round with growing patience; in one round only
+while other questions wait for theirs to be asked, so that names whose servers are mute, however
+many somebody comes along with, hold up nobody else for long. Identical questions under way share
+one answer. Names of this machine (``localhost``) are answered
 here; /etc/hosts is not read, because a mail domain means what the DNS says.
 """
 
@@ -41,7 +43,7 @@ class DnsResolver:
         random: Random,
         *,
         timeouts: Sequence[float] = (2.0, 4.0, 8.0),
-        tcp_timeout: float = 10.0,
+        tcp_timeout: float | None = None,
         cache_size: int = 10_000,
         cache_octets: int = 32 << 20,
         failure_ttl: float = 5.0,
@@ -49,7 +51,8 @@ class DnsResolver:
     ) -> None:
         """``servers`` None: those of /etc/resolv.conf, else this machine. ``timeouts`` are
         seconds to wait for a server, one for each round over all of them: by default a question
-        to a dead server costs 14. ``cache_size`` counts outcomes, ``cache_octets`` what they
+        to a dead server costs 14. ``tcp_timeout`` is for a whole answer by TCP; None: the longest
+        of them. ``cache_size`` counts outcomes, ``cache_octets`` what they
         take in memory, about. A failure is remembered for ``failure_ttl`` seconds (RFC 9520
         section 3.2). Raises ValueError where a server is not an IP address."""
         self._reactor = reactor
@@ -58,7 +61,7 @@ class DnsResolver:
             ipaddress.ip_address(host)  # a name server's name would need a name server
         self._random = random
         self._timeouts = tuple(timeouts)
-        self._tcp_timeout = tcp_timeout
+        self._tcp_timeout = max(self._timeouts) if tcp_timeout is None else tcp_timeout
         self._failure_ttl = failure_ttl
         self._cache = Cache(cache_size, reactor.seconds, cache_octets)
         self._waiting: dict[tuple[str, int], list[Deferred[Outcome]]] = {}
@@ -172,7 +175,9 @@ class DnsResolver:
         """The first usable answer. Raises DnsTemporary with the last trouble met."""
         trouble = DnsTemporary("no name server")
         dead_ends: set[tuple[str, int]] = set()  # they answered, and will not do better
-        for timeout in self._timeouts:
+        for number, timeout in enumerate(self._timeouts):
+            if number and self._slots.waiting:
+                break
             for server in self._servers:
                 if server in dead_ends:
                     continue

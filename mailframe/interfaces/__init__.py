@@ -10,7 +10,8 @@ May import
 
 Start reading at
     ``auth`` (who are you), ``routing`` (whose address is it), ``spool`` (keep it durably),
-    ``delivery`` (hand it on), ``mailbox`` and ``folders`` (hand it out), ``policy`` (may you).
+    ``delivery`` (hand it on), ``mailbox`` and ``folders`` (hand it out), ``policy`` (may you),
+    ``filtering`` (is it wanted).
 
 Invariants
     Each docstring says who calls the method, when, and what a raised error becomes on the

@@ -101,3 +101,7 @@ class IRelayPermission(Interface):
     def may_relay(session: Session) -> str | None:
         """Why the client may relay (``login``, ``network``, ``pop-before-smtp``), or None:
         refused with 550 5.7.1. Also decides who gets real answers from VRFY and EXPN."""
+
+    def account(session: Session) -> str | None:
+        """Whose leave it is: the login, or who fetched mail from there lately. None for networks,
+        and for strangers."""

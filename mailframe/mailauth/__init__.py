@@ -7,7 +7,8 @@ What lives here
     what is heavy on the processor goes to the ``IWorkers`` that the caller gives.
 
 May import
-    core, errors, message, interfaces, cryptography, publicsuffixlist.
+    core, errors, message, interfaces, runtime, Twisted, cryptography, idna,
+    publicsuffixlist.
 
 Start reading at
     ``dmarc``: everything else feeds it.
@@ -18,6 +19,6 @@ Invariants
     per message, octets and time are bounded.
 
 RFCs
-    7208 (SPF), 6376, 8301, 8463 (DKIM), 7489 and its successor (DMARC), 8617 (ARC), 8601
+    7208 (SPF), 6376, 8301, 8463 (DKIM), 9989 and before it 7489 (DMARC), 8617 (ARC), 8601
     (Authentication-Results, iprev), 8616 (internationalised mail).
 """

@@ -13,6 +13,7 @@ from twisted.internet.defer import TimeoutError as Late
 from twisted.internet.interfaces import IReactorTime
 
 from mailframe.core.authentication import IprevResult, Result
+from mailframe.core.ip import IPAddress, plain_ip
 from mailframe.errors import DnsTemporary, NoSuchDomain
 from mailframe.interfaces import IResolver
 from mailframe.runtime.aio import as_deferred
@@ -28,12 +29,9 @@ async def check_iprev(
     resolver: IResolver, ip: str, *, timeout: float = 20.0, clock: IReactorTime
 ) -> IprevResult:
     """``timeout`` in seconds for all lookups."""
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
+    address = plain_ip(ip)
+    if address is None:
         return IprevResult(Result.PERMERROR, ip, reason="no IP address")
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     try:
         return await as_deferred(_checked(resolver, address)).addTimeout(timeout, clock)
     except Late:
@@ -41,9 +39,7 @@ async def check_iprev(
         return IprevResult(Result.TEMPERROR, str(address), reason=reason)
 
 
-async def _checked(
-    resolver: IResolver, address: ipaddress.IPv4Address | ipaddress.IPv6Address
-) -> IprevResult:
+async def _checked(resolver: IResolver, address: IPAddress) -> IprevResult:
     ip = str(address)
     try:
         names = await resolver.ptr(ip)

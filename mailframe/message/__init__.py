@@ -3,8 +3,9 @@
 What lives here
     ``headers`` (fields of a header section, on bytes), ``mailboxes`` (the one parser of From
     and its like), ``content_type`` (Content-Type and its parameters), ``structure`` (the MIME
-    parts, as a stream), ``trace`` (Received, Return-Path, Delivered-To, dates), ``downgrade``
-    (8-bit and binary to 7-bit for next hops that need it) with its ``encodings``, ``dsn``
+    parts, as a stream), ``trace`` (Received, Return-Path, Delivered-To, dates), ``amend``
+    (single fields changed or removed), ``downgrade`` (8-bit and binary to 7-bit for next hops
+    that need it) with its ``encodings``, ``dsn``
     (delivery status notifications) with its ``dsn_fields`` and ``dsn_text``; for IMAP ``facts``
     (all that is worth keeping of a message, in one pass, with offsets) with its ``envelope``,
     ``bodystructure``, ``preview`` and ``imap_strings``, ``parts`` (the tree as octets),

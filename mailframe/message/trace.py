@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 from mailframe.core.address import Address, AddressError, normal_domain
 from mailframe.core.session import Role, TlsFacts
+from mailframe.core.verdict import FieldLine
+from mailframe.message.headers import fields
 
 # RFC 5322 section 2.1.1: lines should have no more than 78 characters
 _LINE = 78
@@ -29,6 +31,15 @@ def field_line(name: str, value: str) -> bytes:
         raise ValueError(f"a policy made a malformed header field {name!r}")
     text = value.replace("\r\n", "\n").replace("\n", "\r\n")
     return f"{name}: {text}\r\n".encode()
+
+
+def field_lines(header: bytes) -> tuple[FieldLine, ...]:
+    """The other way: of each field of a section what ``field_line`` makes it from, to the octet
+    where there is one blank after the colon. UnicodeDecodeError for what is no UTF-8."""
+    return tuple(
+        (field.name, field.value.decode().removesuffix("\r\n").removeprefix(" "))
+        for field in fields(header)
+    )
 
 
 def rfc5322_date(seconds: float) -> str:

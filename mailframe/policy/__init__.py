@@ -12,7 +12,8 @@ What lives here
     it calls itself, for whom it may send), ``dkim``, ``arc`` and ``dmarc`` (who vouches for the
     message; our own signatures and seals),
     ``content`` (is it wanted: the filter that learns, and rules; ``content_rules``,
-    ``content_view``, ``content_score``, ``own_rules``),
+    ``content_view``, ``content_score``, ``own_rules``; ``known_symbols`` are the others' names),
+    ``schema`` (``policy.db``: the memory of ``rate``, ``brake`` and ``greylist``),
     ``order`` (from ``[policy] order`` to the list that servers walk).
 
 May import

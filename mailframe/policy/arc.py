@@ -13,7 +13,7 @@ and would break the seal, which is worse than none.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
@@ -23,12 +23,12 @@ from zope.interface import implementer
 from mailframe.core.authentication import ArcResult, Authentication, Result
 from mailframe.core.envelope import Envelope
 from mailframe.core.session import Session
-from mailframe.core.verdict import FieldLine, Symbol, Tag, Verdict
+from mailframe.core.verdict import Symbol, Tag, Verdict
 from mailframe.interfaces import IContent, IMessagePolicy, IResolver, IWorkers
 from mailframe.mailauth.arc import ArcLimits, has_chain, seal_arc, verify_arc
 from mailframe.mailauth.dkim import SigningKey
 from mailframe.mailauth.results import authentication_results
-from mailframe.message.headers import fields
+from mailframe.message.trace import field_lines
 from mailframe.policy.strangers import Strangers
 
 KeyFor = Callable[[str], Awaitable[SigningKey | None]]
@@ -139,7 +139,7 @@ class SealPolicy:
         )
         if not sealed:
             return Tag("not sealed: the chain has come to its end")
-        return Tag(f"sealed by {key.domain}, cv={arc.result.value}", headers=tuple(_lines(sealed)))
+        return Tag(f"sealed by {key.domain}, cv={arc.result.value}", headers=field_lines(sealed))
 
     async def _key(self, domains: list[str]) -> SigningKey | None:
         for domain in domains:
@@ -169,8 +169,3 @@ def _reason(arc: ArcResult) -> str:
     if arc.reason:
         words.append(f"({arc.reason[:200]})")
     return " ".join(words)
-
-
-def _lines(header: bytes) -> Iterator[FieldLine]:
-    for field in fields(header):
-        yield field.name, field.value.decode().removesuffix("\r\n").removeprefix(" ")

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -54,6 +54,7 @@ LEARNING_TIMES = 5
 FROZEN = Reply(450, status.NOT_AUTHORIZED, "This account may not send for now")
 _NEW = "new recipients per user in 86400"
 _FAILED = "failed recipients per user in 3600"
+_LAST_SECONDS = 10.0  # that the end of the process waits for what is under way
 
 
 @implementer(IMailPolicy, IRecipientPolicy, IMessagePolicy, IRefusedPolicy)
@@ -94,6 +95,8 @@ class BrakePolicy:
         self._hold = hold
         self._new = store.windows(_NEW, DAY)
         self._failed = store.windows(_FAILED, HOUR)
+        self.account_of: Callable[[Session], str | None] = _login
+        """Who sends; set where there are other ways than a login (``IRelayPermission.account``)."""
         self._background = Background()
         self._purging = LoopingCall(self._purge)
         self._purging.clock = clock
@@ -111,10 +114,14 @@ class BrakePolicy:
         self._purging.start(DAY)
 
     async def stop(self) -> None:
-        """What is being done about a frozen account is finished first."""
+        """What is being done about a frozen account is finished first, as far as it can be: a
+        notice waits for room on the disk longer than the end of the process may."""
         if self._purging.running:
             self._purging.stop()
+        enough = self._clock.callLater(_LAST_SECONDS, self._background.stop)
         await self._background.ended()
+        if enough.active():
+            enough.cancel()
 
     # the stages
 
@@ -129,6 +136,8 @@ class BrakePolicy:
             return
         try:
             is_new = await self._known.meet(account, recipient.address)
+        except CancelledError:
+            raise
         except Exception:  # noqa: BLE001 - without its memory the brake stops nobody
             self.log.failure("recipients of {account} cannot be kept", account=account)
             return
@@ -139,8 +148,9 @@ class BrakePolicy:
         await self._must_be_free(session)
 
     def refused(self, session: Session, stage: str, reply: Reply) -> None:
-        if stage == "rcpt" and reply.is_permanent and session.account is not None:
-            self._count_failure(session.account, str(reply), session.id)
+        account = self.account_of(session)
+        if stage == "rcpt" and reply.is_permanent and account is not None:
+            self._count_failure(account, str(reply), session.id)
 
     def recipient_failed(self, event: RecipientFailed) -> None:
         """For the queue. Does not raise."""
@@ -150,13 +160,14 @@ class BrakePolicy:
     # counting
 
     async def _must_be_free(self, session: Session) -> str | None:
-        """The account, if somebody logged in. Raises TransientFailure where it is frozen."""
-        if session.account is None:
+        """The account, if there is one. Raises TransientFailure where it is frozen."""
+        account = self.account_of(session)
+        if account is None:
             return None
-        found = await self._frozen.find(session.account)
+        found = await self._frozen.find(account)
         if found is not None:
-            raise TransientFailure(FROZEN, f"{session.account} is frozen: {found.reason}")
-        return session.account
+            raise TransientFailure(FROZEN, f"{account} is frozen: {found.reason}")
+        return account
 
     async def _met(self, account: str, session: Session) -> None:
         now = self._clock.seconds()
@@ -205,3 +216,7 @@ class BrakePolicy:
 
     def _purge(self) -> Deferred[None]:
         return self._background.start(self._known.purge(), "purging known recipients")
+
+
+def _login(session: Session) -> str | None:
+    return session.account

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -43,12 +44,12 @@ from mailframe.policy.content_view import MessageView, read_view
 from mailframe.policy.own_rules import OwnRule, OwnRules, RuleFunction
 from mailframe.policy.strangers import Strangers
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.sources import read_and_close
 
 JUNK = "Junk"
 MOST_MAILBOXES = 50
 """That are judged one by one."""
 _EVIDENCE = 100  # of which some tell a person something
-_CHUNK = 65_536
 _SECONDS = 20.0
 """That the filter may take for all mailboxes of a message."""
 _QUIET = 60.0
@@ -107,7 +108,7 @@ class ContentPolicy:
     async def message(self, session: Session, envelope: Envelope, content: IContent) -> Verdict:
         if session.role is not Role.LMTP and not self._strangers.is_stranger(session):
             return None
-        data = await self._read(content)
+        data = await read_and_close(await content.open(), self._max_size)
         symbols, own = await self._symbols(session, envelope, content, data)
         scores = await self._scores(envelope, data, symbols)
         worst = max(scores.values(), key=lambda score: score.points)
@@ -124,17 +125,6 @@ class ContentPolicy:
 
     # -- rules ------------------------------------------------------------------------
 
-    async def _read(self, content: IContent) -> bytes:
-        source = await content.open()
-        chunks, left = [], self._max_size
-        try:
-            while left > 0 and (chunk := await source.read(min(left, _CHUNK))):
-                chunks.append(chunk)
-                left -= len(chunk)
-        finally:
-            source.close()
-        return b"".join(chunks)
-
     async def _symbols(
         self, session: Session, envelope: Envelope, content: IContent, data: bytes
     ) -> tuple[tuple[Symbol, ...], tuple[Symbol, ...]]:
@@ -144,6 +134,8 @@ class ContentPolicy:
             view, seen = await self._workers.run(
                 self._look, session, envelope, content.added, content.size, data
             )
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 - neither a bug nor a full queue costs mail
             self._complain("rules failed", error)
             return known, ()
@@ -196,6 +188,8 @@ class ContentPolicy:
         try:
             judged = as_deferred(self._judged(data, account))
             return await judged.addTimeout(left, self._clock)
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 - a filter that fails costs no mail
             self._complain("the filter failed", error)
             return None
@@ -206,6 +200,8 @@ class ContentPolicy:
     async def _thresholds(self, domain: str) -> tuple[float, float]:
         try:
             chosen = await self._settings(domain)
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 - the directory may be busy, the mail waits not
             self._complain("no settings of the domain", error)
             return self._junk, self._reject

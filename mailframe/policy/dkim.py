@@ -12,7 +12,7 @@ whoever changes fields afterwards breaks them: stand at the end of what touches 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -20,7 +20,7 @@ from zope.interface import implementer
 from mailframe.core.authentication import Authentication, DkimResult, Result
 from mailframe.core.envelope import Envelope
 from mailframe.core.session import Role, Session
-from mailframe.core.verdict import FieldLine, Symbol, Tag, Verdict
+from mailframe.core.verdict import Symbol, Tag, Verdict
 from mailframe.interfaces import (
     IContent,
     IMessagePolicy,
@@ -30,7 +30,7 @@ from mailframe.interfaces import (
     IWorkers,
 )
 from mailframe.mailauth.dkim import DkimLimits, verify_dkim
-from mailframe.message.headers import fields
+from mailframe.message.trace import field_lines
 from mailframe.policy.strangers import Strangers
 
 # The best that any of the signatures came to; points. A pass says who vouches, not that the mail
@@ -133,11 +133,6 @@ def _words(result: DkimResult) -> str:
 
 
 def _signed(signatures: bytes) -> Tag:
-    lines = tuple(_lines(signatures))
+    lines = field_lines(signatures)
     number = "one key" if len(lines) == 1 else f"{len(lines)} keys"
     return Tag(f"signed with {number}", headers=lines)
-
-
-def _lines(header: bytes) -> Iterator[FieldLine]:
-    for field in fields(header):
-        yield field.name, field.value.decode("ascii").removesuffix("\r\n").removeprefix(" ")

@@ -2,7 +2,7 @@
 
 Works with what ``spf``, ``dkim`` and ``arc`` found out before; where one of the first two was not
 asked, callables given to the constructor check it here. A message that fails is refused with 550
-5.7.26 (RFC 7372 section 3.3), filed as junk, or only marked, as its author's domain wishes and the
+5.7.26 (RFC 7372 section 3.4), filed as junk, or only marked, as its author's domain wishes and the
 configuration allows. Not held against it:
 
 - what cannot be checked because the DNS does not answer (temperror) or From is broken (permerror);

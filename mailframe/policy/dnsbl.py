@@ -25,6 +25,7 @@ from zope.interface import implementer
 
 from mailframe.core import status
 from mailframe.core.envelope import Envelope, Recipient
+from mailframe.core.ip import plain_ip
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Resolution
 from mailframe.core.session import Session
@@ -45,7 +46,6 @@ from mailframe.policy.dnsbl_lists import (
     as_domain,
     is_answer,
     parse_list,
-    plain_ip,
     reversed_ip,
 )
 from mailframe.policy.strangers import Strangers

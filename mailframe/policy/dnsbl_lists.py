@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from mailframe.core.address import AddressError, normal_domain
+from mailframe.core.ip import IPAddress
 
 _ENTRY = re.compile(r"(?P<zone>[^=*\s]+)(?:=(?P<filter>[^*\s]+))?(?:\*(?P<weight>\S+))?")
 _WEIGHT = re.compile(r"[+-]?\d{1,4}(?:\.\d{1,4})?", re.ASCII)
@@ -125,18 +126,7 @@ def is_answer(answer: str) -> bool:
     return address in _ANSWERS and address not in _REFUSALS
 
 
-def plain_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The client's address; that of IPv4 where it came over an IPv6 socket; None: has none."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def reversed_ip(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def reversed_ip(address: IPAddress) -> str:
     """What stands before the zone: octets (RFC 5782 section 2.1) or nibbles (section 2.4)."""
     # 4.3.2.1.in-addr.arpa, without the last two labels
     return address.reverse_pointer.rsplit(".", 2)[0]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -69,6 +70,8 @@ class FrozenAccounts:
         before, self._looked_at = self._changes, now
         try:
             rows = await self._database.read(read_frozen)
+        except CancelledError:
+            raise
         except Exception:  # noqa: BLE001 - mail goes on by what was known
             self.log.failure("who is frozen cannot be read")
             return

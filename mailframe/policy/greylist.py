@@ -17,7 +17,6 @@ lets mail through: greylisting is a convenience, and never the reason why mail i
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from zope.interface import implementer
 from mailframe.core import status
 from mailframe.core.address import Address
 from mailframe.core.envelope import Envelope, Recipient
+from mailframe.core.ip import network_around, plain_ip
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Resolution
 from mailframe.core.session import Session
@@ -34,7 +34,6 @@ from mailframe.core.verdict import Tag, Verdict
 from mailframe.errors import TransientFailure
 from mailframe.interfaces import IContent, IMessagePolicy, IRecipientPolicy
 from mailframe.policy.dnsbl import is_allowed
-from mailframe.policy.dnsbl_lists import plain_ip
 from mailframe.policy.greylist_store import GreylistStore, StoreFailed, Triplet
 from mailframe.policy.strangers import Strangers
 
@@ -76,7 +75,7 @@ class GreylistPolicy:
         self._auto_allow = auto_allow
         if not (0 < ipv4_prefix <= 32 and 0 < ipv6_prefix <= 128):
             raise ValueError(f"no network has a prefix of /{ipv4_prefix} or /{ipv6_prefix}")
-        self._prefixes = {4: ipv4_prefix, 6: ipv6_prefix}
+        self._prefixes = (ipv4_prefix, ipv6_prefix)
 
     async def recipient(
         self, session: Session, envelope: Envelope, recipient: Recipient, resolution: Resolution
@@ -137,10 +136,7 @@ class GreylistPolicy:
 
     def _network(self, peer_ip: str) -> str:
         address = plain_ip(peer_ip)
-        if address is None:
-            return ""
-        prefix = self._prefixes[address.version]
-        return str(ipaddress.ip_network((str(address), prefix), strict=False))
+        return "" if address is None else network_around(address, *self._prefixes)
 
 
 def _key(network: str, sender: str, recipient: str) -> bytes:

@@ -10,7 +10,6 @@ Judged at HELO, held against the client at RCPT: see ``iprev``.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import Literal
 
@@ -21,6 +20,7 @@ from zope.interface import implementer
 from mailframe.core import status
 from mailframe.core.address import AddressError, literal_ip, normal_domain
 from mailframe.core.envelope import Envelope, Recipient
+from mailframe.core.ip import plain_ip
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Resolution
 from mailframe.core.session import Session
@@ -128,14 +128,5 @@ class HeloPolicy:
 
 
 def _is_same(literal: str | None, peer_ip: str) -> bool:
-    try:
-        return _plain(literal or "") == _plain(peer_ip)
-    except ValueError:
-        return False
-
-
-def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    address = plain_ip(literal or "")
+    return address is not None and address == plain_ip(peer_ip)

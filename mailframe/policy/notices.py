@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -57,6 +58,8 @@ class FreezeNotices:
             except PermanentFailure:
                 self.log.failure("the notice about {account} was not sent", account=account)
                 return
+            except CancelledError:
+                raise
             except Exception:  # noqa: BLE001 - a notice must not be lost to a full disk
                 self.log.failure("the notice about {account} was not sent yet", account=account)
                 if pause is None:

@@ -94,6 +94,8 @@ class RatePolicy:
         self._settings = settings
         self._rules: tuple[Rule, ...] = ()
         self._reserved: dict[str, Reservation] = {}
+        self.account_of: Callable[[Session], str | None] = _login
+        """Who sends; set where there are other ways than a login (``IRelayPermission.account``)."""
         self.follow(rules)
 
     def follow(self, rules: Iterable[Rule]) -> None:
@@ -194,7 +196,7 @@ class RatePolicy:
         """Empty where there is nobody to count."""
         if whom in _CLIENTS:
             return client_of(session.peer_ip, whom)
-        account = session.account
+        account = self.account_of(session)
         if account is None or whom is Whom.USER:
             return account or ""
         domain = _domain(account)
@@ -224,6 +226,10 @@ class RatePolicy:
         for rule, who, count in self._reserved.pop(session.id, ()):
             if rule.counted in counted:
                 self._add(rule, who, -count)
+
+
+def _login(session: Session) -> str | None:
+    return session.account
 
 
 def _named(envelope: Envelope) -> set[Address]:

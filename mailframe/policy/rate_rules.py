@@ -7,12 +7,12 @@ a connection is made, and a guessed login belongs to no tenant.
 from __future__ import annotations
 
 import enum
-import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mailframe.core.ip import network_around, plain_ip
 from mailframe.core.units import parse_duration
 
 _SENTENCE = re.compile(r"(\S+) (.+?) per (\S+) in (\S+)")
@@ -116,16 +116,8 @@ def _seconds(text: str, sentence: str) -> int:
 
 
 def client_of(peer_ip: str, whom: Whom) -> str:
-    """The address, or its network: /24, and /64 of IPv6. Empty for a Unix socket.
-
-    An IPv4 client of an IPv6 socket counts as the IPv4 address it is."""
-    try:
-        address = ipaddress.ip_address(peer_ip.partition("%")[0])
-    except ValueError:
+    """The address, or its network: /24, and /64 of IPv6. Empty for a Unix socket."""
+    address = plain_ip(peer_ip)
+    if address is None:
         return ""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if whom is Whom.ADDRESS:
-        return str(address)
-    prefix = 24 if address.version == 4 else 64
-    return str(ipaddress.ip_network((address, prefix), strict=False))
+    return str(address) if whom is Whom.ADDRESS else network_around(address, 24, 64)

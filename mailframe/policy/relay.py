@@ -7,18 +7,13 @@ every user of a shared host is.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
 from zope.interface import implementer
 
-from mailframe.core.session import Session
+from mailframe.core.ip import plain_ip, plain_network
+from mailframe.core.session import Role, Session
 from mailframe.interfaces import IRecentFetches, IRelayPermission
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 @implementer(IRelayPermission)
@@ -31,35 +26,27 @@ class RelayPermission:
     """
 
     def __init__(self, networks: Iterable[str], recent: IRecentFetches | None = None) -> None:
-        self._networks = [_plain_network(ipaddress.ip_network(text)) for text in networks]
+        self._networks = [plain_network(text) for text in networks]
         self._recent = recent
 
     def may_relay(self, session: Session) -> str | None:
         if session.account is not None:
             return "login"
-        address = _plain_address(session.peer_ip)
+        address = plain_ip(session.peer_ip)
         if address is None:
             return None  # a Unix socket: no address, no network
         if any(address in network for network in self._networks):
             return "network"
-        if self._recent is not None and self._recent.may_relay(str(address)) is not None:
+        # with its zone: in another one the same link-local address is somebody else's
+        client = str(address) if address.version == 4 else session.peer_ip
+        if self._recent is not None and self._recent.may_relay(client) is not None:
             return "pop-before-smtp"
         return None
 
-
-def _plain_address(text: str) -> IPAddress | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def _plain_network(network: IPNetwork) -> IPNetwork:
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        mapped = network.network_address.ipv4_mapped
-        assert mapped is not None  # it lies in ::ffff:0:0/96
-        return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
-    return network
+    def account(self, session: Session) -> str | None:
+        # what is handed over by LMTP is from all the world
+        if self._recent is None or session.role is Role.LMTP:
+            return session.account
+        if self.may_relay(session) != "pop-before-smtp":
+            return session.account
+        return self._recent.may_relay(session.peer_ip)

@@ -7,9 +7,9 @@ itself, its address and the names it goes by, leave out the servers that hand ou
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
+from mailframe.core.ip import plain_ip, plain_network
 from mailframe.core.session import Role, Session
 from mailframe.interfaces import IRelayPermission
 
@@ -19,7 +19,7 @@ class Strangers:
 
     def __init__(self, permission: IRelayPermission, trusted: Iterable[str] = ()) -> None:
         self._permission = permission
-        self._trusted = [ipaddress.ip_network(text) for text in trusted]
+        self._trusted = [plain_network(text) for text in trusted]
 
     def is_stranger(self, session: Session) -> bool:
         return session.role is Role.MX and self._permission.may_relay(session) is None
@@ -32,10 +32,5 @@ class Strangers:
         return self.is_unknown_client(session)
 
     def _is_trusted(self, peer_ip: str) -> bool:
-        try:
-            address = ipaddress.ip_address(peer_ip.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._trusted)
+        address = plain_ip(peer_ip)
+        return address is not None and any(address in network for network in self._trusted)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,13 +24,13 @@ from mailframe.core.envelope import Envelope
 from mailframe.core.session import Session
 from mailframe.core.verdict import Tag, Verdict
 from mailframe.errors import MailframeError
-from mailframe.interfaces import IContent, IJournal, IMessagePolicy, IMessageSource, IWorkers
+from mailframe.interfaces import IContent, IJournal, IMessagePolicy, IWorkers
 from mailframe.reports.aggregate import AggregateReport
 from mailframe.reports.found import FoundReports, find_reports
 from mailframe.reports.store import ReportStore
 from mailframe.runtime.aio import as_deferred, result_of
+from mailframe.runtime.sources import read_and_close
 
-_PIECE = 256 * 1024
 _AT_ONCE = 2
 _LONGEST_PERIOD = 35 * 86_400
 _OLDEST = 400 * 86_400
@@ -77,6 +77,8 @@ class ReportIntake:
             return Tag("not read: took too long")
         except MailframeError as error:
             return Tag(f"not read: {error}")
+        except CancelledError:
+            raise
         except Exception:  # noqa: BLE001 - a report is not worth a message
             self.log.failure("reading a report failed", Failure())
             return Tag("not read: internal error")
@@ -91,7 +93,7 @@ class ReportIntake:
     async def _read(self, session: Session, content: IContent) -> str:
         await self._turns.acquire()
         try:
-            octets = await _octets(await result_of(content.open()))
+            octets = await read_and_close(await result_of(content.open()), self._most)
             found: FoundReports = await self._workers.run(find_reports, octets)
         finally:
             self._turns.release()
@@ -156,16 +158,3 @@ def _proved(auth: Authentication) -> str:
         return auth.dmarc.domain
     signer = next((each.domain for each in auth.dkim if each), "")
     return signer or (auth.spf.domain if auth.spf else "")
-
-
-async def _octets(source: IMessageSource) -> bytes:
-    pieces: list[bytes] = []
-    try:
-        while True:
-            piece: bytes = await result_of(source.read(_PIECE))
-            if not piece:
-                break
-            pieces.append(piece)
-    finally:
-        source.close()
-    return b"".join(pieces)

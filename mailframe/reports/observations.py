@@ -56,7 +56,7 @@ class Observations:
         interval: float = 30.0,
         most: int = 20_000,
         most_rows: int = 20_000,
-        most_a_day: int = 500_000,
+        most_a_day: int = 100_000,
     ) -> None:
         self._database = database
         self._clock = clock

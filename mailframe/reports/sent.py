@@ -76,10 +76,6 @@ def note_trouble(
     connection.execute(_TROUBLE, (destination, failures, now + pause))
 
 
-def clear_trouble(connection: sqlite3.Connection, destination: str) -> None:
-    connection.execute("DELETE FROM troubles WHERE destination = ?", (destination,))
-
-
 def destination_of(connection: sqlite3.Connection, queue_id: str) -> str:
     found = connection.execute(_BY_QUEUE_ID, (queue_id,)).fetchone()
     return str(found[0]) if found else ""

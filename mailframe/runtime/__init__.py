@@ -4,7 +4,7 @@ What lives here
     ``aio``: one way to await a value, Deferred or coroutine, and tasks nobody awaits.
     ``workers``: named thread pools with bounded queues. ``disk``: the one seam to files.
     ``database``: one SQLite file with a single writer and group commit. ``tlsfacts``: what a
-    TLS handshake says, for servers and couriers alike.
+    TLS handshake says, for servers and couriers alike. ``sources``: messages read whole.
 
 May import
     core, errors, interfaces, Twisted, pyOpenSSL, cryptography.

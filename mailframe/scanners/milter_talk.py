@@ -8,10 +8,10 @@ to ask; MilterFailed leaves the talk in order, without a connection.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 
 from mailframe.core.envelope import Body, Envelope, Recipient
+from mailframe.core.ip import plain_ip
 from mailframe.core.session import Session
 from mailframe.errors import RemoteProtocolError
 from mailframe.protocols.milter import Command
@@ -203,12 +203,9 @@ def _connect(session: Session) -> bytes:
     """Name, family, port, address; ``L`` is a Unix socket, which has no port."""
     port = session.peer_port.to_bytes(2, "big")
     name = string(_client_name(session))
-    try:
-        address = ipaddress.ip_address(session.peer_ip.partition("%")[0])
-    except ValueError:
+    address = plain_ip(session.peer_ip)
+    if address is None:
         return string("localhost") + b"L\0\0" + string("")
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     return name + str(address.version).encode() + port + string(str(address))
 
 

@@ -171,9 +171,13 @@ def _answer(code: int, body: bytes) -> dict[str, Any]:
 
 def _number(answer: dict[str, Any], key: str) -> float:
     value = answer.get(key, 0)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, (int, float)) else math.nan
+    except OverflowError:  # a whole number of thousands of digits
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
         raise RspamdFailed(f"{key} is no number")
-    return float(value)
+    return number
 
 
 def _names(answer: dict[str, Any]) -> list[str]:

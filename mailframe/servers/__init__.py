@@ -4,8 +4,8 @@ What lives here
     ``smtp`` (the factory for mx, submission and lmtp) with its ``smtp_*`` companions:
     ``smtp_protocol`` (transport and time), ``smtp_session`` (decisions),
     ``smtp_transaction``, ``smtp_recipients``, ``smtp_login``, ``smtp_verify``,
-    ``smtp_policies``, ``smtp_content``, ``smtp_story``,
-    ``smtp_settings``. ``pop3`` likewise: ``pop3_connection`` (transport and time),
+    ``smtp_policies``, ``smtp_content``, ``smtp_amend`` (changes that policies ask for),
+    ``smtp_story``, ``smtp_settings``. ``pop3`` likewise: ``pop3_connection`` (transport and time),
     ``pop3_conversation`` (what each event asks for), ``pop3_login``, ``pop3_maildrop``.
     ``imap`` likewise: ``imap_connection``, ``imap_conversation`` (dispatch, errors, what is
     told when), ``imap_commands`` (the table, from which every family of commands is found),
@@ -15,7 +15,7 @@ What lives here
     are open, for all of them.
 
 May import
-    core, errors, protocols, message, interfaces, runtime, Twisted.
+    core, errors, protocols, message, interfaces, runtime, mailauth, Twisted.
 
 Start reading at
     ``smtp``, then ``smtp_protocol``, then ``smtp_session``; for IMAP ``imap_connection``, then

@@ -111,7 +111,9 @@ class LearningFilter:
             self._complain("the spam training of {about} cannot be read", account)
         try:
             return await self._judge_with(self._models.held(asked(scopes)), message, evidence)
-        except TransientFailure:
+        except CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - the same trouble again; it is logged
             return NO_OPINION
 
     async def stop(self) -> None:
@@ -306,8 +308,10 @@ def _evidence(
 ) -> list[Evidence]:
     """The weightiest features of all models together, each by its model's share."""
     sums: dict[int, tuple[float, int, int]] = {}
+    # what is weighty in the sum may stand further down in each of several
+    deep = most if len(kept) == 1 else 4 * most
     for name, each in kept.items():
-        for weight in each.weights(read.features, 4 * most):
+        for weight in each.weights(read.features, deep):
             sum_, ham, spam = sums.get(weight.hash, (0.0, 0, 0))
             sum_ += shares[name] * weight.weight
             sums[weight.hash] = (sum_, ham or weight.ham, spam or weight.spam)

@@ -31,11 +31,11 @@ from mailframe.errors import MessageGone
 from mailframe.interfaces import IFilter, IFolder, IJournal, IMailboxEvents
 from mailframe.message.headers import message_id
 from mailframe.runtime.aio import Background
+from mailframe.runtime.sources import read_and_close
 from mailframe.spam.lessons import queue_id_of
 
 JUNK = "\\Junk"
 TRASH = "\\Trash"
-_CHUNK = 65_536
 _HEADER = 65_536  # octets in which the message's names are looked for
 _INBOX = "INBOX"
 
@@ -144,16 +144,7 @@ class MoveLessons:
             self.log.failure("learning what {account} moved failed", account=move.account)
 
     async def _read(self, folder: IFolder, uid: int) -> bytes:
-        source = await folder.open(uid)
-        chunks: list[bytes] = []
-        left = self._max_size
-        try:
-            while left > 0 and (chunk := await source.read(min(left, _CHUNK))):
-                chunks.append(chunk)
-                left -= len(chunk)
-        finally:
-            source.close()
-        return b"".join(chunks)
+        return await read_and_close(await folder.open(uid), self._max_size)
 
     async def _learn(self, move: _Move, message: bytes) -> None:
         is_new = await self._filter.learn(message, move.account, move.is_spam, "move")

@@ -32,9 +32,10 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from mailframe.core.events import MailboxEvent, MessageArrived
 from mailframe.core.units import format_size
 from mailframe.errors import MessageGone
-from mailframe.interfaces import IMailboxEvents, IMessageSource, IWorkers
+from mailframe.interfaces import IMailboxEvents, IWorkers
 from mailframe.runtime.aio import as_deferred
-from mailframe.web.listing import Accounts, Inboxes, Listed, OpenMailbox, read_up_to
+from mailframe.runtime.sources import read_and_close
+from mailframe.web.listing import Accounts, Inboxes, Listed, OpenMailbox
 from mailframe.web.reading import MAX_TEXT, Reading, read_message
 from mailframe.web.safety import (
     LOOPBACK_NAMES,
@@ -264,20 +265,13 @@ class InboxPages(Resource):
 
     async def _read(self, account: str, uid: str) -> tuple[Any, Reading]:
         info, source = await self._inboxes.open(account, uid)
-        data = await _read_and_close(source)
+        data = await read_and_close(source, MAX_SHOWN)
         return info, await self._workers.run(read_message, data, len(data) >= info.size)
 
     def _send_page(self, request: Request, template: str, code: int = 200, **values: Any) -> None:
         page = self._templates.get_template(template).render(values)
         request.setResponseCode(code)
         _send(request, "text/html; charset=utf-8", page.encode("utf-8", "replace"))
-
-
-async def _read_and_close(source: IMessageSource) -> bytes:
-    try:
-        return await read_up_to(source, MAX_SHOWN)
-    finally:
-        source.close()
 
 
 def _send(request: HttpRequest, content_type: str, body: bytes) -> None:

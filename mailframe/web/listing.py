@@ -14,6 +14,7 @@ from mailframe.errors import MailframeError, MessageGone
 from mailframe.interfaces import IMailbox, IMessageSource, MessageInfo
 from mailframe.message.headers import split_message
 from mailframe.runtime.aio import result_of
+from mailframe.runtime.sources import read_and_close
 from mailframe.web.reading import summary_of
 
 OpenMailbox = Callable[[str, str], IMailbox | Awaitable[IMailbox]]
@@ -78,26 +79,10 @@ class Inboxes:
         return Listed(account, info.uid, info.size, info.received, self._summaries[key])
 
 
-async def read_up_to(source: IMessageSource, octets: int) -> bytes:
-    """The beginning of a message; the source is left open."""
-    chunks: list[bytes] = []
-    wanted = octets
-    while wanted > 0:
-        chunk: bytes = await result_of(source.read(min(wanted, 65536)))
-        if not chunk:
-            break
-        chunks.append(chunk)
-        wanted -= len(chunk)
-    return b"".join(chunks)
-
-
 async def _summary(mailbox: IMailbox, uid: str) -> dict[str, str]:
     try:
         source: IMessageSource = await result_of(mailbox.open(uid))
-        try:
-            header, _ = split_message(await read_up_to(source, _HEADER_OCTETS))
-        finally:
-            source.close()
+        header, _ = split_message(await read_and_close(source, _HEADER_OCTETS))
     except MessageGone:
         header = b""
     return summary_of(header)

@@ -4,9 +4,10 @@
 
 10 KB messages, each signed with RSA-2048, with SPF pass and DMARC ``p=reject``, no two alike,
 a connection for each; a name server of the test's own holds all records, and every resolver
-is warm. Four systems in turn, every second round backwards: mailframe with all its checks and
-a trained filter; mailframe with none; Postfix with OpenDKIM, OpenDMARC and policyd-spf;
-Postfix with rspamd. Every system must have said ``pass`` three times about a first message.
+is warm. Five systems in turn, every second round backwards: mailframe with all its checks and
+a trained filter; mailframe that asks only SPF, DKIM, DMARC and the client's names; mailframe
+with no check; Postfix with OpenDKIM, OpenDMARC and policyd-spf; Postfix with rspamd. Every
+system that checks must have said ``pass`` three times about a first message.
 ``cpu_ms`` is the CPU time for a message of all processes of a system, the name server left out.
 Absolute figures tell about the machine and its neighbours. Needs root.
 """
@@ -125,8 +126,10 @@ def _lessons(directory: Path) -> list[Path]:
 def _warm_up(judge: Judge, mail: Sequence[bytes], sessions: int) -> None:
     """And see that all checks were made. Raises RuntimeError where they were not."""
     judge.set_aside()
+    # One at first: resolvers that are asked ten times at once before they know anything fail.
+    Sender(judge.port, MAILBOX, 1).send(mail, 1)
     Sender(judge.port, MAILBOX, sessions).send(mail, _FIRST)
-    wait_until(lambda: judge.stored() >= _FIRST, f"{judge.name} stores")
+    wait_until(lambda: judge.stored() > _FIRST, f"{judge.name} stores")
     if judge.name.endswith("no checks"):
         return
     stored = next((judge.maildir / "new").iterdir()).read_bytes()

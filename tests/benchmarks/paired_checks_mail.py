@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 DOMAIN, SELECTOR, HOST = "client.test", "s1", "mail.client.test"
+KEY_NAME = f"{SELECTOR}._domainkey.{DOMAIN}"
 SENDER = f"source@{DOMAIN}"
 _PATIENCE = 60.0
 _TRIES = 10
@@ -50,7 +51,7 @@ class Author:
                 '3600 TXT "v=spf1 ip4:127.0.0.1 -all"',
             ],
             HOST: ["3600 A 127.0.0.1", '3600 TXT "v=spf1 a -all"'],
-            f"{SELECTOR}._domainkey.{DOMAIN}": [f"3600 TXT {text}"],
+            KEY_NAME: [f"3600 TXT {text}"],
             f"_dmarc.{DOMAIN}": ['3600 TXT "v=DMARC1; p=reject"'],
             "1.0.0.127.in-addr.arpa": [f"3600 PTR {HOST}."],
         }

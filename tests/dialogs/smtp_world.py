@@ -162,6 +162,9 @@ class RelayForSome:
             return "login"
         return "network" if session.peer_ip in self.networks else None
 
+    def account(self, session: Session) -> str | None:
+        return session.account
+
 
 @implementer(IMailAccount)
 class Account:

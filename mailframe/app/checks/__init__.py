@@ -17,6 +17,6 @@ Invariants
     what to do. A check that itself breaks is a finding too.
 
 RFCs
-    5321 (MX, postmaster), 7505 (null MX), 2142 (role addresses), 7208 (SPF), 6376 (DKIM), 7489
-    (DMARC).
+    5321 (MX, postmaster), 7505 (null MX), 2142 (role addresses), 7208 (SPF), 6376 (DKIM), 9989
+    and before it 7489 (DMARC).
 """

@@ -1,12 +1,12 @@
-"""arc: Authenticated Received Chains, what those who forwarded a message saw of it.
+"""mailauth.arc: Authenticated Received Chains, what those who forwarded a message saw of it.
 
 What lives here
     ``validation`` and ``sealing``; below them ``chain`` (the fields as values, their structure)
     and ``trust`` (whose word is taken).
 
 May import
-    core, errors, message, interfaces, mailauth.dkim, mailauth.results, mailauth.dmarc (the
-    author's domain), cryptography.
+    core, message, interfaces, mailauth.dkim, mailauth.results, mailauth.dmarc (the author's
+    domain), cryptography, Twisted's interfaces.
 
 Start reading at
     ``validation``.

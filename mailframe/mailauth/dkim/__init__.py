@@ -6,7 +6,7 @@ What lives here
     (making keys, and their records).
 
 May import
-    core, errors, message, interfaces, runtime, cryptography, idna.
+    core, errors, message, interfaces, runtime, Twisted, cryptography, idna.
 
 Start reading at
     ``verification``.

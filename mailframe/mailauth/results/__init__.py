@@ -1,4 +1,4 @@
-"""results: what the checks found, as a header field (RFC 8601), and what others wrote.
+"""mailauth.results: what the checks found, as a header field (RFC 8601), and what others wrote.
 
 What lives here
     ``writing`` (our Authentication-Results), ``reading`` (somebody else's, also those of an ARC
@@ -17,7 +17,7 @@ Invariants
     what it is given.
 
 RFCs
-    8601, 6008 (header.b), 7489 (dmarc), 8617 (arc), 8616 (internationalised).
+    8601, 6008 (header.b), 7489 section 11 (dmarc), 8617 (arc), 8616 (internationalised).
 """
 
 from mailframe.mailauth.results.forged import OUR_FILTER_FIELDS, without_forged

@@ -99,7 +99,7 @@ def _arc(arc: ArcResult, utf8: bool) -> list[str]:
 
 
 def _dmarc(dmarc: DmarcResult, utf8: bool) -> list[str]:
-    # RFC 7489 section 11.2 and the registry: header.from, policy.dmarc
+    # RFC 7489 section 11.1 and the registry: header.from, policy.dmarc
     published = f"p={dmarc.published.value}" if dmarc.record_domain else ""
     override = f"override={dmarc.override}" if dmarc.override else ""
     comment = " ".join(filter(None, [published, override]))

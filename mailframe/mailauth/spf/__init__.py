@@ -7,7 +7,7 @@ What lives here
     words, made safe).
 
 May import
-    core, errors, interfaces, runtime, Twisted's interfaces, idna.
+    core, errors, interfaces, runtime, Twisted, idna.
 
 Start reading at
     ``evaluation``.

@@ -6,18 +6,17 @@ section 4.6.4), what cannot be a domain has no record (section 4.3).
 
 from __future__ import annotations
 
-import ipaddress
-
 import idna
 from twisted.internet.defer import TimeoutError as Late
 from twisted.internet.interfaces import IReactorTime
 
 from mailframe.core.address import Address
 from mailframe.core.authentication import Result, SpfResult
+from mailframe.core.ip import plain_ip
 from mailframe.interfaces import IResolver
 from mailframe.mailauth.spf.evaluation import Decision, Evaluation, Facts
 from mailframe.mailauth.spf.explanation import safe
-from mailframe.mailauth.spf.lookups import IP, Lookups, SpfError
+from mailframe.mailauth.spf.lookups import Lookups, SpfError
 from mailframe.runtime.aio import as_deferred
 
 POSTMASTER = "postmaster"
@@ -71,7 +70,7 @@ async def check_identity(
     clock: IReactorTime,
 ) -> SpfResult:
     """Check ``who.domain``; the answer is ``who`` with the result filled in."""
-    client = _client(ip)
+    client = plain_ip(ip)  # section 5: of ::ffff:192.0.2.1 the IPv4 address counts
     if client is None or not who.domain:
         return _result(who, Result.NONE, reason="no address" if client is None else "no domain")
     # section 4.3: without a local-part it is the postmaster
@@ -110,17 +109,6 @@ def _result(
         explanation,
         reason,
     )
-
-
-def _client(ip: str) -> IP | None:
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
-        return None
-    # section 5: of ::ffff:192.0.2.1 the IPv4 address counts
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def ascii_domain(name: str) -> str:

@@ -21,6 +21,8 @@ MAX_TERMS = 10
 MAX_VOID = 2
 MAX_NAMES = 10
 """Of an MX or a PTR answer."""
+MAX_OCTETS = 32_768
+"""Of all the SPF records of one check: our own limit."""
 
 
 class SpfError(Exception):
@@ -44,6 +46,7 @@ class Lookups:
         self.ip = ip
         self._terms = 0
         self._voids = 0
+        self._octets = 0
         self._names: tuple[str, ...] | None = None
 
     def count_term(self) -> None:
@@ -52,9 +55,13 @@ class Lookups:
             raise permanent(f"more than {MAX_TERMS} terms that ask the DNS")
 
     async def records(self, name: str) -> tuple[bytes, ...]:
-        """TXT; not counted as void. At most 64 KB each time, of which SPF's are the least: a domain
-        with hundreds of others' texts is not punished for them."""
-        return await _answer(self._resolver.txt, name)
+        """TXT; not counted as void. Texts for others are not counted at all: a domain may have
+        hundreds of them, and they cost nothing but the answer."""
+        found = await _answer(self._resolver.txt, name)
+        self._octets += sum(len(text) for text in found if text[:6].lower() == b"v=spf1")
+        if self._octets > MAX_OCTETS:
+            raise permanent(f"more than {MAX_OCTETS} octets of SPF records")
+        return found
 
     async def ipv4(self, name: str) -> tuple[IP, ...]:
         return self._counted(name, await self._addresses(self._resolver.ipv4, name))

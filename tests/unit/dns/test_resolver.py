@@ -426,6 +426,24 @@ def test_questions_under_way_are_bounded(network: Network) -> None:
     assert all(len(one.result) == 1 for one in many)  # type: ignore[arg-type]
 
 
+def test_nobody_waits_long_for_names_that_nobody_answers_for(network: Network) -> None:
+    def serve(question: Any) -> Any:
+        if "mute" in str(question.question[0].name):
+            return None
+        return answer(question, f"{question.question[0].name} 60 MX 1 m.example.")
+
+    network.servers[SERVER] = serve
+    asking = resolver(network, max_under_way=2, timeouts=(2.0, 4.0, 8.0))
+    mute = [asking.mx(f"mute{number}.example") for number in range(4)]
+    for each in mute:
+        each.addErrback(lambda _: None)
+    good = asking.mx("good.example")
+    network.advance(2.1)
+    network.advance(2.1)
+    network.advance(0.1)
+    assert len(good.result) == 1  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "name",
     [

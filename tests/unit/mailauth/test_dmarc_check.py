@@ -77,8 +77,9 @@ def test_a_whole_record() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "v=DMARC2; p=none", "p=none; v=DMARC1", "v=dmarc1; p=none", "v=DMARC1", "v=DMARC1x; p=none",
-     "v=DMARC1; p=nonsense", "v=DMARC1; p=reject; sp=nonsense", "v=spf1 -all"],
+    ["", "v=DMARC2; p=none", "p=none; v=DMARC1", "v=dmarc1; p=none", "v=DMARC1",
+     "v=DMARC1x; p=none", "v=DMARC1; p=nonsense",
+     "v=DMARC1; p=reject; sp=nonsense", "v=spf1 -all"],
 )  # fmt: skip
 def test_no_records(text: str) -> None:
     assert parse_record(text.encode()) is None

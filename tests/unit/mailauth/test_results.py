@@ -182,6 +182,8 @@ def without(*values: bytes) -> bytes:
         b"=?utf-8?q?mx.example.net?=; spf=pass",
         b"spf=pass smtp.mailfrom=x",
         b"\xffmx.example.net; spf=pass",
+        b"\x00mx.example.net; spf=pass",
+        b"mx.exa\x08mple.net; spf=pass",
         b"mx.example.net(" + b"(" * 100 + b"; spf=pass",
     ],
 )

@@ -131,6 +131,12 @@ def test_the_octets_of_all_records_are_bounded() -> None:
     assert "octets" in result.reason
 
 
+def test_the_texts_of_others_are_not_counted() -> None:
+    others = [{"TXT": f"{number} ".ljust(250, "x")} for number in range(240)]
+    data = {"example.org": [*others, {"TXT": f"v=spf1 ip4:{IP} -all"}]}
+    assert checked(data, "bob@example.org").result is Result.PASS
+
+
 def test_a_local_part_that_is_not_ascii_matches_nothing() -> None:
     """RFC 8616 section 4."""
     data: dict[str, Sequence[Any]] = {

@@ -11,6 +11,8 @@ from mailframe.core.address import Address
 from mailframe.core.session import Role, TlsFacts
 from mailframe.message.trace import (
     delivered_to_field,
+    field_line,
+    field_lines,
     received_field,
     return_path_field,
     rfc5322_date,
@@ -120,3 +122,10 @@ def test_return_path() -> None:
 
 def test_delivered_to() -> None:
     assert delivered_to_field(ANN) == b"Delivered-To: ann@example.org\r\n"
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"A: one\r\n", b"A: one\r\n two; b=\r\n\tthree\r\nb:  \xc3\xa9\r\n", b"A: \r\n"]
+)
+def test_fields_come_apart_and_together_again(header: bytes) -> None:
+    assert b"".join(field_line(*line) for line in field_lines(header)) == header

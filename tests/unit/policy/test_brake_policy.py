@@ -153,6 +153,14 @@ def test_it_provides_its_interfaces(rig: Rig) -> None:
         verifyObject(stage, rig.brake)
 
 
+def test_a_frozen_account_cannot_send_without_a_login(rig: Rig) -> None:
+    rig.brake.account_of = lambda _: ANN  # it fetched mail from there
+    rig.fail(number=61)
+    assert rig.frozen() == [ANN]
+    assert "450" in rig.mail(None)
+    assert "450" in rig.rcpt("bob@example.test", None)
+
+
 def test_too_many_strangers_in_a_day_freeze(rig: Rig) -> None:
     rig.grown_up()
     assert rig.meet(50) == 20
@@ -346,6 +354,18 @@ def test_a_notice_that_cannot_be_spooled_now_is_tried_again(rig: Rig) -> None:
     rig.clock.advance(5)
     rig.clock.advance(30)
     assert len(rig.outbox.posted) == 1
+
+
+@pytest.mark.parametrize("posted", [Deferred, lambda: fail(OSError("full"))])
+def test_a_notice_that_cannot_be_spooled_does_not_hold_up_the_end(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, posted: Callable[[], Deferred[str]]
+) -> None:
+    monkeypatch.setattr(rig.outbox, "post", lambda *args: posted())
+    rig.fail(number=6)
+    ended = as_deferred(rig.brake.stop())
+    assert not ended.called
+    rig.clock.advance(10)
+    assert ended.called
 
 
 def test_a_notice_that_nobody_takes(rig: Rig) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, execute, fail
+from twisted.internet.defer import CancelledError, Deferred, execute, fail
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
@@ -576,3 +576,13 @@ def test_with_the_filter_that_learns(tmp_path: Path) -> None:
     assert "of a@x.test (40 ham, 40 spam):" in report
     database.close()
     assert isinstance(place.ask(data, "a@x.test"), Tag)
+
+
+def test_a_session_that_is_given_up_is_not_judged_to_the_end() -> None:
+    place = Place()
+    place.filter.thinks[BOB] = CancelledError()
+    assert isinstance(place.ask(PLAIN, BOB, "cat@else.test"), CancelledError)
+    assert place.filter.asked == [BOB]
+    place = Place()
+    place.domains["here.test"] = CancelledError()
+    assert isinstance(place.ask(), CancelledError)

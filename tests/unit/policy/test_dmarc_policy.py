@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from mailframe.core.envelope import Envelope, Recipient
 from mailframe.core.observation import DmarcObservation
 from mailframe.core.session import Role, Session
 from mailframe.core.verdict import Findings, Tag
-from mailframe.errors import PermanentFailure
+from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.interfaces import IMessagePolicy
 from mailframe.policy.dmarc import DmarcPolicy
 from mailframe.policy.relay import RelayPermission
@@ -192,6 +193,23 @@ def test_a_trusted_sealer_saw_it_pass() -> None:
 def test_any_other_seal_excuses_nothing(arc: ArcResult) -> None:
     with pytest.raises(PermanentFailure):
         Place().knows(arc=arc).judge("a@reject.example")
+
+
+def test_put_off_while_the_keys_of_a_trusted_sealer_cannot_be_had() -> None:
+    arc = ArcResult(
+        Result.FAIL, ("l.example",), "no answer", trusted="l.example", dmarc=Result.PASS,
+        is_unproved=True,
+    )  # fmt: skip
+    place = Place().knows(arc=arc)
+    with pytest.raises(TransientFailure) as later:
+        place.judge("a@reject.example")
+    assert str(later.value.reply).startswith("451 4.7.26")
+    assert "no answer" in later.value.detail
+    assert place.noted == []
+    assert place.judge("a@junk.example").folder == "Junk"
+    for useless in (replace(arc, trusted=""), replace(arc, dmarc=Result.NONE)):
+        with pytest.raises(PermanentFailure):
+            Place().knows(arc=useless).judge("a@reject.example")
 
 
 def test_what_a_network_of_ours_handed_on_is_not_refused() -> None:

@@ -8,7 +8,6 @@ from mailframe.policy.dnsbl_lists import (
     as_domain,
     is_answer,
     parse_list,
-    plain_ip,
     reversed_ip,
 )
 
@@ -99,12 +98,6 @@ def test_addresses_are_reversed() -> None:
     # RFC 5782 section 2.4
     six = ipaddress.ip_address("2001:db8:1:2:3:4:567:89ab")
     assert reversed_ip(six) == "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2"
-
-
-def test_an_ipv4_client_on_an_ipv6_socket_is_one_of_ipv4() -> None:
-    assert str(plain_ip("::ffff:192.0.2.1")) == "192.0.2.1"
-    assert str(plain_ip("fe80::1%eth0")) == "fe80::1"
-    assert plain_ip("") is None
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,14 @@ def test_pop_before_smtp() -> None:
     assert permission.may_relay(session("192.0.2.2")) is None
     fetched.addresses.clear()
     assert permission.may_relay(session("192.0.2.1")) is None
+
+
+def test_whose_leave_it_is() -> None:
+    permission = RelayPermission(["198.51.100.0/24"], Fetched("192.0.2.1", "198.51.100.1"))
+    assert permission.account(session("192.0.2.1")) == "ann@example.org"
+    assert permission.account(session("192.0.2.2")) is None
+    # a host of ours fetches for many, and relays for others
+    assert permission.account(session("198.51.100.1")) is None
+    assert permission.account(session("192.0.2.1", "bob@example.org")) == "bob@example.org"
+    assert permission.account(Session("S1", Role.LMTP, "lmtp", "192.0.2.1")) is None
+    assert RelayPermission([]).account(session("192.0.2.1")) is None

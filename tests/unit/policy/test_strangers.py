@@ -43,6 +43,12 @@ def test_what_is_no_trusted_address_is_unknown(ip: str) -> None:
     assert STRANGERS.is_unknown_client(session(ip))
 
 
+def test_a_trusted_network_may_be_written_as_an_ipv6_socket_sees_it() -> None:
+    strangers = Strangers(RelayPermission([]), ["::ffff:203.0.113.0/124"])
+    assert not strangers.is_unknown_client(session("203.0.113.3"))
+    assert strangers.is_unknown_client(session("203.0.113.16"))
+
+
 def test_a_network_that_is_none_is_not_trusted_by_mistake() -> None:
     with pytest.raises(ValueError, match="host bits"):
         Strangers(RelayPermission([]), ["203.0.113.1/24"])

@@ -180,6 +180,22 @@ def test_reports_that_are_refused(octets: bytes, why: str) -> None:
         read_feedback(octets)
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        b'<record a="' + b"a" * (8 << 20) + b'"/>',
+        b"<record " + b"".join(b'a%d="" ' % number for number in range(500_000)) + b"/>",
+        b"<!--" + b"a" * (8 << 20) + b"-->",
+        b"<?a " + b"a" * (8 << 20) + b"?>",
+    ],
+)
+def test_one_endless_tag_or_comment_takes_no_time(token: bytes) -> None:
+    began = time.perf_counter()
+    with pytest.raises(ReportRefused, match="too long"):
+        read_feedback(b"<feedback>" + token + b"</feedback>")
+    assert time.perf_counter() - began < 1
+
+
 def test_too_many_rows() -> None:
     with pytest.raises(ReportRefused, match="more than 10 rows"):
         read_feedback(xml(RECORD * 11), FeedbackLimits(rows=10))

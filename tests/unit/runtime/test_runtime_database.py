@@ -197,7 +197,7 @@ def test_migrations_run_once_each(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     path.write_bytes(b"no database " * 1_000)
-    with pytest.raises(sqlite3.DatabaseError, match="x.db: file is not a database"):
+    with pytest.raises(sqlite3.DatabaseError, match=r"x\.db: file is not a database"):
         Database(str(path), MIGRATIONS, None).open()
 
 

@@ -180,6 +180,7 @@ NONSENSE = {
     "no score": http(b'{"error": "no such"}'),
     "a word": opinion(score="high"),
     "infinite": http(b'{"score": Infinity}'),
+    "endless": http(b'{"score": 1' + b"0" * 4000 + b"}"),
     "no number": http(b'{"score": NaN}'),
     "true": opinion(score=True),
     "nested": http(b"[" * 200_000),

@@ -315,6 +315,17 @@ def test_a_worker_pool_that_is_full_gives_no_opinion(threads: Threads) -> None:
     assert threads.result(threads.filter.judge(message(2, spam=True), ANN)) == NO_OPINION
 
 
+def test_even_a_bug_of_ours_gives_no_opinion(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    filter = house.filter()
+    teach(filter, range(10))
+
+    def bug(self: LearningFilter, octets: bytes) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(LearningFilter, "_features", bug)
+    assert done(filter.judge(message(1, spam=True), ANN)) == NO_OPINION
+
+
 def test_many_tenants_do_not_hear_of_each_other(house: House) -> None:
     for number in range(4):
         house.shares[f"tenant{number}.example"] = ("user", "domain")[number % 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailframe.core.authentication import ArcResult, Result
-from tests.unit.mailauth.arc.messages import HEADER, dns, key, sealed, verified
+from tests.unit.mailauth.arc.messages import HEADER, Records, dns, key, sealed, verified
 
 LIST, FORWARDER, EVIL = key("list.example"), key("forward.example"), key("evil.example")
 DNS = dns(LIST, FORWARDER, EVIL)
@@ -57,6 +57,21 @@ def test_a_row_ends_at_a_stranger() -> None:
     header = sealed(sealed(sealed(HEADER, LIST, PASSED), EVIL, PASSED), FORWARDER, FAILED)
     found = result(header, "forward.example", "list.example")
     assert (found.trusted, found.dmarc) == ("forward.example", Result.FAIL)
+
+
+def test_a_sealer_whose_key_the_dns_does_not_tell_may_yet_be_believed() -> None:
+    header = sealed(sealed(HEADER, LIST, PASSED), FORWARDER, FAILED)
+    mute = {"s1._domainkey.list.example": None}
+    found = verified(
+        header, Records(DNS.records | mute), trusted=("forward.example", "list.example")
+    )
+    assert found.result is Result.FAIL
+    assert found.is_unproved
+    assert (found.trusted, found.dmarc) == ("list.example", Result.PASS)
+    gone = {name: text for name, text in DNS.records.items() if name not in mute}
+    found = verified(header, Records(gone), trusted=("forward.example", "list.example"))
+    assert not found.is_unproved
+    assert found.trusted == ""
 
 
 @pytest.mark.parametrize(
