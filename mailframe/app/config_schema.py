@@ -135,8 +135,8 @@ class Dns(Section):
     servers: Many[ServerAddress] = ()
     """Name servers, `IP` or `IP:PORT`. Default: those of /etc/resolv.conf."""
     timeouts: Annotated[Many[Span], Field(min_length=1)] = (2, 4, 8)
-    """How long to wait for an answer: one value for each round over all the servers. An answer by TCP
-    may take as long as the longest."""
+    """How long to wait for an answer: one value for each round over all the servers. An answer by
+    TCP may take as long as the longest."""
 
 
 class Relay(Section):

@@ -8,8 +8,8 @@ Counted is what was let in: a connection once it is greeted, a message and its r
 they are accepted. From the end of the data until then they are reserved, so that many sessions
 at once cannot all pass; what another policy refuses afterwards is given back. Recipients are
 counted as the client named them, however many an alias makes of them. Failed logins count by
-every protocol, connections those of SMTP. Limits per user, domain and tenant need a login; peers
-by LMTP are servers of our own and have no limits.
+every protocol, connections those of SMTP. Limits per user, domain and tenant need a login, or
+POP-before-SMTP; peers by LMTP are servers of our own and have no limits.
 
 While an address or network has too many failed logins, submission listeners do not greet it and
 no login is checked; mail from other servers there still comes in.

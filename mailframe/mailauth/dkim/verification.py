@@ -110,7 +110,6 @@ class _Job:
         self._field = field
         self.signature: Signature | None = None
         self.result = DkimResult(Result.NEUTRAL)
-        self._record: PublicKeyRecord | None = None
         self._key: PublicKey | None = None
 
     def read(self, now: float, limits: DkimLimits) -> None:

@@ -15,7 +15,7 @@ from mailframe.message.headers import unfolded
 
 _MAX_VALUE = 65_536
 _MAX_RESULTS = 200
-_BLANKS = re.compile(r"[ \t\r\n]*")
+_BLANKS = re.compile(r"[ \t\r\n]+")
 _INSTANCE = re.compile(r"\s*i\s*=\s*([0-9]{1,2})\s*;", re.IGNORECASE)
 # an authserv-id is a token or a quoted string (RFC 8601 section 2.2), with RFC 8616 in UTF-8
 _NAME = r'(?:"(?:[^"\\]|\\.)*"|[^\s;="()<>@,\\/]+)'
@@ -64,7 +64,7 @@ def parse_results(value: bytes | str) -> ReportedResults:
     if head is None:
         raise ValueError("the results do not say whose they are")
     results, at = _results(text, head.end())
-    if _BLANKS.match(text, at).end() < len(text):  # type: ignore[union-attr]  # matches nothing too
+    if _past_blanks(text, at) < len(text):
         raise ValueError("the results are malformed")
     return ReportedResults(unquoted(head[1]), results, int(instance[1]) if instance else 0)
 
@@ -79,14 +79,19 @@ def _results(text: str, at: int) -> tuple[tuple[MethodResult, ...], int]:
         method = _METHOD.match(text, after)
         if method is None:
             # a semicolon may stand at the end, or twice
-            at = _BLANKS.match(text, after).end()  # type: ignore[union-attr]
+            at = _past_blanks(text, after)
             continue
         if len(found) >= _MAX_RESULTS:
             raise ValueError("there are too many results")
         properties, reason, at = _properties(text, method.end())
         found.append(MethodResult(method[1].lower(), method[2].lower(), properties, reason))
-        at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
+        at = _past_blanks(text, at)
     return tuple(found), at
+
+
+def _past_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    return blanks.end() if blanks else at
 
 
 def _properties(text: str, at: int) -> tuple[dict[str, str], str, int]:

@@ -96,9 +96,9 @@ def test_old_reports_are_removed_hourly_also_after_trouble(
     finally:
         globalLogPublisher.removeObserver(seen.append)
     assert asked == [HOUR, 2 * HOUR]
-    assert [
-        event["log_format"] for event in seen if event.get("log_failure")
-    ] == ["old reports could not be removed"]
+    assert [event["log_format"] for event in seen if event.get("log_failure")] == [
+        "old reports could not be removed"
+    ]
     place.stop()
 
 
