@@ -27,6 +27,7 @@ class Bench:
     def __init__(self, mailframe: Mailframe, dns: Dns, sink: Sink) -> None:
         self.mailframe, self.dns, self.sink = mailframe, dns, sink
         mailframe.configure(
+            policy={"order": ["relay", "dkim"]},
             dns={"servers": [dns.server]}, relay={"port": sink.port}, postmaster="ann@mf.test"
         )
         self._is_up = False

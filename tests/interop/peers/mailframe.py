@@ -61,7 +61,7 @@ class Mailframe:
             "tls": {"certificate": str(self.certificate), "key": str(key)},
             "limits": {"connections_per_ip": 0, "messages_per_hour_per_user": 0},
             # what asks the DNS is for the tests that have one
-            "policy": {"order": ["relay", "rate", "dkim"]},
+            "policy": {"order": ["relay", "rate"]},
         }
         self._process: Process | None = None
         self._log = directory / "mailframe.log"
