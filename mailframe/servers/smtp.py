@@ -82,6 +82,7 @@ class SmtpFactory(Factory):
             role=role,
             listener=listener,
             authserv_id=authserv_id or hostname,
+            filters_content=any(policy.name == "content" for policy in policies),
             limits=limits,
             spool=spool,
             resolver=resolver,

@@ -280,7 +280,9 @@ class SmtpSession:
         header = transaction.header
         kept = header.header
         if self._parts.role is not Role.LMTP:
-            kept = without_forged(kept, self._parts.authserv_id)
+            kept = without_forged(
+                kept, self._parts.authserv_id, filters=self._parts.filters_content
+            )
         header.kept_octets = len(kept)
         return kept
 

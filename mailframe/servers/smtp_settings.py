@@ -58,6 +58,8 @@ class SmtpParts:
     listener: str
     authserv_id: str
     """Our name in Authentication-Results."""
+    filters_content: bool
+    """Whether our own filter writes ``X-Spam-*``, so that nobody else's may be there."""
     limits: SmtpLimits
     spool: ISpool
     resolver: IRecipientResolver

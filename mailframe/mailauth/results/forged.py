@@ -24,6 +24,9 @@ _FIELD = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_NOT_PLAIN = re.compile(rb"[^\t\r\n -~]")
+_COMMENT = re.compile(rb"\([^()]*\)")
+_NO_LETTER = re.compile(rb"[^a-z0-9.-]")
 _MAX_VALUE = 65_536
 _MOST_READ = 50
 """Fields whose names are read, on the reactor thread; no way of a message is that long."""
@@ -31,18 +34,21 @@ _MOST_READ = 50
 _HEAD = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s;="()<>@,\\/]+)(?:\s+[0-9]+)?\s*(?=;|$)')
 
 
-def without_forged(header: bytes, authserv_id: str) -> bytes:
-    """``header`` without the fields of ``OUR_FILTER_FIELDS``, and without Authentication-Results
-    that claim to be ours, cannot be read, or stand below dozens of others. The same object where
-    there are none."""
+def without_forged(header: bytes, authserv_id: str, *, filters: bool = True) -> bytes:
+    """``header`` without Authentication-Results that claim to be ours, cannot be read, or stand
+    below dozens of others; where our filter is at work (``filters``) without the fields of
+    ``OUR_FILTER_FIELDS``, too. The same object where there are none."""
     lowered = b"\n" + header.lower()
-    if not any(suspect in lowered for suspect in _SUSPECTS):
+    if not any(suspect in lowered for suspect in _SUSPECTS[: 1 + filters]):
         return header
     ours = as_host(authserv_id)
     kept: list[bytes] = []
     at = read = 0
     for field in _FIELD.finditer(header):
-        if field[1].lower() == _RESULTS and read < _MOST_READ:
+        is_results = field[1].lower() == _RESULTS
+        if not is_results and not filters:
+            continue
+        if is_results and read < _MOST_READ:
             read += 1
             if not _claims(field[2], ours):
                 continue
@@ -53,13 +59,26 @@ def without_forged(header: bytes, authserv_id: str) -> bytes:
 
 def _claims(value: bytes, ours: str) -> bool:
     """Whether a reader may take it for ours. What cannot be read may be read otherwise by the
-    next program, so that it counts as ours (RFC 8601 section 5)."""
+    next program, so that it counts as ours (RFC 8601 section 5) unless our name is nowhere in it:
+    some large senders write no name at all."""
     if len(value) > _MAX_VALUE:
         return True
     try:
         text = without_comments(unfolded(value).decode("utf-8"))
     except ValueError:  # UnicodeDecodeError is one
+        return _may_name(value, ours)
+    # what one reader shows as nothing is a letter of the name for the next
+    if _CONTROL.search(text) is not None:
         return True
     head = _HEAD.match(text)
-    # what one reader shows as nothing is a letter of the name for the next
-    return head is None or _CONTROL.search(text) is not None or as_host(unquoted(head[1])) == ours
+    return _may_name(value, ours) if head is None else as_host(unquoted(head[1])) == ours
+
+
+def _may_name(value: bytes, ours: str) -> bool:
+    """Whether our name can be found in it by any reader; of what is no plain ASCII nobody knows."""
+    if _NOT_PLAIN.search(value):
+        return True
+    bare = _NO_LETTER.sub(b"", _COMMENT.sub(b"", value.lower()))
+    whole = _NO_LETTER.sub(b"", value.lower())
+    name = _NO_LETTER.sub(b"", ours.encode())
+    return name in bare or name in whole

@@ -175,12 +175,10 @@ def without(*values: bytes) -> bytes:
         b'"mx\\.example.n\\et"; spf=pass',
         "ｍｘ．ｅｘａｍｐｌｅ．ｎｅｔ; spf=pass".encode(),
         # what cannot be read may be read by somebody
-        b"",
         b"; mx.example.net; spf=pass",
         b"(open mx.example.net; spf=pass",
         b"mx.example.net spf=pass",
         b"=?utf-8?q?mx.example.net?=; spf=pass",
-        b"spf=pass smtp.mailfrom=x",
         b"\xffmx.example.net; spf=pass",
         b"\x00mx.example.net; spf=pass",
         b"mx.exa\x08mple.net; spf=pass",
@@ -193,7 +191,13 @@ def test_forged_ones_go(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"mx.example.org; spf=pass", b"x.mx.example.net; none", b"(mx.example.net) a.example; none"],
+    [
+        b"mx.example.org; spf=pass",
+        b"x.mx.example.net; none",
+        b"(mx.example.net) a.example; none",
+        # of nobody: Microsoft's, for one
+        b"spf=pass smtp.mailfrom=x",
+    ],
 )
 def test_those_of_others_stay(value: bytes) -> None:
     assert value in without(value)
@@ -213,6 +217,7 @@ def test_an_internationalised_id_in_both_forms() -> None:
 def test_fields_of_the_filter_go() -> None:
     header = b"X-Spam-Status: No\r\n\tindeed\r\nx-spam-flag: NO\r\nX-Spam-Else: y\r\nA: b\r\n"
     assert without_forged(header, US) == b"X-Spam-Else: y\r\nA: b\r\n"
+    assert without_forged(header, US, filters=False) is header
     clean = b"Subject: x-spam-status: No\r\n"
     assert without_forged(clean, US) is clean
 
