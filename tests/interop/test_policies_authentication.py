@@ -117,10 +117,6 @@ def test_forged_fields_are_removed(policed: Policed) -> None:
         "Authentication-Results: (a comment) MAIL.mf.test 1;\n\tspf=pass smtp.mailfrom=ann@mf.test",
         'authentication-results : "mail.mf.test"; dkim=pass header.d=mf.test',
         "Authentication-Results: other.test; spf=pass smtp.mailfrom=x@other.test",
-        "X-Spam-Status: No, score=-100.0",
-        "X-Spam-Flag: NO",
-        "X-Spam-Score: -100",
-        "X-Spam: innocent",
         "X-Other: kept",
     ]
     answer = policed.swaks(
@@ -136,8 +132,6 @@ def test_forged_fields_are_removed(policed: Policed) -> None:
         "other.test; spf=pass smtp.mailfrom=x@other.test"
     ]
     assert not any("dkim=pass" in one or "dmarc=pass" in one for one in said)
-    for name in ("X-Spam-Status", "X-Spam-Flag", "X-Spam-Score"):
-        assert not any("-100" in one or one == "NO" for one in header(found, name))
     assert header(found, "X-Other") == ["kept"]
 
 

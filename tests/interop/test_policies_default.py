@@ -47,6 +47,17 @@ def policed() -> Iterator[Policed]:
         assert made.mailframe.queue() == []
 
 
+def test_fields_of_a_filter_that_was_not_ours_go(policed: Policed) -> None:
+    forged = ["X-Spam-Status: No, score=-100.0", "X-Spam-Flag: NO", "X-Spam-Score: -100"]
+    text = message("x@strict.test", "praised", *forged, "X-Spam: innocent", "X-Other: kept")
+    answer = policed.swaks(HONEST, "x@strict.test", helo="mail.strict.test", data=text)
+    assert answer.code == 250, answer.dialogue
+    found = policed.delivered("praised")
+    for name in ("X-Spam-Status", "X-Spam-Flag", "X-Spam-Score"):
+        assert not any("-100" in one or one == "NO" for one in header(found, name))
+    assert header(found, "X-Other") == ["kept"]
+
+
 def test_honest_mail_gets_through_all_of_it(policed: Policed) -> None:
     """Not greylisted either: an allow list speaks for the client."""
     answer = policed.swaks(HONEST, "x@strict.test", helo="mail.strict.test", subject="honest")
