@@ -28,7 +28,9 @@ class Bench:
         self.mailframe, self.dns, self.sink = mailframe, dns, sink
         mailframe.configure(
             policy={"order": ["relay", "dkim"]},
-            dns={"servers": [dns.server]}, relay={"port": sink.port}, postmaster="ann@mf.test"
+            dns={"servers": [dns.server]},
+            relay={"port": sink.port},
+            postmaster="ann@mf.test",
         )
         self._is_up = False
 
