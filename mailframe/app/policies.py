@@ -110,20 +110,17 @@ class PolicyMemory:
             await self.brake.stop()
         await self.windows.stop()
 
-    def follow(self, config: Config) -> None:
-        """Other limits from now on; what was counted still counts."""
+    def follow(self, config: Config, permission: IRelayPermission) -> None:
+        """Other limits from now on; what was counted still counts. They and the brake hold for
+        who fetched mail instead of logging in, too: ``permission`` knows whose mail that is."""
+        self.rate.account_of = permission.account
         self.rate.follow(rate_rules(config))
         brake = config.policy.brake
         if self.brake is not None:
+            self.brake.account_of = permission.account
             self.brake.follow(
                 brake.new_recipients_per_day, brake.failures_per_hour, brake.hold_queue
             )
-
-    def follow_senders(self, permission: IRelayPermission) -> None:
-        """Limits and brake hold for who fetched mail instead of logging in, too."""
-        self.rate.account_of = permission.account
-        if self.brake is not None:
-            self.brake.account_of = permission.account
 
 
 def rate_rules(config: Config) -> tuple[Rule, ...]:
@@ -140,7 +137,6 @@ def policies_of(
     """``always``, then the others in the configured order."""
     strangers = Strangers(permission, config.policy.trusted_networks)
     memory = house.policy_memory
-    memory.follow_senders(permission)
     parts: Parts = {
         "rate": memory.rate,
         "brake": memory.brake,

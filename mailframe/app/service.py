@@ -31,7 +31,7 @@ from mailframe.app.control import ControlServer
 from mailframe.app.doors import Doors
 from mailframe.app.people import People, people
 from mailframe.app.ways import router_of
-from mailframe.app.wiring import House, Server, behind_tls, front, furnish
+from mailframe.app.wiring import House, Server, behind_tls, front, furnish, relay_permission
 from mailframe.errors import ConfigError, MailframeError
 from mailframe.runtime.aio import as_deferred
 
@@ -155,8 +155,12 @@ class MailService(Service):
 
     def _serve(self, config: Config, everybody: People) -> None:
         servers = front(self._house, config, everybody)
+        self._follow_limits(config)
         self._doors.furnish(behind_tls(self._house, config, servers))
         self._servers += servers.values()
+
+    def _follow_limits(self, config: Config) -> None:
+        self._house.policy_memory.follow(config, relay_permission(self._house, config))
 
     async def _open_extra_doors(self) -> None:
         extra = self._extra(self._house)
@@ -200,7 +204,7 @@ class MailService(Service):
         assert self._house.ways is not None
         self._house.ways.follow(router)
         self._house.stores.follow(everybody.rules)
-        self._house.policy_memory.follow(config)
+        self._follow_limits(config)
         await self._house.filtering.follow(config)
         self._house.connections.allow(config.limits.connections, config.limits.connections_per_ip)
         changed = [key for key in NEEDS_RESTART if _differs(key, config, self._config)]

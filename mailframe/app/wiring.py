@@ -279,6 +279,15 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
     return everybody
 
 
+def recent_fetches(house: House, config: Config) -> RecentFetches | None:
+    """None where fetching mail gives no leave to send any."""
+    return house.recent if config.auth.pop_before_smtp else None
+
+
+def relay_permission(house: House, config: Config) -> RelayPermission:
+    return RelayPermission(config.relay.networks, recent_fetches(house, config))
+
+
 def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
     """One server for each ``[listen.NAME]``."""
     authenticator = Authenticator(
@@ -288,8 +297,8 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         secret=everybody.secret,
         default_domain=config.auth.default_domain,
     )
-    recent = house.recent if config.auth.pop_before_smtp else None
-    permission = RelayPermission(config.relay.networks, recent)
+    recent = recent_fetches(house, config)
+    permission = relay_permission(house, config)
     submission = SubmissionPolicy(config.hostname, house.reactor, house.ids)
     # First: it completes messages, and what is missing must be there to be signed.
     always = [submission] if everybody.own_addresses_only else []

@@ -334,7 +334,7 @@ class SmtpSession:
         if not transaction.header.is_complete:
             self._check_header(transaction)
             # no empty line: all of it is header
-            self._spool(transaction, self._kept_header(transaction))
+            await result_of(self._spool(transaction, self._kept_header(transaction)))
         header = transaction.header.header
         if self._parts.stages.message:
             content = Content(transaction, incoming)

@@ -20,11 +20,11 @@ RFCs
 """
 
 from mailframe.mailauth.dkim.keys import generate, is_usable, key_record
-from mailframe.mailauth.dkim.records import PublicKeyRecord
+from mailframe.mailauth.dkim.records import PublicKeyRecord, RecordError, parse_record
 from mailframe.mailauth.dkim.signing import SigningKey, sign_dkim
 from mailframe.mailauth.dkim.verification import DkimLimits, verify_dkim
 
 __all__ = [
-    "DkimLimits", "PublicKeyRecord", "SigningKey", "generate", "is_usable", "key_record",
-    "sign_dkim", "verify_dkim",
+    "DkimLimits", "PublicKeyRecord", "RecordError", "SigningKey", "generate", "is_usable",
+    "key_record", "parse_record", "sign_dkim", "verify_dkim",
 ]  # fmt: skip

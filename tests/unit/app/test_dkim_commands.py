@@ -134,7 +134,7 @@ ED = "v=DKIM1; k=ed25519; p="
         (["v=DKIM1; p={p}"], "k=rsa"),
         (["v=DKIM1; k=ed25519; p="], "revoked"),
         (["v=DKIM1; k=ed25519; p=AAAA"], "another key"),
-        (["v=DKIM1; k=ed25519; p=*"], "another key"),
+        (["v=DKIM1; k=ed25519; p=*"], "no base64"),
         (["v=DKIM2; k=ed25519; p={p}"], "no key record"),
         (["v=spf1 -all"], "no key record"),
         ([""], "no key record"),
