@@ -17,6 +17,7 @@ from mailframe.core.address import Address
 from mailframe.core.authentication import Result, SpfResult
 from mailframe.errors import DnsError, NoSuchDomain
 from mailframe.interfaces import IResolver
+from mailframe.mailauth.dmarc.discovery import walk
 from mailframe.mailauth.spf import check_helo, check_spf
 
 _SPF = re.compile(rb"v=spf1(?: |$)", re.IGNORECASE)
@@ -112,11 +113,23 @@ class SenderChecks:
         if not records:
             if any(b"dmarc" in text.lower() for text in texts):
                 return fail(id, f"the record at {name} does not begin with v=DMARC1", fix)
-            return warn(id, f"{domain} has no DMARC record", fix)
+            return await self._dmarc_above(domain, fix)
         # RFC 7489 section 6.6.3: with several, none counts
         if len(records) > 1:
             return fail(id, f"{name} has {len(records)} DMARC records", "keep one")
         return _judge_dmarc(id, records[0], fix)
+
+    async def _dmarc_above(self, domain: str, fix: str) -> Finding:
+        """A domain without a record of its own may be under that of one above it."""
+        id = f"dns.{domain}.dmarc"
+        try:
+            found = (await walk(self._dns, domain)).applicable()
+        except DnsError as error:
+            return skip(id, f"the DNS gives no answer about the domains above {domain}: {error}")
+        if found is None:
+            return warn(id, f"{domain} has no DMARC record", fix)
+        above, record = found
+        return ok(id, f'the record of {above} counts for {domain}: "{record.text}"')
 
     async def _texts(self, name: str) -> tuple[bytes, ...]:
         try:

@@ -164,3 +164,13 @@ def test_a_domain_without_keys(dns: DnsAnswers) -> None:
     assert [fix for _, _, fix in keys(dns).values()] == ["mailframe dkim new here.test"]
     waiting = replace(KEY, state=KeyState.WAITING)
     assert len(keys(dns, waiting)) == 1
+
+
+def test_the_dmarc_record_of_a_domain_above_counts(config: Config, dns: DnsAnswers) -> None:
+    for name in ("sub.here.test", "_dmarc.sub.here.test"):
+        dns.put(name, "TXT")
+    checks = SenderChecks(config, dns, Clock())
+    found = {each.id: each for each in now(checks.domain("sub.here.test"))}
+    finding = found["dns.sub.here.test.dmarc"]
+    assert finding.mark.value == "ok"
+    assert "the record of here.test counts" in finding.text
