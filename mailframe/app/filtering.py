@@ -7,14 +7,13 @@ remembered needs a restart.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mailframe.app.config import Config
 from mailframe.interfaces import IFolder
 from mailframe.policy.content import ContentPolicy
 from mailframe.policy.own_rules import load_rules
 from mailframe.policy.strangers import Strangers
-from mailframe.runtime.database import Database
 from mailframe.spam.filter import LearningFilter
 from mailframe.spam.moves import MoveLessons
 from mailframe.spam.schema import MIGRATIONS
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
 class Filtering:
     """``start`` comes once there are mailboxes."""
 
-    def __init__(self, house: House, config: Config, reactor: Any) -> None:
-        self.file = Database(os.path.join(config.base, "spam.db"), MIGRATIONS, reactor)
+    def __init__(self, house: House, config: Config) -> None:
+        self.file = house.machine.database(os.path.join(config.base, "spam.db"), MIGRATIONS)
         self._share = config.policy.content.share
         self._directory = house.desk.directory
         self.filter = LearningFilter(
             self.file,
             house.content_workers,
-            reactor,
+            house.reactor,
             share=self.share_of,
             hostname=config.hostname,
             max_trainings=config.policy.content.max_trainings,

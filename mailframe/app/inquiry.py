@@ -67,6 +67,7 @@ async def inquiry(config: Config, reactor: Any) -> AsyncIterator[Inquiry]:
                 )
             ),
             _no_folders,
+            secrets.token_bytes,
         )
         everybody = await people(config, desk)
         yield Inquiry(everybody.resolver, router_of(config), dns_of(config, reactor))

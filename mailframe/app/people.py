@@ -7,8 +7,7 @@ four parts, and the rest of the wiring does not know which one it was.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -55,6 +54,8 @@ class Desk:
     disk_workers: Workers
     stores: Stores
     open_folders: OpenFolders
+    token_bytes: Callable[[int], bytes]
+    """Yields so many unguessable octets."""
 
 
 async def people(config: Config, desk: Desk) -> People:
@@ -112,7 +113,7 @@ async def _of_custom_realm(config: Config, desk: Desk) -> People:
 def people_of_dev(desk: Desk) -> People:
     """Everybody, with the password ``dev``."""
     store = desk.stores.store
-    secret = secrets.token_bytes(32)
+    secret = desk.token_bytes(32)
     realm = DevRealm(store.mailbox, desk.open_folders)
     return People(realm, [DevChecker()], DevResolver(), store, secret, own_addresses_only=False)
 

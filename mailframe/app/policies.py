@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.task import LoopingCall
 
@@ -39,7 +39,7 @@ from mailframe.policy.schema import MIGRATIONS
 from mailframe.policy.spf import SpfPolicy
 from mailframe.policy.strangers import Strangers
 from mailframe.queue import admin as queue_admin
-from mailframe.runtime.database import Database
+from mailframe.runtime.machine import Machine
 from mailframe.scanners.milter import MilterPolicy
 from mailframe.scanners.rspamd import RspamdPolicy
 from mailframe.scanners.spamd import SpamdPolicy
@@ -54,10 +54,10 @@ PURGE_SECONDS = 600.0
 class PolicyMemory:
     """Opened and closed by the house; ``start`` comes before anybody is let in."""
 
-    def __init__(self, config: Config, reactor: Any, directory: Directory) -> None:
-        self.file = Database(
-            os.path.join(config.base, "policy.db"), MIGRATIONS, reactor, durable=False
-        )
+    def __init__(self, config: Config, machine: Machine, directory: Directory) -> None:
+        path = os.path.join(config.base, "policy.db")
+        reactor = machine.reactor
+        self.file = machine.database(path, MIGRATIONS, durable=False)
         self.windows = WindowStore(self.file, reactor)
         self.rate = RatePolicy(
             rate_rules(config), reactor, store=self.windows, settings=directory.settings

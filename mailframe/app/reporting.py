@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
@@ -26,7 +26,7 @@ from mailframe.reports.schema import MIGRATIONS
 from mailframe.reports.sending import ReportSender
 from mailframe.reports.store import ReportStore
 from mailframe.reports.writing import Reporter
-from mailframe.runtime.database import Database
+from mailframe.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from mailframe.app.wiring import House
@@ -39,8 +39,9 @@ class Reporting:
 
     log = Logger()
 
-    def __init__(self, config: Config, reactor: Any) -> None:
-        self.file = Database(os.path.join(config.base, "reports.db"), MIGRATIONS, reactor)
+    def __init__(self, config: Config, machine: Machine) -> None:
+        reactor = machine.reactor
+        self.file = machine.database(os.path.join(config.base, "reports.db"), MIGRATIONS)
         self.store = ReportStore(self.file)
         self.observations = Observations(self.file, reactor)
         self._reactor = reactor

@@ -30,6 +30,7 @@ from mailframe.app.service import MailService
 from mailframe.app.wiring import House
 from mailframe.mailbox.tree import inboxes
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.machine import Machine
 from mailframe.tls.self_signed import ensure_self_signed
 from mailframe.web.inbox import InboxSite
 
@@ -42,7 +43,7 @@ def serve(load: Callable[[], Config]) -> int:
     from twisted.internet import reactor
 
     level = load().log.level  # every problem is told before anything is started
-    return _run(MailService(load, reactor), level)
+    return _run(MailService(load, Machine(reactor)), level)
 
 
 def serve_dev(options: DevOptions) -> int:
@@ -70,7 +71,7 @@ def serve_dev(options: DevOptions) -> int:
         for name, address in addresses.items():
             print(f"{name} {address}", flush=True)
 
-    service = MailService(lambda: config, reactor, dev=True, extra=web, on_ready=ready)
+    service = MailService(lambda: config, Machine(reactor), dev=True, extra=web, on_ready=ready)
     return _run(service, config.log.level)
 
 

@@ -1,77 +1,35 @@
-"""The whole server as one Twisted service: start, reload, drain, stop.
+"""The mail server as one Twisted service: what a process adds to ``server``.
 
-Start: bind the doors, open the house, let the queue finish what a crash interrupted, let
-everybody in, say ``mailframe ready``. Stop: close the doors, let messages in flight finish
-(``DRAIN_SECONDS`` at most), stop the queue, write the journal, close the databases.
-
-A reload applies listeners, limits, policies, relaying, routes and logins, and looks at the
-certificates' files; sessions under way go on by the old ones. What ``NEEDS_RESTART`` names
-waits for the next start, and the log says so. A reload that fails leaves everything as it
-was and says why.
+Signals, the control socket, the line ``mailframe ready``, what the process exits with, and
+who it is: ports are bound with the privileges of the start, which are then given up for good
+(``privileges``); Unix sockets, and every other file, are made by the user that is left.
 """
 
 from __future__ import annotations
 
-import operator
 import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailframe import __version__
+from mailframe.app import exits, privileges
 from mailframe.app.config import Config
 from mailframe.app.control import ControlServer
-from mailframe.app.doors import Doors
-from mailframe.app.people import People, people
-from mailframe.app.ways import router_of
-from mailframe.app.wiring import House, Server, behind_tls, front, furnish, relay_permission
+from mailframe.app.server import ExtraDoors, MailServer, no_doors
 from mailframe.errors import ConfigError, MailframeError
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.machine import Machine
+from mailframe.runtime.privileges import PrivilegeError, is_privileged, is_root
 
-DRAIN_SECONDS = 20.0
-EX_TEMPFAIL = 75  # sysexits.h: the start may work later
-NEEDS_RESTART = (
-    "base",
-    "hostname",
-    "realm",
-    "tls",
-    "dns",
-    "couriers",
-    "queue",
-    "journal",
-    "log",
-    "policy.content.max_size",
-    "policy.content.max_trainings",
-    "policy.greylist.keep",
-    "policy.greylist.window",
-    "policy.dmarc.report_from",
-    "policy.dmarc.reports",
-    "policy.dmarc.report_organization",
-    "relay.port",
-    "auth.failures_per_account",
-    "auth.failures_per_ip",
-    "auth.failure_window",
-    "auth.pop_before_smtp_window",
-)
-
-ExtraDoors = Callable[[House], Mapping[str, tuple[str, IProtocolFactory]]]
-"""More listeners: name -> endpoint and factory. ``mailframe dev`` has its web page."""
-
-
-def _none(house: House) -> dict[str, tuple[str, IProtocolFactory]]:
-    return {}
-
-
-def _differs(key: str, config: Config, other: Config) -> bool:
-    setting = operator.attrgetter(key)
-    return bool(setting(config) != setting(other))
+_AT_START = "Ports below 1024 need root, or CAP_NET_BIND_SERVICE, to start the server."
+_AT_RELOAD = "Ports below 1024 can only be opened by a start: restart the server."
 
 
 class MailService(Service):
@@ -82,34 +40,32 @@ class MailService(Service):
     def __init__(
         self,
         load: Callable[[], Config],
-        reactor: Any,
+        machine: Machine,
         *,
         dev: bool = False,
-        extra: ExtraDoors = _none,
+        extra: ExtraDoors = no_doors,
         on_ready: Callable[[Mapping[str, str]], None] = lambda addresses: None,
     ) -> None:
         """``on_ready`` is told where each listener really is. Raises ConfigError."""
         self._load = load
-        self._reactor = reactor
-        self._dev = dev
-        self._extra = extra
+        self._machine = machine
+        self._reactor = machine.reactor
         self._on_ready = on_ready
-        self._config = load()
-        self._doors = Doors(reactor)
-        self._house = House(self._config, reactor, self._doors)
-        self._people: People | None = None
-        self._servers: list[Server] = []
+        config = load()
+        self._dev = dev
+        self._began_as_root = is_root()
+        self._server = MailServer(config, machine, dev=dev, extra=extra)
         self._control = ControlServer(
-            os.path.join(self._config.base, "run", "control.sock"),
+            os.path.join(config.base, "run", "control.sock"),
             {
                 "status": self._status,
                 "wake-queue": self._wake_queue,
                 "reload": self._reload_asked,
                 "stop": self._stop_asked,
             },
-            reactor,
+            self._reactor,
         )
-        self._extra_names: set[str] = set()
+        self._bound: Deferred[None] | None = None
         self._opened = False
         self.exit_status = 0
         """What the process should exit with once the reactor has stopped."""
@@ -118,7 +74,7 @@ class MailService(Service):
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-        as_deferred(self._bind(self._config)).addErrback(self._cannot_start)
+        self._bound = as_deferred(self._bind()).addErrback(self._cannot_start)
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
@@ -129,52 +85,63 @@ class MailService(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         return as_deferred(self._stop())
 
-    # ---- start
+    # ---- start and stop
 
-    async def _bind(self, config: Config) -> None:
-        await self._doors.bind({name: listen.endpoint for name, listen in config.listen.items()})
+    async def _bind(self) -> None:
+        """The ports, and then only the user that is to serve at them. Raises CannotListenError,
+        OSError, PrivilegeError and ConfigError."""
+        chosen = None if self._dev else privileges.settle(self._server.config)
+        await self._server.bind_ports()
+        if chosen is not None or (is_privileged() and not is_root()):
+            privileges.become(chosen)
+            # What the user cannot read would be missed at the first reload.
+            self._load()
+
+    def _who_are_we(self) -> None:
+        """``twistd --uid`` has its turn between binding and starting. Raises PrivilegeError."""
+        config = self._server.config
+        if self._began_as_root and not is_root():
+            privileges.become(None)
+        if is_root() and config.process.user != "root" and not self._dev:
+            self.log.warn(privileges.STAYS_ROOT, base=config.base)
+        privileges.check_writable(config.base)
 
     async def _start(self) -> None:
-        self._house.disk.make_directories(self._config.base)
+        if self._bound is not None:
+            await self._bound
+        if self.exit_status:
+            return
+        self._who_are_we()
+        await self._server.bind()
+        self._machine.disk.make_directories(self._server.config.base)
         self._control.start()  # first: it keeps a second server off these files
         self._opened = True
-        self._house.open()
-        self._people = await furnish(self._house, self._config, dev=self._dev)
-        assert self._house.queue is not None
-        await self._house.queue.recover()
-        self._serve(self._config, self._people)
-        await self._open_extra_doors()
-        self._house.queue.start()
-        self._doors.accept()
+        await self._server.start()
         # Plain twistd dies of SIGHUP.
         signal.signal(signal.SIGHUP, self._hung_up)
-        addresses = self._doors.addresses()
+        addresses = self._server.addresses()
         where = " ".join(f"{name}={address}" for name, address in addresses.items())
         self._on_ready(addresses)
         self.log.info("mailframe ready {where}", where=where, addresses=addresses)
 
-    def _serve(self, config: Config, everybody: People) -> None:
-        servers = front(self._house, config, everybody)
-        self._follow_limits(config)
-        self._doors.furnish(behind_tls(self._house, config, servers))
-        self._servers += servers.values()
-
-    def _follow_limits(self, config: Config) -> None:
-        self._house.policy_memory.follow(config, relay_permission(self._house, config))
-
-    async def _open_extra_doors(self) -> None:
-        extra = self._extra(self._house)
-        self._extra_names = set(extra)
-        await self._doors.bind({name: endpoint for name, (endpoint, _) in extra.items()})
-        self._doors.furnish({name: factory for name, (_, factory) in extra.items()})
-
     def _cannot_start(self, failure: Failure) -> None:
-        self.exit_status = EX_TEMPFAIL
+        self.exit_status = exits.TEMPORARY
+        if failure.check(PrivilegeError, ConfigError):
+            self.exit_status = exits.status_of(failure.value)
         if failure.check(CannotListenError, OSError, MailframeError):
-            self.log.error("mailframe cannot start: {why}", why=failure.getErrorMessage())
+            why = privileges.explained(failure.value, _AT_START)
+            self.log.error("mailframe cannot start: {why}", why=why)
         else:
             self.log.failure("mailframe cannot start", failure)
         self._end()
+
+    async def _stop(self) -> None:
+        if self._opened:
+            await self._server.stop()
+        else:
+            await self._server.close_doors()
+        await self._control.stop()
+        self.log.info("mailframe stopped")
 
     def _end(self) -> None:
         # Not at once: the reactor may not run yet, and an answer may have to be sent.
@@ -182,64 +149,19 @@ class MailService(Service):
 
     # ---- reload
 
+    async def reload(self) -> None:
+        """Raises ConfigError, RealmError or CannotListenError; then nothing was changed."""
+        await self._server.reload(self._load())
+
     def _hung_up(self, signal_number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reload_by_signal)
 
     def _reload_by_signal(self) -> None:
         def refused(failure: Failure) -> None:
-            self.log.error("not reloaded: {why}", why=failure.getErrorMessage())
+            why = privileges.explained(failure.value, _AT_RELOAD)
+            self.log.error("not reloaded: {why}", why=why)
 
         as_deferred(self.reload()).addErrback(refused)
-
-    async def reload(self) -> None:
-        """Raises ConfigError, RealmError or CannotListenError; then nothing was changed."""
-        config = self._load()
-        everybody = await self._people_now(config)
-        router = router_of(config)
-        servers = front(self._house, config, everybody)
-        await self._bind(config)
-        # Nothing can fail from here on.
-        self._doors.furnish(behind_tls(self._house, config, servers))
-        self._servers = [*(one for one in self._servers if one.open), *servers.values()]
-        assert self._house.ways is not None
-        self._house.ways.follow(router)
-        self._house.stores.follow(everybody.rules)
-        self._follow_limits(config)
-        await self._house.filtering.follow(config)
-        self._house.connections.allow(config.limits.connections, config.limits.connections_per_ip)
-        changed = [key for key in NEEDS_RESTART if _differs(key, config, self._config)]
-        self._people, self._config = everybody, config
-        await self._house.tls.refresh()
-        await self._doors.keep(set(config.listen) | self._extra_names)
-        self.log.info("reloaded")
-        if changed:
-            self.log.warn("needs a restart to count: {keys}", keys=", ".join(changed))
-
-    async def _people_now(self, config: Config) -> People:
-        """Other checkers count at once; a realm of somebody else's is never made twice."""
-        assert self._people is not None
-        if self._dev or self._config.realm.class_ or config.realm.class_:
-            return self._people
-        return await people(config, self._house.desk)
-
-    # ---- stop
-
-    async def _stop(self) -> None:
-        await self._doors.close()
-        if self._opened:
-            self.log.info("draining")
-            await self._drain()
-            await self._house.close()
-        await self._control.stop()
-        self.log.info("mailframe stopped")
-
-    async def _drain(self) -> None:
-        """Every session's own end, or ``DRAIN_SECONDS``."""
-        ended: Deferred[Any] = DeferredList([server.drain() for server in self._servers])
-        timer = self._reactor.callLater(DRAIN_SECONDS, ended.cancel)
-        await ended.addErrback(lambda _: None)
-        if timer.active():
-            timer.cancel()
 
     # ---- the control socket
 
@@ -247,21 +169,22 @@ class MailService(Service):
         return {
             "pid": os.getpid(),
             "version": __version__,
-            "hostname": self._config.hostname,
-            "connections": len(self._house.connections),
-            "listeners": self._doors.addresses(),
+            "hostname": self._server.config.hostname,
+            "connections": len(self._server.house.connections),
+            "listeners": self._server.addresses(),
         }
 
     def _wake_queue(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        if self._house.queue is not None:
-            self._house.queue.wake()
+        if self._server.house.queue is not None:
+            self._server.house.queue.wake()
         return {}
 
     async def _reload_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             await self.reload()
         except (ConfigError, CannotListenError) as error:
-            raise MailframeError(f"nothing was changed: {error}") from error
+            why = privileges.explained(error, _AT_RELOAD)
+            raise MailframeError(f"nothing was changed: {why}") from error
         return {}
 
     def _stop_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:

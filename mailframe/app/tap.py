@@ -13,6 +13,7 @@ from mailframe.app import exits
 from mailframe.app.config import load_config
 from mailframe.app.service import MailService
 from mailframe.errors import ConfigError
+from mailframe.runtime.machine import Machine
 
 
 class Options(usage.Options):
@@ -28,7 +29,7 @@ def makeService(options: Options) -> IService:
 
     load = partial(load_config, options["config"], os.environ, to_start=True)
     try:
-        service: IService = MailService(load, reactor)
+        service: IService = MailService(load, Machine(reactor))
     except ConfigError as error:
         raise SystemExit(exits.report(error)) from None
     return service

@@ -7,11 +7,10 @@ is refused, how much is too much. Reading the three is reading the whole server.
 
 from __future__ import annotations
 
+import base64
 import functools
 import os
-import secrets
 from collections.abc import Mapping
-from random import SystemRandom
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -59,8 +58,7 @@ from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.queue.spool import Spool
 from mailframe.runtime.database import Database
-from mailframe.runtime.disk import Disk
-from mailframe.runtime.workers import Workers
+from mailframe.runtime.machine import Machine
 from mailframe.servers.connections import ConnectionCounter
 from mailframe.servers.imap import ImapFactory
 from mailframe.servers.pop3 import Pop3Factory
@@ -69,11 +67,9 @@ from mailframe.tls.certificates import CertificateDirectory, CertificateFiles
 from mailframe.tls.contexts import TlsContexts
 
 SWEEP_SECONDS = 86_400.0
-BACKLOG = 10_000
-"""Calls that wait for a thread of a pool; further ones are refused with 451."""
 
 Server = SmtpFactory | Pop3Factory | ImapFactory
-_nonce = functools.partial(secrets.token_urlsafe, 24)
+_NONCE_OCTETS = 24
 
 
 class House:
@@ -81,22 +77,23 @@ class House:
 
     log = Logger()
 
-    def __init__(self, config: Config, reactor: Any, doors: Doors) -> None:
-        self.reactor = reactor
+    def __init__(self, config: Config, machine: Machine, doors: Doors) -> None:
+        self.machine = machine
+        self.reactor = reactor = machine.reactor
+        self.random = machine.random
+        self.disk = machine.disk
         base = functools.partial(os.path.join, config.base)
-        self.ids = IdSource(reactor.seconds, secrets.randbelow(1024))
-        self.random = SystemRandom()
-        self.disk = Disk()
+        self.ids = IdSource(reactor.seconds, self.random.randrange(1024))
 
         # Threads: what blocks runs here, never on the reactor's.
-        self.disk_workers = Workers("disk", 16, BACKLOG, reactor)
-        self.password_workers = Workers("password", 2, BACKLOG, reactor)
-        self.content_workers = Workers("content", 2, BACKLOG, reactor)
+        self.disk_workers = machine.workers("disk", 16)
+        self.password_workers = machine.workers("password", 2)
+        self.content_workers = machine.workers("content", 2)
 
         # State on disk.
-        self.spool_file = Database(base("queue", "spool.db"), QUEUE_SCHEMA, reactor)
-        self.directory_file = Database(base("directory.db"), DIRECTORY_SCHEMA, reactor)
-        self.journal_file = Database(base("journal.db"), JOURNAL_SCHEMA, reactor, durable=False)
+        self.spool_file = machine.database(base("queue", "spool.db"), QUEUE_SCHEMA)
+        self.directory_file = machine.database(base("directory.db"), DIRECTORY_SCHEMA)
+        self.journal_file = machine.database(base("journal.db"), JOURNAL_SCHEMA, durable=False)
         self.journal = Journal(self.journal_file, reactor, config.journal.keep)
         self.spool = Spool(
             self.spool_file,
@@ -126,6 +123,7 @@ class House:
             clock=reactor,
             quotas=self.stores.store.quotas,
             hostname=config.hostname,
+            salt=self.random.randbytes(16),
             sizes=self.stores.store.sizes,
             reactor=reactor,
         )
@@ -140,19 +138,20 @@ class House:
             admin=f"mailto:{config.postmaster}" if config.postmaster else "",
         )
         self.desk = Desk(
-            Directory(self.directory_file, secrets.token_bytes),
-            Passwords(self.password_workers, reactor, secrets.token_bytes(32)),
+            Directory(self.directory_file, self.random.randbytes),
+            Passwords(self.password_workers, reactor, self.random.randbytes(32)),
             self.disk_workers,
             self.stores,
             self.folders.open,
+            self.random.randbytes,
         )
 
         self.signer = DkimSigner(self.desk.directory, self.content_workers, reactor)
 
         # What is remembered of clients.
-        self.policy_memory = PolicyMemory(config, reactor, self.desk.directory)
-        self.reporting = Reporting(config, reactor)
-        self.filtering = Filtering(self, config, reactor)
+        self.policy_memory = PolicyMemory(config, machine, self.desk.directory)
+        self.reporting = Reporting(config, machine)
+        self.filtering = Filtering(self, config)
         self.throttle = LoginThrottle(
             reactor,
             limits=self.policy_memory.rate,
@@ -175,6 +174,10 @@ class House:
         self.sweeping.clock = reactor
         self.queue: Queue | None = None
         self.ways: Ways | None = None
+
+    def nonce(self) -> str:
+        """Fresh text that nobody can guess."""
+        return base64.urlsafe_b64encode(self.random.randbytes(_NONCE_OCTETS)).decode()
 
     def open(self) -> None:
         """Open files and start threads; blocks. Raises OSError, sqlite3.Error and
@@ -318,6 +321,7 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         clock=house.reactor,
         limits=smtp_limits(config),
         authserv_id=config.policy.authserv_id,
+        nonce=house.nonce,
     )
     pop3 = functools.partial(
         Pop3Factory,
@@ -325,7 +329,7 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         authenticator=authenticator,
         journal=house.journal,
         ids=house.ids,
-        nonces=_nonce,
+        nonces=house.nonce,
         clock=house.reactor,
         connections=house.connections,
         recent=recent,
@@ -337,7 +341,7 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         authenticator=authenticator,
         journal=house.journal,
         ids=house.ids,
-        nonces=_nonce,
+        nonces=house.nonce,
         clock=house.reactor,
         connections=house.connections,
         workers=house.content_workers,

@@ -122,7 +122,7 @@ class Maildir:
         for entry in self._scan(self.path):
             if not entry.name.startswith(".") or not _is_directory(entry):
                 continue
-            if not os.path.isdir(os.path.join(entry.path, "cur")):
+            if not self.disk.is_directory(os.path.join(entry.path, "cur")):
                 continue
             try:
                 yield folder_of(entry.name), entry.path

@@ -11,7 +11,6 @@ which works on the same files while a server runs, and for simulation.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections import deque
@@ -23,6 +22,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 from mailframe.errors import TransientFailure
+from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import OVERLOADED, Workers
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class Database:
         *,
         durable: bool = True,
         backlog: int = 20_000,
+        disk: Disk | None = None,
     ) -> None:
         """``durable`` False syncs only at checkpoints: fit for what may be lost, as logs."""
         self.path = path
@@ -51,6 +52,7 @@ class Database:
         self._reactor = reactor
         self._durable = durable
         self._backlog = backlog
+        self._disk = disk if disk is not None else Disk()
         self._wakeup = threading.Condition()
         self._waiting: deque[tuple[Job[Any], Deferred[Any]]] = deque()
         self._closing = False
@@ -64,7 +66,6 @@ class Database:
 
         A new file, and what SQLite puts beside it, is for the server's own user only,
         whatever the umask and the directory let others do."""
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             connection = self._connect()
         except sqlite3.Error as error:
@@ -125,13 +126,9 @@ class Database:
         return self._readers.run(self._read_threaded, job)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA journal_mode=WAL")
+        connection = self._disk.connect(self.path, timeout=_BUSY_SECONDS)
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA mmap_size=0")
         return connection
 
     def _write_inline(self, job: Job[T]) -> T:

@@ -1,9 +1,9 @@
 """The one seam between mailframe and the file system.
 
-Every write below ``base`` except SQLite's own goes through a ``Disk``, so that a recording
-or failing one can take its place. Calls block: they run on worker threads. Durability is
-the caller's to order: nothing is synced unless asked. ``disk_failure`` says what trouble
-means to a peer.
+Whatever the server reads or writes below ``base`` goes through a ``Disk``, SQLite's files too
+(``connect``), so that a recording, failing or simulated one can take its place. Calls block:
+they run on worker threads. Durability is the caller's to order: nothing is synced unless
+asked. ``disk_failure`` says what trouble means to a peer.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
+from urllib.parse import quote
 
 from mailframe.core import status
 from mailframe.core.reply import Reply
@@ -57,6 +59,27 @@ class DiskFile:
             os.close(descriptor)
 
 
+class DiskCell:
+    """A small file that is read and overwritten in place, never synced: what a power cut
+    leaves of it may be old."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self, octets: int) -> bytes:
+        """From its start, at most so many."""
+        return os.pread(self._descriptor, octets, 0)
+
+    def write(self, data: bytes) -> None:
+        """At its start; what lies behind stays."""
+        os.pwrite(self._descriptor, data, 0)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+
 class DiskLock:
     """An exclusive lock that the kernel holds: it ends with the process at the latest."""
 
@@ -84,6 +107,36 @@ class Disk:
         """An existing file; each write is added at its end, whoever else writes too."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         return DiskFile(path, os.open(path, flags))
+
+    def cell(self, path: str) -> DiskCell:
+        """A small file to overwrite in place, made where missing."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return DiskCell(os.open(path, flags, 0o600))
+
+    def connect(self, path: str, *, timeout: float) -> sqlite3.Connection:
+        """An SQLite database, made where missing; it may be used on any thread, one at a time.
+        Nothing of it is mapped into memory but the index of its log, so that every write is a
+        call that can be watched. ``timeout`` in seconds, for locks. Raises sqlite3.Error."""
+        # What SQLite puts beside a file gets the file's own mode.
+        if self.make_file(path):
+            self.sync_directory(os.path.dirname(path))
+        return connect_sqlite(path, timeout)
+
+    def make_file(self, path: str) -> bool:
+        """An empty file where there is none; tells whether it was made."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            os.close(os.open(path, flags, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
+    def exists(self, path: str) -> bool:
+        """Under that name, whatever it is: a symbolic link counts."""
+        return os.path.lexists(path)
+
+    def is_directory(self, path: str) -> bool:
+        return os.path.isdir(path)
 
     def open(self, path: str) -> BinaryIO:
         """For reading; only a regular file, and a symbolic link is not followed."""
@@ -171,6 +224,22 @@ class Disk:
     def status(self, path: str) -> os.stat_result:
         """Of the entry itself, where it is a symbolic link."""
         return os.lstat(path)
+
+
+def connect_sqlite(path: str, timeout: float, *, vfs: str = "") -> sqlite3.Connection:
+    """A connection in autocommit mode with the log and without mapped pages. ``vfs`` names
+    another way to the files than SQLite's own. Raises sqlite3.Error."""
+    name = f"file:{quote(path)}?vfs={vfs}" if vfs else path
+    connection = sqlite3.connect(
+        name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=bool(vfs)
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA mmap_size=0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _open_regular(path: str) -> tuple[int, int]:

@@ -7,8 +7,6 @@ is open and empties itself for a shutdown.
 
 from __future__ import annotations
 
-import functools
-import secrets
 from collections.abc import Callable, Collection, Sequence
 
 from twisted.internet.defer import Deferred, succeed
@@ -35,8 +33,6 @@ from mailframe.servers.smtp_settings import SmtpLimits, SmtpParts
 
 __all__ = ["SmtpFactory", "SmtpLimits"]
 
-_NONCE = functools.partial(secrets.token_urlsafe, 24)
-
 
 class SmtpFactory(Factory):
     """One listener; wrap it for implicit TLS, or give ``tls`` for STARTTLS."""
@@ -60,9 +56,9 @@ class SmtpFactory(Factory):
         tls: ITlsContexts | None,
         connections: ConnectionCounter,
         clock: IReactorTime,
+        nonce: Callable[[], str],
         limits: SmtpLimits = SmtpLimits(),  # noqa: B008 - frozen
         authserv_id: str = "",
-        nonce: Callable[[], str] = _NONCE,
         without: Collection[str] = (),
     ) -> None:
         """``clock`` gives wall-clock seconds since the epoch and timers (the reactor).

@@ -86,7 +86,7 @@ class Shares:
         content = read(self._disk, path, _MAX_OCTETS)
         shared = _Domain.parse(content) if content is not None else None
         if shared is None:
-            if not os.path.isdir(directory):
+            if not self._disk.is_directory(directory):
                 return None
             shared = self._look(directory)
             self._save(account, shared)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
@@ -20,15 +19,16 @@ from mailframe.runtime.disk import Disk
 class Names:
     """Names for new files; used by several threads."""
 
-    def __init__(self, clock: IReactorTime, hostname: str) -> None:
-        self._seed = f"{clock.seconds()!r} {os.getpid()} {id(self)}"
+    def __init__(self, salt: bytes, hostname: str) -> None:
+        """``salt`` differs from that of any other process."""
+        self._salt = salt.hex()
         self._host = host_part(hostname)
         self._numbers = itertools.count()
 
     def new(self, received: int) -> str:
         """The microseconds number the names: of the same second, they sort as made."""
         number = next(self._numbers)
-        return new_name(received, number, key_of(f"{self._seed} {number}"), self._host)
+        return new_name(received, number, key_of(f"{self._salt} {number}"), self._host)
 
 
 @dataclass(frozen=True, slots=True)

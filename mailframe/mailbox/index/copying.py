@@ -232,7 +232,7 @@ def _link(disk: Disk, origin: str, path: str) -> None:
 
 
 def _rename(disk: Disk, origin: str, path: str) -> None:
-    if os.path.lexists(path):  # a rename would replace it silently
+    if disk.exists(path):  # a rename would replace it silently
         raise FileExistsError(errno.EEXIST, "is there already", path)
     try:
         disk.rename(origin, path)

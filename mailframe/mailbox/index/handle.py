@@ -79,7 +79,7 @@ class AccountIndex:
         self._read_connection: sqlite3.Connection | None = None
         self._read_generation = 0
         self._inode = 0
-        self._mark = Mark(os.path.join(home, "index.mark"))
+        self._mark = Mark(os.path.join(home, "index.mark"), disk)
 
     def run(self, job: Job[T], then: Callable[[T], None] | None = None) -> Deferred[T]:
         """``job(connection)`` in the next commit. It must not commit, and must leave no rows
@@ -195,7 +195,7 @@ class AccountIndex:
             if self._inode and not self._is_still_there():
                 raise Replaced("another file is in its place")  # the writer has not judged it
             self._read_generation = self.generation
-            self._read_connection = _connect(self.path)
+            self._read_connection = _connect(self._disk, self.path)
 
     def _writing(self) -> sqlite3.Connection:
         if self._write_connection is not None and not self._is_still_there():
@@ -221,11 +221,7 @@ class AccountIndex:
         return self._open_file()
 
     def _open_file(self) -> sqlite3.Connection:
-        is_new = not os.path.exists(self.path)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        if is_new:
-            self._disk.sync_directory(self.home)
-        connection = _connect(self.path)
+        connection = _connect(self._disk, self.path)
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(MIGRATIONS):
@@ -239,7 +235,7 @@ class AccountIndex:
             if version and marked is not None and not commit.follows(marked):
                 raise Replaced("it is an older copy, or another account's")
             self._mark.write(commit)
-            inode = os.stat(self.path).st_ino
+            inode = self._disk.status(self.path).st_ino
         except BaseException:
             connection.close()
             raise
@@ -258,7 +254,7 @@ class AccountIndex:
         self.generation += 1
         for suffix in _PLACES:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path + suffix)
+                self._disk.unlink(self.path + suffix)
 
     def _give_up_writer(self) -> None:
         connection, self._write_connection = self._write_connection, None
@@ -387,17 +383,9 @@ def _in_savepoint(connection: sqlite3.Connection, job: Job[Any]) -> Any:
     return outcome
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA mmap_size=0")
-    except BaseException:
-        connection.close()
-        raise
+def _connect(disk: Disk, path: str) -> sqlite3.Connection:
+    connection = disk.connect(path, timeout=_BUSY_SECONDS)
+    connection.execute("PRAGMA synchronous=FULL")
     return connection
 
 

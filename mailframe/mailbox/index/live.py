@@ -58,15 +58,17 @@ class LiveFolders:
         clock: IReactorTime,
         quotas: Quotas,
         hostname: str,
+        salt: bytes,
         sizes: WireSizes | None = None,
         reactor: IReactorFDSet | None = None,
     ) -> None:
         """``base``: the directory that holds ``mail``. ``quotas``: the MaildirStore's.
+        ``salt``: octets that no other process has, for the names of new files.
         ``reactor``: for inotify; without it directories are looked at every two seconds."""
         self._background = Background()
         self._around = Around(
             base, disk, workers, events, clock, quotas, sizes or WireSizes(),
-            Names(clock, hostname), self._background, ContentReader(disk, workers, clock),
+            Names(salt, hostname), self._background, ContentReader(disk, workers, clock),
         )  # fmt: skip
         self.indexes = Indexes(base, disk, workers)
         self._known: WeakValueDictionary[_Key, LiveFolder] = WeakValueDictionary()

@@ -15,10 +15,11 @@ Synchronous; used by one job at a time.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sqlite3
 from dataclasses import dataclass
+
+from mailframe.runtime.disk import Disk, DiskCell
 
 _MARK = re.compile(rb"([0-9a-f]{16}) ([0-9]{19})\n")
 _OCTETS = 37
@@ -52,14 +53,15 @@ def note_commit(connection: sqlite3.Connection) -> Commit:
 class Mark:
     """The file of one index. It is opened when needed and kept open until ``close``."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, disk: Disk) -> None:
         self._path = path
-        self._descriptor = -1
+        self._disk = disk
+        self._cell: DiskCell | None = None
 
     def read(self) -> Commit | None:
         """None: there is nothing that can be used."""
         try:
-            matched = _MARK.fullmatch(os.pread(self._open(), _OCTETS + 1, 0))
+            matched = _MARK.fullmatch(self._open().read(_OCTETS + 1))
         except OSError:
             return None
         return Commit(matched[1].decode(), int(matched[2])) if matched is not None else None
@@ -67,15 +69,14 @@ class Mark:
     def write(self, commit: Commit) -> None:
         # Whoever puts an older index back while no mark can be written is not found out.
         with contextlib.suppress(OSError):
-            os.pwrite(self._open(), b"%s %019d\n" % (commit.id.encode(), commit.number), 0)
+            self._open().write(b"%s %019d\n" % (commit.id.encode(), commit.number))
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
+        if self._cell is not None:
+            self._cell.close()
+            self._cell = None
 
-    def _open(self) -> int:
-        if self._descriptor < 0:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._descriptor = os.open(self._path, flags, 0o600)
-        return self._descriptor
+    def _open(self) -> DiskCell:
+        if self._cell is None:
+            self._cell = self._disk.cell(self._path)
+        return self._cell

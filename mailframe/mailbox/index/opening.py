@@ -68,8 +68,8 @@ def no_such_folder() -> FolderRefused:
 def open_folder(connection: sqlite3.Connection, place: FolderPlace, now: float) -> FolderTruth:
     """The row is there then and says what the directory says; ``confirm`` must follow the
     commit. Raises FolderRefused, OSError."""
-    if not os.path.isdir(place.maildir.subdirectory("cur")):
-        if place.folder != INBOX and not os.path.isdir(place.path):
+    if not place.disk.is_directory(place.maildir.subdirectory("cur")):
+        if place.folder != INBOX and not place.disk.is_directory(place.path):
             raise no_such_folder()
         place.maildir.ensure()
     truth, uids = _identify(connection, place, now)

@@ -13,6 +13,7 @@ from mailframe.app.config import Config, load_config
 from mailframe.app.filtering import Filtering
 from mailframe.mailbox.events import MailboxEvents
 from mailframe.runtime.aio import as_deferred, fired
+from mailframe.runtime.machine import Machine
 from mailframe.runtime.workers import InlineWorkers
 
 CONFIG = """\
@@ -47,14 +48,17 @@ class Place:
         async def settings(domain: str) -> DomainSettings:
             return DomainSettings(domain, share=chosen if domain == "own.test" else None)
 
+        machine = Machine(Clock())
         house: Any = SimpleNamespace(
             desk=SimpleNamespace(directory=SimpleNamespace(settings=settings)),
             content_workers=InlineWorkers(),
             events=self.events,
             folders=None,
             journal=None,
+            machine=machine,
+            reactor=machine.reactor,
         )
-        self.filtering = Filtering(house, self.config(""), Clock())
+        self.filtering = Filtering(house, self.config(""))
 
     def config(self, content: str) -> Config:
         path = self.directory / "mailframe.toml"

@@ -19,6 +19,7 @@ from mailframe.core.session import Session
 from mailframe.core.verdict import Verdict
 from mailframe.interfaces import IMailPolicy, IPolicy
 from mailframe.policy.relay import RelayPermission
+from mailframe.runtime.machine import Machine
 
 CONFIG = """\
 hostname = "mail.here.test"
@@ -67,7 +68,7 @@ def load(tmp_path: Path) -> Load:
 
 def policies(config: Config, *always: IPolicy) -> list[IPolicy]:
     """Of a house in which nothing is opened: making policies reads and asks nothing."""
-    house = House(config, reactor, Doors(reactor))
+    house = House(config, Machine(reactor), Doors(reactor))
     return policies_of(house, config, RelayPermission([]), always)
 
 

@@ -14,6 +14,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from mailframe.app.config import Config, load_config
 from mailframe.app.reporting import Reporting
 from mailframe.runtime.aio import as_deferred, fired
+from mailframe.runtime.machine import Machine
 from mailframe.runtime.workers import InlineWorkers
 
 CONFIG = """\
@@ -34,7 +35,7 @@ class Place:
         path.write_text(CONFIG + dmarc)
         self.config: Config = load_config(str(path), {})
         self.clock = Clock()
-        self.reporting = Reporting(self.config, self.clock)
+        self.reporting = Reporting(self.config, Machine(self.clock))
         self.house: Any = SimpleNamespace(
             resolver=None, journal=None, content_workers=InlineWorkers(), desk=None
         )

@@ -17,6 +17,7 @@ from mailframe.app.config import load_config
 from mailframe.app.config_schema import Config
 from mailframe.app.service import MailService
 from mailframe.errors import ConfigError
+from mailframe.runtime.machine import Machine
 
 CONFIG = """
 hostname = "mail.example.test"
@@ -45,7 +46,9 @@ class Site:
 
     async def started(self) -> MailService:
         ready: Deferred[dict[str, str]] = Deferred()
-        service = MailService(self.load, reactor, on_ready=lambda found: ready.callback(found))
+        service = MailService(
+            self.load, Machine(reactor), on_ready=lambda found: ready.callback(found)
+        )
         service.privilegedStartService()
         service.startService()
         self.addresses = await ready
@@ -114,7 +117,7 @@ async def test_a_reload_names_what_it_does_not_apply(site: Site) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_reload_that_cannot_listen_leaves_the_rules_as_they_were(site: Site) -> None:
     service = await site.started()
-    stores = service._house.stores
+    stores = service._server.house.stores
     before = stores._rules
     taken = site.addresses["mx"].rpartition(":")[2]
     more = f'[listen.b]\nendpoint="tcp:{taken}:interface=127.0.0.1"\nrole="mx"\n'
@@ -134,7 +137,7 @@ async def test_a_second_server_is_kept_off_the_same_files(
     site: Site, stopped_instead: Callable[[MailService], Deferred[None]]
 ) -> None:
     first = await site.started()
-    second = MailService(site.load, reactor)
+    second = MailService(site.load, Machine(reactor))
     stopping = stopped_instead(second)
     second.privilegedStartService()
     second.startService()

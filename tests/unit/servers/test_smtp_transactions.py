@@ -508,5 +508,5 @@ def test_other_roles_are_refused() -> None:
             "h", Role.POP3, "x", spool=parts.spool, resolver=parts.resolver,
             permission=parts.permission, policies=(), authenticator=None, store=None,
             journal=parts.journal, ids=parts.ids, tls=None, connections=world.connections,
-            clock=world.clock,
+            clock=world.clock, nonce=str,
         )  # fmt: skip

@@ -27,6 +27,7 @@ def live(tmp_path: Path) -> Iterator[FolderHouse]:
         events=MailboxEvents(),
         clock=house.clock,
         quotas=house.mail.store.quotas,
+        salt=b"test",
         hostname="mx.example.org",
     )
     yield house

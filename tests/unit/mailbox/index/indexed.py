@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from mailframe.mailbox.index.live import LiveFolders
 from mailframe.mailbox.maildir import Maildir
 from mailframe.runtime.workers import InlineWorkers
 from tests.unit.mailbox.house import ANN, House, done
+
+_PROCESSES = itertools.count()
 
 
 def now(coroutine: Any) -> Any:
@@ -47,6 +50,7 @@ class Indexed:
             events=around.events,
             clock=self.house.clock,
             quotas=around.quotas,
+            salt=b"%d" % next(_PROCESSES),  # as after a restart, each time
             hostname="mx.example.org",
         )
 

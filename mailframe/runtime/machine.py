@@ -1,0 +1,37 @@
+"""What a server stands on: time and network, a disk, threads, chance.
+
+Everything that a run may not know beforehand reaches the server through its ``Machine``. The
+one here is the computer; a simulated one gives every answer from a seed, so that the same
+wiring, on the same code, can be played again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random, SystemRandom
+from typing import Any
+
+from mailframe.runtime.database import Database
+from mailframe.runtime.disk import Disk
+from mailframe.runtime.workers import Workers
+
+BACKLOG = 10_000
+"""Calls that wait for a thread of a pool; further ones are refused with 451."""
+
+
+class Machine:
+    """The real one. ``reactor`` is Twisted's: time, TCP, UDP, Unix sockets, processes."""
+
+    def __init__(self, reactor: Any, disk: Disk | None = None) -> None:
+        self.reactor = reactor
+        self.disk = disk if disk is not None else Disk()
+        self.random: Random = SystemRandom()
+        """For what must not be guessed; as good as ``secrets``."""
+
+    def workers(self, name: str, threads: int) -> Workers:
+        """A pool that is not started yet."""
+        return Workers(name, threads, BACKLOG, self.reactor)
+
+    def database(self, path: str, migrations: Sequence[str], *, durable: bool = True) -> Database:
+        """One that is not open yet; ``durable`` as there."""
+        return Database(path, migrations, self.reactor, durable=durable, disk=self.disk)
