@@ -128,7 +128,7 @@ class MaildirMailbox:
                 raise
             file = self._around.disk.open(path)
         try:
-            octets = os.fstat(file.fileno()).st_size
+            octets = self._around.disk.facts(file).st_size
             size = entry.wire_size
             if entry.name.size is not None and entry.name.size != octets:
                 # The name is wrong or the file is: hand out what is there, with its true size.

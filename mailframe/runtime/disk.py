@@ -122,6 +122,12 @@ class Disk:
             self.sync_directory(os.path.dirname(path))
         return connect_sqlite(path, timeout)
 
+    def connect_frozen(self, path: str) -> sqlite3.Connection:
+        """A database that nobody writes to, for reading: nothing is put beside it. Raises
+        sqlite3.Error."""
+        name = f"file:{quote(path)}?mode=ro&immutable=1"
+        return sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
+
     def make_file(self, path: str) -> bool:
         """An empty file where there is none; tells whether it was made."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -142,6 +148,10 @@ class Disk:
         """For reading; only a regular file, and a symbolic link is not followed."""
         descriptor, _ = _open_regular(path)
         return os.fdopen(descriptor, "rb")
+
+    def facts(self, file: BinaryIO) -> os.stat_result:
+        """Of a file that ``open`` gave."""
+        return os.fstat(file.fileno())
 
     def read(self, path: str) -> bytes:
         """All of a file, as ``open`` would: for small ones in half the time."""
@@ -170,6 +180,21 @@ class Disk:
                 return None
             raise
         return DiskLock(descriptor)
+
+    def set_mode(self, path: str, mode: int) -> None:
+        """Permissions of a file or directory of ours; a symbolic link is not followed."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            descriptor = os.open(path, flags)
+        except PermissionError:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                raise
+            os.chmod(path, mode)  # what keeps us out is what is to be mended
+            return
+        try:
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)
@@ -226,12 +251,23 @@ class Disk:
         return os.lstat(path)
 
 
-def connect_sqlite(path: str, timeout: float, *, vfs: str = "") -> sqlite3.Connection:
+def connect_sqlite(
+    path: str,
+    timeout: float,
+    *,
+    vfs: str = "",
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> sqlite3.Connection:
     """A connection in autocommit mode with the log and without mapped pages. ``vfs`` names
     another way to the files than SQLite's own. Raises sqlite3.Error."""
     name = f"file:{quote(path)}?vfs={vfs}" if vfs else path
     connection = sqlite3.connect(
-        name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=bool(vfs)
+        name,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=factory,
+        uri=bool(vfs),
     )
     try:
         connection.execute("PRAGMA journal_mode=WAL")

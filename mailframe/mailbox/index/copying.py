@@ -137,7 +137,7 @@ def _transfer(
     now: float,
     step: _Step,
 ) -> Transferred:
-    for text in {row.flags for row in rows}:
+    for text in dict.fromkeys(row.flags for row in rows):
         target.keywords.canonical(flag_set(text))
         target.keywords.claim(flag_set(text))
     before, source_before = target.look(), source.look()
@@ -161,7 +161,7 @@ def _transfer(
         return Transferred([], [], 0, None)
     target.note_own_change(before)
     if step is _rename and source is not target:
-        for name in {os.path.dirname(origin) for _, _, _, origin in done}:
+        for name in dict.fromkeys(os.path.dirname(origin) for _, _, _, origin in done):
             source.disk.sync_directory(name)
         source.note_own_change(source_before)
     return _insert(connection, source, target, done, now)
@@ -253,7 +253,7 @@ def _copy_octets(disk: Disk, origin: str, path: str) -> None:
         try:
             while chunk := content.read(_CHUNK):
                 file.write(chunk)
-            file.set_modified(os.fstat(content.fileno()).st_mtime)
+            file.set_modified(disk.facts(content).st_mtime)
             file.sync()
         except BaseException:
             with contextlib.suppress(OSError):

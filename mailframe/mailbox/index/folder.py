@@ -6,7 +6,6 @@ who serves a protocol knows which command needs which.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -215,7 +214,7 @@ class IndexedFolder:
                 raise
             file = place.disk.open(found)
         try:
-            octets = os.fstat(file.fileno()).st_size
+            octets = place.disk.facts(file).st_size
             size = row.size
             if octets != row.octets:
                 # The name is wrong or the file is: hand out what is there, with its true size.

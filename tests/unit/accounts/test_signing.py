@@ -269,7 +269,9 @@ def test_a_header_full_of_signatures(bench: Bench) -> None:
     assert bench.renewed(many + mail(), BODY, many + mail(), BODY) == many + mail()
 
 
-@pytest.mark.parametrize("octets", [b"", b"junk", generate(ED)])
+@pytest.mark.parametrize(
+    "octets", [b"", b"junk", generate(ED)], ids=["empty", "junk", "of another kind"]
+)
 def test_a_key_that_cannot_be_used_is_logged_and_left_out(bench: Bench, octets: bytes) -> None:
     signed = bench.sign(mail()) + mail()
     now(
