@@ -1,4 +1,4 @@
-"""Whether what the configuration names can be used: certificates, checkers, a realm.
+"""Whether what the configuration names can be used: a user, certificates, checkers, a realm.
 
 Asked before a start, a reload and by ``mailframe config check``, not by every command: the
 files may change while the configuration stays, and an expired certificate must not keep
@@ -15,8 +15,27 @@ from mailframe.app.config_schema import Config
 
 def unusable(config: Config) -> Iterator[tuple[Path, str]]:
     """Key path and message of everything that the server could not start with."""
+    yield from unusable_process(config)
     yield from unusable_certificates(config)
     yield from unusable_people(config)
+
+
+def unusable_process(config: Config) -> Iterator[tuple[Path, str]]:
+    """Whether the user and the group are there."""
+    from mailframe.runtime.privileges import PrivilegeError, identity
+
+    user, group = config.process.user, config.process.group
+    try:
+        if user:
+            identity(user)
+    except PrivilegeError as error:
+        yield ("process", "user"), str(error)
+        return
+    try:
+        if user and group:
+            identity(user, group)
+    except PrivilegeError as error:
+        yield ("process", "group"), str(error)
 
 
 def unusable_certificates(config: Config) -> Iterator[tuple[Path, str]]:

@@ -73,6 +73,25 @@ class Listen(Section):
         return Role(self.role)
 
 
+class Process(Section):
+    """Who the server is, once its ports are open. What it reads later (the configuration,
+    certificates and keys, files of passwords) that user must be able to read; it is told at the
+    start what it cannot."""
+
+    user: str = ""
+    """The user to become, for good and without capabilities, when root starts the server. Default:
+    the owner of `base`; where that is root, the server stays root and warns. `root` stays root
+    without a warning."""
+    group: str = ""
+    """The group to be in instead of the user's own; its other groups stay."""
+
+    @model_validator(mode="after")
+    def _whose_group(self) -> Process:
+        if self.group and self.user in ("", "root"):
+            raise ValueError("a group needs a user")
+        return self
+
+
 class Tls(Section):
     """Certificates. They are read again when the files change."""
 
@@ -282,6 +301,7 @@ class Config(Section):
     `mailer-daemon` at domains here where nobody has that address. Default: the domain's eldest
     user."""
     listen: Annotated[dict[str, Listen], Field(min_length=1)]
+    process: Process = Process()
     tls: Tls = Tls()
     auth: Auth = Auth()
     directory: Directory = Directory()

@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from mailframe.errors import MailframeError
 from mailframe.runtime.aio import as_deferred, result_of
+from mailframe.runtime.disk import Disk
 
 _MAX_LINE = 1 << 20
 _SUN_PATH = 107  # octets in sockaddr_un on Linux, without the final NUL (unix(7))
@@ -51,7 +52,14 @@ class AlreadyRunning(MailframeError):
 class ControlServer:
     """Answers at ``path``; ``commands`` maps the words it understands to what they do."""
 
-    def __init__(self, path: str, commands: Mapping[str, Command], reactor: Any) -> None:
+    def __init__(
+        self,
+        path: str,
+        commands: Mapping[str, Command],
+        reactor: Any,
+        disk: Disk | None = None,
+    ) -> None:
+        self._disk = disk if disk is not None else Disk()
         self._path = path
         self._commands = dict(commands)
         self._reactor = reactor
@@ -60,9 +68,9 @@ class ControlServer:
 
     def start(self) -> None:
         """Listen. Raises AlreadyRunning, OSError, or CannotListenError."""
-        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        self._disk.make_directories(os.path.dirname(self._path))
         path = self._short_paths.enter_context(_short(self._path))
-        _remove_stale(path, self._path)
+        _remove_stale(path, self._path, self._disk)
         factory = Factory.forProtocol(_ControlProtocol)
         factory.noisy = False
         factory.commands = self._commands  # type: ignore[attr-defined]
@@ -191,7 +199,7 @@ def _short(path: str) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _remove_stale(short: str, path: str) -> None:
+def _remove_stale(short: str, path: str, disk: Disk) -> None:
     """Remove what a server that was killed left behind. Raises AlreadyRunning."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1.0)
@@ -200,7 +208,7 @@ def _remove_stale(short: str, path: str) -> None:
         except FileNotFoundError:
             return
         except ConnectionRefusedError:
-            os.unlink(short)
+            disk.unlink(short)
             return
         except (TimeoutError, BlockingIOError):
             pass  # somebody holds it, if too busy to answer

@@ -29,6 +29,10 @@ from zope.interface import implementer
 from mailframe.runtime.aio import result_of
 
 _BACKLOG = 1024  # the kernel lowers it to net.core.somaxconn
+_AT_ONCE = 8
+"""Connections that a listener takes in one turn of the reactor. A greeting with all its questions
+to lists costs milliseconds, a handshake one or two: the others of a burst wait in the kernel, and
+not everybody who is there already."""
 
 
 @implementer(IProtocolFactory, ILoggingContext)
@@ -124,6 +128,7 @@ class Doors:
             _make_directory(endpoint)
         port = await endpoints.serverFromString(self._reactor, endpoint).listen(door)
         _deepen(port)
+        _slow_down(port)
         # The kernel queues whoever comes meanwhile. A port of another kind (a plugin's) that
         # cannot pause turns early callers away, which is only less polite.
         if hasattr(port, "stopReading"):
@@ -153,6 +158,19 @@ def _deepen(port: Any) -> None:
     second that a SYN takes to be repeated. listen(2) may be called again."""
     if isinstance(listening := getattr(port, "socket", None), socket.socket):
         listening.listen(_BACKLOG)
+
+
+def _slow_down(port: Any) -> None:
+    """Twisted takes twenty more with every full round, without end."""
+    if not hasattr(port, "numberAccepts"):
+        return
+    accept = port.doRead
+
+    def accept_some() -> None:
+        port.numberAccepts = min(port.numberAccepts, _AT_ONCE)
+        accept()
+
+    port.doRead = accept_some
 
 
 def _text(address: Any) -> str:

@@ -33,6 +33,8 @@ _STATUSES = {
     "ServerNotRunning": UNAVAILABLE,
     "ServerRefused": PROBLEM,
     "AlreadyRunning": TEMPORARY,
+    "PrivilegeError": PERMISSION,
+    "UnicodeEncodeError": DATA,
     "DnsTemporary": TEMPORARY,
     "DnsError": PROBLEM,
     "TransientFailure": TEMPORARY,
@@ -62,11 +64,19 @@ def report(error: Exception) -> int:
     if isinstance(error, CommandFailed):
         print(f"mailframe: {error}", file=sys.stderr)
         return error.status
-    for kind in type(error).__mro__:
-        if kind.__name__ in _STATUSES:
-            return _expected(error, _STATUSES[kind.__name__])
+    status = status_of(error)
+    if status != SOFTWARE:
+        return _expected(error, status)
     traceback.print_exception(error)
     print("mailframe: this is a bug; please report it with the lines above", file=sys.stderr)
+    return SOFTWARE
+
+
+def status_of(error: BaseException | None) -> int:
+    """SOFTWARE for what nobody expects."""
+    for kind in type(error).__mro__:
+        if kind.__name__ in _STATUSES:
+            return _STATUSES[kind.__name__]
     return SOFTWARE
 
 
@@ -75,6 +85,9 @@ def _expected(error: Exception, status: int) -> int:
         print(error, file=sys.stderr)
         count = len(getattr(error, "problems", [error]))
         print(f"{count} problem{'s' * (count != 1)}; nothing was started", file=sys.stderr)
+    elif isinstance(error, UnicodeEncodeError):
+        # Only arguments can be that: what is on disk or comes by the network is octets here.
+        print(f"mailframe: {error.object!a} is not UTF-8", file=sys.stderr)
     else:
         print(f"mailframe: {error}", file=sys.stderr)
     return status

@@ -22,11 +22,14 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
+from mailframe.app.backups.upgrading import note_version
 from mailframe.app.config import Config
 from mailframe.app.doors import Doors
 from mailframe.app.people import People, people
 from mailframe.app.ways import router_of
 from mailframe.app.wiring import House, Server, behind_tls, front, furnish, relay_permission
+from mailframe.backup.placing import is_unfinished
+from mailframe.errors import MailframeError
 from mailframe.runtime.machine import Machine
 
 DRAIN_SECONDS = 20.0
@@ -107,7 +110,10 @@ class MailServer:
         """Fires when everybody is let in. Raises OSError, sqlite3.Error, MailframeError and
         CannotListenError."""
         self.house.disk.make_directories(self.config.base)
+        if is_unfinished(self.house.disk, self.config.base):
+            raise MailframeError(f"a restore into {self.config.base} was cut off: repeat it")
         self.house.open()
+        note_version(self.config.base, self.house.disk)
         self._people = await furnish(self.house, self.config, dev=self._dev)
         assert self.house.queue is not None
         await self.house.queue.recover()

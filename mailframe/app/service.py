@@ -7,6 +7,7 @@ who it is: ports are bound with the privileges of the start, which are then give
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -27,9 +28,18 @@ from mailframe.errors import ConfigError, MailframeError
 from mailframe.runtime.aio import as_deferred
 from mailframe.runtime.machine import Machine
 from mailframe.runtime.privileges import PrivilegeError, is_privileged, is_root
+from mailframe.runtime.salvage import NothingReadable
+from mailframe.runtime.stalls import StallWatch
 
 _AT_START = "Ports below 1024 need root, or CAP_NET_BIND_SERVICE, to start the server."
 _AT_RELOAD = "Ports below 1024 can only be opened by a start: restart the server."
+
+
+def _spare_what_stays() -> None:
+    """Modules, schemas and models are never garbage; looking at all of them again and again, which
+    takes a tenth of a second, would only hold up everybody."""
+    gc.collect()
+    gc.freeze()
 
 
 class MailService(Service):
@@ -64,7 +74,9 @@ class MailService(Service):
                 "stop": self._stop_asked,
             },
             self._reactor,
+            machine.disk,
         )
+        self._stalls = StallWatch(self._reactor)
         self._bound: Deferred[None] | None = None
         self._opened = False
         self.exit_status = 0
@@ -117,6 +129,8 @@ class MailService(Service):
         self._control.start()  # first: it keeps a second server off these files
         self._opened = True
         await self._server.start()
+        _spare_what_stays()
+        self._stalls.start()
         # Plain twistd dies of SIGHUP.
         signal.signal(signal.SIGHUP, self._hung_up)
         addresses = self._server.addresses()
@@ -128,7 +142,7 @@ class MailService(Service):
         self.exit_status = exits.TEMPORARY
         if failure.check(PrivilegeError, ConfigError):
             self.exit_status = exits.status_of(failure.value)
-        if failure.check(CannotListenError, OSError, MailframeError):
+        if failure.check(CannotListenError, OSError, MailframeError, NothingReadable):
             why = privileges.explained(failure.value, _AT_START)
             self.log.error("mailframe cannot start: {why}", why=why)
         else:
@@ -136,6 +150,7 @@ class MailService(Service):
         self._end()
 
     async def _stop(self) -> None:
+        self._stalls.stop()
         if self._opened:
             await self._server.stop()
         else:
@@ -172,6 +187,7 @@ class MailService(Service):
             "hostname": self._server.config.hostname,
             "connections": len(self._server.house.connections),
             "listeners": self._server.addresses(),
+            "stalls": self._stalls.told(),
         }
 
     def _wake_queue(self, request: Mapping[str, Any]) -> dict[str, Any]:

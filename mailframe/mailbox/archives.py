@@ -52,9 +52,9 @@ def open_archive(path: str, disk: Disk, dialect: mbox.Dialect | None = None) -> 
     """Find out what ``path`` is. ``dialect`` is for an mbox; None: by its name, see
     ``mbox.dialect_of``. Raises BadArchive, OSError."""
     path = os.path.realpath(path)
-    if not os.path.isdir(path):
+    if not disk.is_directory(path):
         return _file_archive(path, disk, dialect or mbox.dialect_of(path))
-    if os.path.isdir(os.path.join(path, "cur")) and os.path.isdir(os.path.join(path, "new")):
+    if all(disk.is_directory(os.path.join(path, name)) for name in ("cur", "new")):
         return MaildirArchive(path, disk)
     return EmlDirectory(path, disk)
 

@@ -119,7 +119,7 @@ def _renewed(
         try:
             loaded.append(_load(path, key, stamps[path], for_name))
         except (OSError, ValueError, TypeError, crypto.Error, SSL.Error) as error:
-            problems.append(f"{path}: {_why(error)}")
+            problems.append(f"{getattr(error, 'filename', None) or path}: {_why(error)}")
             loaded += [kept] if kept else []
     if known is not None and stamps == known.stamps:
         return known

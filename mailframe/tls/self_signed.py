@@ -48,11 +48,11 @@ def ensure_self_signed(directory: str, names: Sequence[str], now: float, disk: D
     """The path of ``directory/FIRST-NAME.pem``, made where it is missing or about to expire.
     Blocks."""
     path = os.path.join(directory, f"{names[0]}.pem")
-    if _is_good(path, now):
+    if _is_good(path, now, disk):
         return path
     disk.make_directories(directory)
     beside = f"{path}.new"
-    if os.path.exists(beside):
+    if disk.exists(beside):
         disk.unlink(beside)  # of a start that was cut off
     file = disk.create(beside)
     try:
@@ -65,10 +65,9 @@ def ensure_self_signed(directory: str, names: Sequence[str], now: float, disk: D
     return path
 
 
-def _is_good(path: str, now: float) -> bool:
+def _is_good(path: str, now: float, disk: Disk) -> bool:
     try:
-        with open(path, "rb") as file:
-            certificate = x509.load_pem_x509_certificate(file.read())
+        certificate = x509.load_pem_x509_certificate(disk.read(path))
     except (OSError, ValueError):
         return False
     left = certificate.not_valid_after_utc.timestamp() - now

@@ -66,9 +66,10 @@ def control_socket(config: Config) -> str:
 def database(path: str, migrations: Sequence[str], *, durable: bool = True) -> Iterator[Database]:
     """One of the server's databases, opened synchronously beside it; made where missing."""
     from mailframe.runtime.database import Database
+    from mailframe.runtime.disk import Disk
 
-    _act_as_owner(os.path.dirname(path))
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    act_as_owner(os.path.dirname(path))
+    Disk().make_directories(os.path.dirname(path))
     opened = Database(path, migrations, None, durable=durable)
     opened.open()
     try:
@@ -77,7 +78,7 @@ def database(path: str, migrations: Sequence[str], *, durable: bool = True) -> I
         opened.close()
 
 
-def _act_as_owner(directory: str) -> None:
+def act_as_owner(directory: str) -> None:
     """Root acts as the server's user: files of root's would be out of the server's reach."""
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
@@ -86,9 +87,10 @@ def _act_as_owner(directory: str) -> None:
         os.setgroups([])
         os.setegid(owner.st_gid)
         os.seteuid(owner.st_uid)
-        if not os.access(__file__, os.R_OK, effective_ids=True):
-            message = f"run it as the owner of {directory}, who cannot read {__file__}"
-            raise exits.CommandFailed(message, exits.PERMISSION)
+        for code in (__file__, os.__file__):  # much is imported when it is needed
+            if not os.access(code, os.R_OK, effective_ids=True):
+                message = f"run it as the owner of {directory}, who cannot read {code}"
+                raise exits.CommandFailed(message, exits.PERMISSION)
 
 
 @contextlib.contextmanager

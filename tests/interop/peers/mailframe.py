@@ -63,6 +63,10 @@ class Mailframe:
             # what asks the DNS is for the tests that have one
             "policy": {"order": ["relay", "rate"]},
         }
+        self.before: list[str] = []
+        """Words before the command, as ``strace``."""
+        self.environment: dict[str, str] = {}
+        """More of it, for the server alone."""
         self._process: Process | None = None
         self._log = directory / "mailframe.log"
         self._log.touch()
@@ -118,11 +122,15 @@ class Mailframe:
     def start(self, seconds: float = 30.0) -> None:
         """Returns when every listener is open."""
         already = self.log.count("mailframe ready")
-        command = [self._command, "run", "--config", str(self.config)]
-        self._process = Process(command, self._log)
-        self._process.wait_for(
+        self.launch().wait_for(
             lambda: self.log.count("mailframe ready") > already, "mailframe is ready", seconds
         )
+
+    def launch(self) -> Process:
+        """Start it, and wait for nothing."""
+        command = [*self.before, self._command, "run", "--config", str(self.config)]
+        self._process = Process(command, self._log, env=os.environ | self.environment)
+        return self._process
 
     def stop(self) -> None:
         """SIGTERM; harmless when it does not run."""

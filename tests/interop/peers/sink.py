@@ -1,6 +1,7 @@
 """A next hop that does as the recipient's name says (aiosmtpd).
 
-``refuse...`` is refused at RCPT, ``content...`` after the content, ``later...`` put off.
+``refuse...`` is refused at RCPT, ``content...`` after the content, ``later...`` put off,
+``shy...`` every other time.
 It offers no DSN, and 8BITMIME and SMTPUTF8 only where that is asked for.
 """
 
@@ -28,6 +29,7 @@ class _Behaviour:
     def __init__(self, eight_bit: bool) -> None:
         self.messages: list[Received] = []
         self._eight_bit = eight_bit
+        self._asked = 0
 
     async def handle_EHLO(
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
@@ -42,6 +44,10 @@ class _Behaviour:
             return "550 5.1.1 Nobody of that name"
         if address.startswith("later"):
             return "451 4.2.0 Come back later"
+        if address.startswith("shy"):
+            self._asked += 1
+            if self._asked % 2:
+                return "451 4.2.0 Not at the first time"
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 OK"

@@ -1,0 +1,72 @@
+"""What is told of SQLite files, and what is not so."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mailframe.runtime.copies import copy_database
+from mailframe.runtime.disk import Disk
+from mailframe.runtime.soundness import faults_of, faults_of_frozen, integrity_faults
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    name = str(tmp_path / "x.db")
+    connection = Disk().connect(name, timeout=1)
+    connection.executescript(
+        "CREATE TABLE t (a TEXT NOT NULL, n INTEGER NOT NULL, k TEXT NOT NULL,"
+        " PRIMARY KEY (a, k)) WITHOUT ROWID; PRAGMA user_version=3"
+    )
+    for number in range(300):
+        connection.execute("INSERT INTO t VALUES ('a', 1, ?)", (f"{number:060}",))
+    connection.close()
+    return name
+
+
+def test_nulls_that_are_not_there_are_not_told(path: str) -> None:
+    assert faults_of(Disk(), path, 3) == faults_of_frozen(Disk(), path) == []
+
+
+def test_a_null_that_is_there_is_told(path: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("CREATE TABLE u (v)")
+    connection.execute("INSERT INTO u VALUES (NULL)")
+    connection.execute("PRAGMA writable_schema=ON")
+    changed = "UPDATE sqlite_master SET sql = 'CREATE TABLE u (v NOT NULL)' WHERE name = 'u'"
+    connection.execute(changed)
+    connection.close()
+    connection = sqlite3.connect(path)
+    assert integrity_faults(connection) == ["NULL value in u.v"]
+    connection.close()
+
+
+def test_damage_newer_and_foreign_files_are_told(path: str, tmp_path: Path) -> None:
+    assert "schema 3" in faults_of(Disk(), path, 2)[0]
+    (tmp_path / "y.db").write_bytes(b"something else")
+    assert faults_of(Disk(), str(tmp_path / "y.db")) != []
+    with open(path, "r+b") as file:
+        file.seek(2 * 4096)
+        file.write(os.urandom(3000))
+    assert faults_of(Disk(), path) != []
+    assert faults_of_frozen(Disk(), path) != []
+
+
+def test_a_frozen_file_gets_nothing_beside_it(path: str, tmp_path: Path) -> None:
+    assert faults_of_frozen(Disk(), path) == []
+    assert os.listdir(tmp_path) == ["x.db"]
+
+
+def test_copies_of_the_same_commit_are_the_same(path: str, tmp_path: Path) -> None:
+    writer = Disk().connect(path, timeout=1)
+    writer.execute("INSERT INTO t VALUES ('b', 1, 'in the log')")
+    for name in ("1", "2"):
+        copy_database(Disk(), path, str(tmp_path / name))
+    writer.close()
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    copy = sqlite3.connect(tmp_path / "1")
+    assert copy.execute("SELECT count(*) FROM t").fetchone() == (301,)
+    copy.close()
