@@ -37,6 +37,8 @@ _MAX_UID_VALIDITY = (1 << 32) - 1  # RFC 9051 section 2.3.1.1
 _ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _changing = threading.RLock()
 _log = Logger()
+BAD = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What a file that makes no sense may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ def read(disk: Disk, maildir: str) -> FolderTruth | None:
     if data is None:
         return None
     try:
-        return _parse(data)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        return parse(data)
+    except BAD as error:
         _log.error("{path} cannot be used, hence made anew: {error}", path=path, error=error)
         return None
 
@@ -170,7 +172,8 @@ def _render(truth: FolderTruth) -> bytes:
     return (json.dumps(fields, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _parse(data: bytes) -> FolderTruth:
+def parse(data: bytes) -> FolderTruth:
+    """Raises one of ``BAD``."""
     fields = json.loads(data)
     mailbox_id, uid_validity = fields["mailbox_id"], fields["uid_validity"]
     # RFC 8474 section 7: objectid is 1 to 255 of these characters

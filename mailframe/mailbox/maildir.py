@@ -17,7 +17,7 @@ from mailframe.mailbox.paths import folder_of
 from mailframe.mailbox.sizes import WireSizes
 from mailframe.runtime.disk import Disk
 
-_STALE_SECONDS = 36 * 3600  # Maildir's own rule for what a writer left behind in tmp
+STALE_SECONDS = 36 * 3600  # Maildir's own rule for what a writer left behind in tmp
 _SCANS = 3  # a directory changed while it is read may hide an entry: read it again
 
 
@@ -142,7 +142,7 @@ class Maildir:
         removed = 0
         for entry in self._scan(self.subdirectory("tmp")):
             modified = self._modified(entry.path) if _is_file(entry) else None
-            if modified is None or now - modified < _STALE_SECONDS:
+            if modified is None or now - modified < STALE_SECONDS:
                 continue
             try:
                 self.disk.unlink(entry.path)

@@ -23,6 +23,7 @@ _TIME = re.compile(r"(\d{1,10})[._]")
 _MICROS = re.compile(r"\d[._]M(\d{1,6})(?!\d)")
 _SIZE = re.compile(r",S=(\d{1,15})(?![^,])")
 _WIRE = re.compile(r",W=(\d{1,15})(?![^,])")
+_KEY = re.compile(r"R([A-Z2-7]{16})\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,12 @@ def uid_of(text: str) -> str:
 def key_of(token: str) -> str:
     """16 characters that stand for a delivery token in file names."""
     return _digest(token.encode("utf-8", "surrogateescape"), 10)
+
+
+def key_in(name: str) -> str:
+    """The key of the delivery that made a file of this name; empty where it tells none."""
+    found = _KEY.search(name.partition(",")[0])
+    return found[1] if found else ""
 
 
 def new_name(seconds: float, micros: int, key: str, host: str) -> str:

@@ -26,6 +26,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from mailframe.core.folders import QuotaUse
+from mailframe.mailbox.folder_file import replace_file
 from mailframe.runtime.aio import result_of
 from mailframe.runtime.disk import Disk
 
@@ -225,3 +226,21 @@ def limit_in_maildirsize(disk: Disk, maildir: str) -> Quota | None:
     parts = [_LIMIT.fullmatch(part) for part in line.split(",")]
     limits = {part[2]: int(part[1]) for part in parts if part is not None}
     return Quota(limits.get("S", 0), limits.get("C", 0)) or None
+
+
+def sum_in_maildirsize(disk: Disk, maildir: str) -> tuple[int, int] | None:
+    """Octets and messages that its lines add up to; None where it has none, or cannot be
+    read."""
+    try:
+        lines = disk.read(os.path.join(maildir, "maildirsize")).split(b"\n")[1:]
+        pairs = [tuple(map(int, line.split())) for line in lines if line.strip()]
+        return (sum(octets for octets, _ in pairs), sum(number for _, number in pairs))
+    except (OSError, ValueError):
+        return None
+
+
+def write_maildirsize(disk: Disk, maildir: str, octets: int, messages: int) -> None:
+    """The sum anew; the limit in the first line stays. Raises OSError."""
+    path = os.path.join(maildir, "maildirsize")
+    limit = disk.read(path).partition(b"\n")[0]
+    replace_file(disk, path, limit + b"\n%d %d\n" % (octets, messages))

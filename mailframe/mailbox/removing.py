@@ -47,7 +47,22 @@ class Removal:
         self.octets += octets
         self.messages += 1
         self._touched.setdefault(os.path.dirname(path), []).append(entry.uid)
+        self._unlink_old_name(entry, path)
         return True
+
+    def _unlink_old_name(self, entry: Entry, path: str) -> None:
+        """A power cut may have left the name in new/ that the message had before."""
+        new = self._maildir.subdirectory("new")
+        if os.path.dirname(path) == new:
+            return
+        try:
+            self._maildir.disk.unlink(os.path.join(new, entry.name.base))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.failed[entry.uid] = error
+            return
+        self._touched.setdefault(new, []).append(entry.uid)
 
     def _sync(self, directory: str, uids: list[str]) -> None:
         try:

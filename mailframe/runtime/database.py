@@ -7,34 +7,67 @@ committed (``synchronous=FULL``: survives a power cut); one that fails means rol
 
 Without a reactor everything happens at once on the calling thread: for the command line,
 which works on the same files while a server runs, and for simulation.
+
+A file that turns out damaged, at the start or later, is set aside by the writer and replaced,
+as ``IfDamaged`` says; a line in the log tells what was kept. It is never deleted. Without a
+reactor it is left alone, and the error is the caller's.
+
+A file of an older schema is copied before it is migrated (``copies``), to ``PATH.vN.bak``; the
+copy of the version before that goes. Each step of a migration is one transaction.
 """
 
 from __future__ import annotations
 
+import contextlib
+import enum
+import itertools
+import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, execute, fail
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailframe.errors import TransientFailure
+from mailframe.runtime import salvage
+from mailframe.runtime.copies import keep_before_migration
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.salvage import DamagedFile, NothingReadable, is_damage
+from mailframe.runtime.soundness import integrity_faults
 from mailframe.runtime.workers import OVERLOADED, Workers
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
+Batch = list[tuple[Job[Any], Deferred[Any]]]
+Outcomes = list[tuple[Deferred[Any], Any]]
 
 _BUSY_SECONDS = 10.0
-_MAX_BATCH = 512  # bounds the transaction, hence the write-ahead log and the latency
-_READERS = 2
+MAX_BATCH = 512  # bounds the transaction, hence the write-ahead log and the latency
+READERS = 2
+READ_BACKLOG = 10_000
+
+
+class IfDamaged(enum.Enum):
+    """What becomes of a file that is damaged, once it is set aside."""
+
+    BEGIN_ANEW = enum.auto()
+    """It only remembers: an empty one takes its place."""
+    MEND = enum.auto()
+    """What can be read of it goes on; an empty one where that is nothing."""
+    MEND_OR_REFUSE = enum.auto()
+    """What can be read of it goes on; where that is nothing, the server does not start."""
 
 
 class Database:
     """``migrations[n]`` is the SQL script that brings version n to n + 1."""
+
+    log = Logger()
 
     def __init__(
         self,
@@ -45,6 +78,7 @@ class Database:
         durable: bool = True,
         backlog: int = 20_000,
         disk: Disk | None = None,
+        if_damaged: IfDamaged = IfDamaged.MEND_OR_REFUSE,
     ) -> None:
         """``durable`` False syncs only at checkpoints: fit for what may be lost, as logs."""
         self.path = path
@@ -53,8 +87,15 @@ class Database:
         self._durable = durable
         self._backlog = backlog
         self._disk = disk if disk is not None else Disk()
+        self._if_damaged = if_damaged
+        self._generation = 0
+        """Of the file: another one has taken its place when this has changed."""
+        self._is_suspect = False
+        """A reader met damage: the writer is to look at the file."""
         self._wakeup = threading.Condition()
         self._waiting: deque[tuple[Job[Any], Deferred[Any]]] = deque()
+        self._writing: sqlite3.Connection | None = None
+        """The writer's own."""
         self._closing = False
         self._thread: threading.Thread | None = None
         self._inline: sqlite3.Connection | None = None
@@ -67,22 +108,17 @@ class Database:
         A new file, and what SQLite puts beside it, is for the server's own user only,
         whatever the umask and the directory let others do."""
         try:
-            connection = self._connect()
+            connection = self._open_or_replace()
         except sqlite3.Error as error:
             raise type(error)(f"{self.path}: {error}") from error
-        try:
-            _migrate(connection, self._migrations)
-        except sqlite3.Error as error:
-            connection.close()
-            raise type(error)(f"{self.path}: {error}") from error
-        except BaseException:
-            connection.close()
-            raise
         if self._reactor is None:
             self._inline = connection
             return
         connection.close()
-        self._readers = Workers("sqlite-read", _READERS, 10_000, self._reactor)
+        self._start(self._reactor)
+
+    def _start(self, reactor: IReactorFromThreads) -> None:
+        self._readers = Workers("sqlite-read", READERS, READ_BACKLOG, reactor)
         self._readers.start()
         self._thread = threading.Thread(target=self._write_loop, name=f"writer {self.path}")
         self._thread.daemon = True
@@ -131,6 +167,101 @@ class Database:
         connection.execute("PRAGMA foreign_keys=ON")
         return connection
 
+    # ---- damage
+
+    def _open_or_replace(self) -> sqlite3.Connection:
+        try:
+            return self._open_file()
+        except sqlite3.Error as error:
+            if self._reactor is None or not is_damage(error):
+                raise
+            self._replace(error)
+        return self._open_file()
+
+    def _open_file(self) -> sqlite3.Connection:
+        salvage.finish(self._disk, self.path, self._stamp())
+        if not self._disk.exists(self.path):
+            self._create()
+        if not self._disk.status(self.path).st_size:
+            raise DamagedFile("it is empty, which it never was")
+        connection = self._connect()
+        try:
+            if not _version(connection):
+                raise DamagedFile("it has no tables, which it always had")
+            if _version(connection) < len(self._migrations):
+                keep_before_migration(self._disk, self.path, _version(connection))
+            _migrate(connection, self._migrations)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self) -> None:
+        """It gets its name when it is complete: an empty file of that name is a damaged one.
+        Another process may be doing the same."""
+        made = self._claim()
+        try:
+            connection = self._disk.connect(made, timeout=_BUSY_SECONDS)
+            try:
+                _migrate(connection, self._migrations)
+            finally:
+                connection.close()
+            with contextlib.suppress(FileExistsError):
+                self._disk.link(made, self.path)
+        finally:
+            salvage.remove(self._disk, made)
+        self._disk.sync_directory(os.path.dirname(self.path))
+
+    def _claim(self) -> str:
+        """A name that is nobody else's."""
+        names = (f"{self.path}.new{number}" for number in itertools.count(1))
+        return next(name for name in names if self._disk.make_file(name))
+
+    def _look_closely(self) -> None:
+        """Is it the file, or was it something else? Reads all of it."""
+        try:
+            connection = self._connect()
+            try:
+                found = integrity_faults(connection)
+            finally:
+                connection.close()
+            if not found:
+                return
+            error: sqlite3.Error = DamagedFile(found[0].replace("\n", " "))
+        except sqlite3.Error as raised:
+            if not is_damage(raised):
+                raise
+            error = raised
+        self._replace(error)
+        self._open_file().close()
+
+    def _replace(self, why: sqlite3.Error) -> None:
+        """On the writer's thread, or before there is one."""
+        self.log.critical("{path} is damaged: {why}", path=self.path, why=str(why))
+        stamp = self._stamp()
+        if self._if_damaged is not IfDamaged.BEGIN_ANEW:
+            try:
+                done = salvage.mend(self._disk, self.path, self._migrations, stamp)
+            except NothingReadable:
+                if self._if_damaged is IfDamaged.MEND_OR_REFUSE:
+                    raise NothingReadable(
+                        f"{why}; nothing can be read of it. Put a backup in its place, or move "
+                        "it away to go on without what it held"
+                    ) from why
+            else:
+                self._generation += 1
+                told = "{path} is mended ({done}); the damaged file is {aside}"
+                self.log.critical(told, path=self.path, done=str(done), aside=done.aside)
+                return
+        aside = salvage.set_aside(self._disk, self.path, stamp)
+        self._generation += 1
+        told = "{path} is begun anew, what it held is forgotten; the damaged file is {aside}"
+        self.log.critical(told, path=self.path, aside=aside)
+
+    def _stamp(self) -> str:
+        seconds = getattr(self._reactor, "seconds", lambda: 0.0)()
+        return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
+
     def _write_inline(self, job: Job[T]) -> T:
         assert self._inline is not None, "the database is not open"
         connection = self._inline
@@ -148,44 +279,76 @@ class Database:
         return job(self._inline)
 
     def _read_threaded(self, job: Job[T]) -> T:
+        generation = self._generation
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and self._local.generation != generation:
+            connection.close()
+            connection = None
         if connection is None:
             connection = self._connect()
-            self._local.connection = connection
-        return job(connection)
+            self._local.connection, self._local.generation = connection, generation
+        try:
+            return job(connection)
+        except sqlite3.Error as error:
+            if is_damage(error) and generation == self._generation:
+                self._suspect()
+            raise
+
+    def _suspect(self) -> None:
+        with self._wakeup:
+            self._is_suspect = True
+            self._wakeup.notify()
 
     def _write_loop(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while batch := self._next_batch():
-            outcomes: list[tuple[Deferred[Any], Any]] = []
-            try:
-                if connection is None:
-                    connection = self._connect()
-                outcomes = _commit_together(connection, batch)
-            except BaseException:  # noqa: BLE001 - nothing may end the writer
-                # The commit failed: what it held is gone, and after a failed sync the pages
-                # are too. Start again from the file as it is.
-                failure = Failure()
-                outcomes = [(result, failure) for _, result in batch]
-                _give_up(connection)
-                connection = None
+        while (batch := self._next_batch()) or self._is_suspect:
+            outcomes = self._write_turn(batch)
             assert self._reactor is not None
-            self._reactor.callFromThread(_fire, outcomes)
-        if connection is not None:
-            connection.close()
+            self._reactor.callFromThread(fire, outcomes)
+        self._end_writing()
 
-    def _next_batch(self) -> list[tuple[Job[Any], Deferred[Any]]]:
+    def _write_turn(self, batch: Batch) -> Outcomes:
+        """Look at the file where it is suspect, and commit the batch."""
+        outcomes: Outcomes = []
+        try:
+            if self._is_suspect:
+                self._is_suspect = False
+                self._give_up_writing()
+                self._look_closely()
+            if self._writing is None:
+                self._writing = self._connect()
+            if batch:
+                outcomes = _commit_together(self._writing, batch)
+        except BaseException as error:  # noqa: BLE001 - nothing may end the writer
+            # The commit failed: what it held is gone, and after a failed sync the pages
+            # are too. Start again from the file as it is.
+            failure = Failure()
+            outcomes = [(result, failure) for _, result in batch]
+            self._give_up_writing()
+            # Not again and again where nothing helps: ``_replace`` has said so.
+            self._is_suspect = is_damage(error) and not isinstance(error, NothingReadable)
+        if any(isinstance(v, Failure) and is_damage(v.value) for _, v in outcomes):
+            self._is_suspect = True
+        return outcomes
+
+    def _give_up_writing(self) -> None:
+        _give_up(self._writing)
+        self._writing = None
+
+    def _end_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.close()
+            self._writing = None
+
+    def _next_batch(self) -> Batch:
         with self._wakeup:
-            while not self._waiting and not self._closing:
+            while not (self._waiting or self._closing or self._is_suspect):
                 self._wakeup.wait()
-            size = min(len(self._waiting), _MAX_BATCH)
+            size = min(len(self._waiting), MAX_BATCH)
             return [self._waiting.popleft() for _ in range(size)]
 
 
-def _commit_together(
-    connection: sqlite3.Connection, batch: list[tuple[Job[Any], Deferred[Any]]]
-) -> list[tuple[Deferred[Any], Any]]:
-    outcomes: list[tuple[Deferred[Any], Any]] = []
+def _commit_together(connection: sqlite3.Connection, batch: Batch) -> Outcomes:
+    outcomes: Outcomes = []
     connection.execute("BEGIN IMMEDIATE")
     for job, result in batch:
         connection.execute("SAVEPOINT job")
@@ -199,7 +362,8 @@ def _commit_together(
     return outcomes
 
 
-def _fire(outcomes: list[tuple[Deferred[Any], Any]]) -> None:
+def fire(outcomes: Outcomes) -> None:
+    """Tell everybody what became of theirs."""
     for result, value in outcomes:
         if not result.called:
             result.callback(value)  # a Failure takes the errback side

@@ -1,4 +1,4 @@
-"""``mailframe mail import|export``."""
+"""``mailframe mail import|export|fsck``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 
 from mailframe.app import exits
+from mailframe.app.commands.fsck import fsck
 from mailframe.app.commands.listing import counted
 from mailframe.app.commands.shared import config_option, configuration, directory_admin
 
@@ -22,7 +23,10 @@ account_option = click.option(
 @click.group()
 @config_option
 def mail() -> None:
-    """Bring mail into a mailbox, or take it out. The server may run meanwhile."""
+    """Bring mail into a mailbox, take it out, mend it. The server may run meanwhile."""
+
+
+mail.add_command(fsck)
 
 
 @mail.command("import")

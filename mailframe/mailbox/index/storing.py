@@ -43,7 +43,7 @@ def store(
     if unchanged_since is not None:
         refused = [row.uid for row in rows if row.modseq > unchanged_since]
         rows = [row for row in rows if row.modseq <= unchanged_since]
-    becomes = {text: _changed(text, change) for text in {row.flags for row in rows}}
+    becomes = {text: _changed(text, change) for text in dict.fromkeys(row.flags for row in rows)}
     pairs = [(row, text) for row in rows if (text := becomes[row.flags]) != row.flags]
     renaming = _Renaming(place)
     before = place.look()

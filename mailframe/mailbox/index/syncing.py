@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from mailframe.core.folders import MessageState
 from mailframe.mailbox.index.flags import flag_set, flag_text
+from mailframe.mailbox.index.halves import remove_halves
 from mailframe.mailbox.index.place import (
     INSERT,
     NEVER,
@@ -88,6 +89,8 @@ def sync(
     known = {
         as_name(where)[:4] + as_name(base) + as_name(where)[4:]: uid for uid, base, where in rows
     }
+    if fresh := seen.names.difference(known):
+        remove_halves(connection, place, fresh, seen.names)
     if known.keys() == seen.names:
         delta = None
     else:
@@ -105,16 +108,20 @@ def sync(
 
 
 def _remove_pending(connection: sqlite3.Connection, place: FolderPlace, names: set[str]) -> None:
-    """Files of an all-or-none that a crash, or a commit that failed, cut off."""
+    """Files of an all-or-none that a crash, or a commit that failed, cut off. They are durably
+    gone before their names are forgotten."""
     pending = {
         as_name(base)
         for (base,) in connection.execute("SELECT base FROM pending WHERE folder = ?", (place.id,))
     }
     if not pending:
         return
-    for name in [name for name in names if _base(name) in pending]:
+    cut_off = [name for name in names if _base(name) in pending]
+    for name in cut_off:
         place.disk.unlink(f"{place.path}/{name}")
         names.discard(name)
+    for directory in {name[:3] for name in cut_off}:
+        place.disk.sync_directory(place.maildir.subdirectory(directory))
 
 
 class _Comparison:

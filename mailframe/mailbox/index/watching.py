@@ -37,7 +37,7 @@ class Watching:
         self._most = most
         self._inotify: Inotify | None = open_inotify(reactor) if reactor is not None else None
         self._watched: dict[LiveFolder, tuple[str, str]] = {}
-        self._polled: set[LiveFolder] = set()
+        self._polled: dict[LiveFolder, None] = {}  # in the order of coming
         self._soon: dict[LiveFolder, IDelayedCall] = {}
         self._poll: IDelayedCall | None = None
 
@@ -51,18 +51,18 @@ class Watching:
             watch = self._inotify.watch
             if all(watch(path, lambda: self._fired(live)) for path in paths):
                 self._watched[live] = paths
-                self._polled.discard(live)
+                self._polled.pop(live, None)
                 return
             self._ignore(paths)
             self._watched.pop(live, None)
-        self._polled.add(live)
+        self._polled[live] = None
         if self._poll is None:
             self._poll = self._clock.callLater(POLL_SECONDS, self._look_at_all)
 
     def stop(self, live: LiveFolder) -> None:
         """Harmless when called again."""
         self._ignore(self._watched.pop(live, ()))
-        self._polled.discard(live)
+        self._polled.pop(live, None)
         if (call := self._soon.pop(live, None)) is not None:
             call.cancel()
         if not self._polled and self._poll is not None:
