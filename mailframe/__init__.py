@@ -11,8 +11,10 @@ The house, bottom to top (``tests/test_layers.py`` holds it)::
        mailauth     SPF, DKIM, DMARC, ARC and Authentication-Results over a resolver
     3  accounts  mailbox  queue  delivery  policy  dns  tls  journal  spam  scanners  reports
        backup                                                            the services
+       testing      simulated disk, network and machine; the crash explorer
     4  servers  web     thin Twisted shells: transport <-> engine <-> interfaces
     5  app          configuration, wiring, command line, twistd plugin
+       simulation   whole networks of servers in one thread, and the oracle of their promises
 
 Start reading at ``mailframe.app.wiring``: it builds every part and connects them.
 """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MOST_FAILED = 20  # seeds that are listed by name
 
 
-class _Seeds(click.ParamType):
+class _Seeds(click.ParamType[range]):
     """``A:B``, both included, or one number."""
 
     name = "A:B"

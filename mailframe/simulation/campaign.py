@@ -1,0 +1,105 @@
+"""Many seeds, on one processor or several, and what they come to."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from twisted.logger import globalLogBeginner
+
+from mailframe.simulation.oracle import Violation
+from mailframe.simulation.people import USERS
+from mailframe.simulation.play import play
+from mailframe.simulation.scenarios import draw
+from mailframe.simulation.station import template
+
+_TOGETHER = 4  # seeds that a process takes at once
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What is told of one seed, small enough to be passed between processes."""
+
+    seed: int
+    scenario: str
+    digest: str
+    violations: tuple[Violation, ...]
+    counts: Counter[str]
+    simulated: float
+
+
+@dataclass(slots=True)
+class Summary:
+    seeds: int = 0
+    last: int = 0
+    """The seed that was played last."""
+    counts: Counter[str] = field(default_factory=Counter)
+    simulated: float = 0.0
+    failed: list[Played] = field(default_factory=list)
+
+    def add(self, played: Played) -> None:
+        self.seeds += 1
+        self.last = played.seed
+        self.counts.update(played.counts)
+        self.simulated += played.simulated
+        if played.violations:
+            self.failed.append(played)
+
+    def line(self) -> str:
+        """For people."""
+        counts = self.counts
+        found = ", ".join(f"{counts[kind]} {kind}" for kind in ("lost", "duplicated", "partial"))
+        kinds = {violation.kind for played in self.failed for violation in played.violations}
+        others = sorted(kinds - {"lost", "duplicated", "partial"})
+        rest = "".join(f", {counts[kind]} {kind}" for kind in others)
+        return (
+            f"{self.seeds} seeds, {self.simulated / 3600:.0f} simulated hours:"
+            f" {counts['messages']} messages, {counts['recipients']} recipients,"
+            f" {counts['delivered']} delivered, {counts['bounced']} bounced,"
+            f" {counts['promises'] + counts['deletions']} promises of mailboxes,"
+            f" {counts['faults']} faults, {counts['crashes']} crashes;"
+            f" {found}, {counts['remote duplicates']} remote duplicates of"
+            f" {counts['remote']}{rest}"
+        )
+
+
+@functools.cache
+def prepare() -> None:
+    """Once in a process: what all seeds share is made, and never collected again."""
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
+    for domain in USERS:
+        template(domain)
+    gc.collect()
+    gc.freeze()
+
+
+def play_seed(seed: int, scenario: str = "", mutation: str = "") -> Played:
+    plan = draw(seed, scenario)
+    outcome = play(plan, mutation)
+    return Played(
+        seed,
+        plan.scenario,
+        outcome.digest,
+        tuple(outcome.violations),
+        outcome.counts,
+        outcome.simulated,
+    )
+
+
+def campaign(
+    seeds: Iterable[int], processes: int, scenario: str = "", mutation: str = ""
+) -> Iterator[Played]:
+    """The seeds in their order, each as soon as it and those before it were played."""
+    one = partial(play_seed, scenario=scenario, mutation=mutation)
+    if processes <= 1:
+        prepare()
+        yield from map(one, seeds)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, prepare) as pool:
+        yield from pool.imap(one, seeds, chunksize=_TOGETHER)

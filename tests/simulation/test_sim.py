@@ -1,0 +1,109 @@
+"""``mailframe sim``: one seed is one history, no promise is broken, and planted bugs are seen.
+
+``MAILFRAME_SIM_SEEDS`` plays more (``1:1000`` in the nightly run); by default as many as fit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mailframe.simulation.actors.sender import _stuffed
+from mailframe.simulation.letters import FLAVOURS, Letter, recognise, wire
+from mailframe.simulation.mutations import MUTATIONS
+from mailframe.simulation.scenarios import SCENARIOS, draw
+
+SEEDS = os.environ.get("MAILFRAME_SIM_SEEDS", "1:1000")
+FOUND_AT = {
+    "forgotten-recipient": "1:5",
+    "no-trace": "1:5",
+    "forgotten-removal": "1:10",
+    "reused-uids": "1:10",
+    "quota-kept": "1:10",
+    "body-unsynced": "1:20",
+    "deferral-is-success": "1:10",
+    "double-stuffing": "1:20",
+    "own-trouble-refuses": "1:20",
+    "answer-before-commit": "1:40",
+    "impatience": "1:40",
+}
+"""Where each is looked for in a short time; all of them are found within 200 seeds."""
+
+
+def sim(
+    *arguments: str, hash_seed: str = "0", timeout: float = 900
+) -> subprocess.CompletedProcess[str]:
+    command = "import sys; from mailframe.app.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", command, "sim", *arguments],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_two_processes_tell_the_same_history() -> None:
+    told = [sim("--seeds", "1:6", "--json", hash_seed=seed).stdout for seed in ("1", "2")]
+    assert told[0] == told[1]
+    assert len({json.loads(line)["digest"] for line in told[0].splitlines()[:-1]}) == 6
+
+
+def test_no_promise_is_broken() -> None:
+    played = sim("--seeds", SEEDS, "--processes", "2")
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert " 0 lost, 0 duplicated, 0 partial" in played.stdout
+
+
+@pytest.mark.parametrize("name", FOUND_AT)
+def test_a_planted_bug_is_found_and_told(name: str) -> None:
+    played = sim("--seeds", FOUND_AT[name], "--mutate", name, "--json")
+    assert played.returncode == 1, played.stdout + played.stderr
+    assert json.loads(played.stdout.splitlines()[-1])["failed"] == 1
+
+
+def test_a_failing_seed_is_told_as_short_as_can_be() -> None:
+    played = sim("--seeds", "1:5", "--mutate", "forgotten-recipient")
+    assert played.returncode == 1
+    assert "lost: " in played.stdout
+    assert "Again: mailframe sim --seeds 1 --mutate forgotten-recipient --story" in played.stdout
+    needed = played.stdout.partition("What is needed for it:")[2].partition("What happened")[0]
+    assert needed.count("letter ") == 1
+
+
+def test_every_bug_is_documented_and_long_known() -> None:
+    assert set(FOUND_AT) <= set(MUTATIONS)
+    assert len(MUTATIONS) >= 12
+    assert all(mutation.__doc__ for mutation in MUTATIONS.values())
+
+
+def test_names_that_are_none_are_refused() -> None:
+    assert sim("--mutate", "nothing").returncode == 64
+    assert sim("--scenario", "nowhere").returncode == 64
+    assert sim("--seeds", "many").returncode == 64
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_plan_is_drawn_the_same_again(scenario: str) -> None:
+    assert draw(7, scenario) == draw(7, scenario)
+    assert draw(7, scenario) != draw(8, scenario)
+
+
+def test_a_piece_may_be_left_out() -> None:
+    plan = draw(3, "everything")
+    smaller = plan.only(plan.pieces()[1:])
+    assert len(smaller.pieces()) == len(plan.pieces()) - 1
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_letter_is_known_again(flavour: str) -> None:
+    letter = Letter(12, "ann@a.test", ("bob@a.test",), 0.0, "desk", "mx-a", flavour, 3000)
+    trace = b"Received: from x ([10.0.0.1]) by y with ESMTP id\r\n\tABCD1234; now\r\n"
+    seen = recognise(trace + wire(letter.content().replace(b"\r\n", b"\n")))
+    assert (seen.number, seen.ids, seen.rest) == (12, ("ABCD1234",), letter.content())
+    assert b"\r\n.\r\n" not in _stuffed(letter.content())
