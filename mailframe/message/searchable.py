@@ -39,7 +39,9 @@ _FEW = 200
 _BLANKS = re.compile(r"[ \t\r\n\f\v\0]+")
 _MESSAGE_ID = re.compile(rb"<([^<>]+)>")
 _BLANK_OCTETS = re.compile(rb"[ \t\r\n]+")
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+# One that does not end is taken to its end all the same: to look for an end from each of its
+# escaped quotes takes time by the square of its length, and keeps the interpreter's lock.
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)("?)')
 _ADDRESS_FIELDS = ("from", "to", "cc", "bcc")
 
 
@@ -153,9 +155,13 @@ def _message_ids(values: Iterable[bytes]) -> Iterator[str]:
             found = _BLANK_OCTETS.sub(b"", match[1])
             if b'"' in found:
                 # RFC 5256 section 3: a quoted local part is the same as one without quotes
-                found = _QUOTED.sub(lambda quoted: quoted[1].replace(b"\\", b""), found)
+                found = _QUOTED.sub(_local_part, found)
             if 0 < len(found) <= _MAX_MESSAGE_ID:
                 yield found.decode("utf-8", "replace")
+
+
+def _local_part(quoted: re.Match[bytes]) -> bytes:
+    return quoted[1].replace(b"\\", b"") if quoted[2] else quoted[0]
 
 
 def _references(values: dict[str, list[bytes]]) -> str:

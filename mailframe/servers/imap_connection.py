@@ -30,9 +30,6 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
     # RFC 5530 section 3: UNAVAILABLE, and RFC 9051 section 7.1.5 for a BYE as the greeting
     too_many = b"* BYE [UNAVAILABLE] Too many connections, please try again later\r\n"
 
-    # Short commands take 20 microseconds, others longer, and there may be thousands of them.
-    in_one_turn = 500
-
     def __init__(self, factory: ImapFactory) -> None:
         super().__init__(factory)
         self._deflated: Deflated | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-_LONGEST = 0.01  # seconds
+from mailframe.servers.turns import SLICE
 
 
 class Turn:
@@ -19,7 +19,7 @@ class Turn:
 
     async def pause(self) -> None:
         """Returns in the reactor's next round where this turn was long enough, else at once."""
-        if self._clock.seconds() - self._since < _LONGEST:
+        if self._clock.seconds() - self._since < SLICE:
             return
         next_round: Deferred[None] = Deferred()
         self._clock.callLater(0, next_round.callback, None)

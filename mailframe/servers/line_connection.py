@@ -37,6 +37,7 @@ from mailframe.interfaces import IJournal, ITlsContexts
 from mailframe.runtime.aio import Background
 from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.servers.channel import Nothing, PeerGone, Talk
+from mailframe.servers.turns import Slice
 
 HIGH_WATER = 64 * 1024
 _LEAVE_SECONDS = 3.0
@@ -84,9 +85,6 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
     """For logs."""
     too_many: bytes
     """What those hear who are one too many."""
-    in_one_turn = 1_000_000
-    """So much is done for a client that pipelines; then it is others' turn. By default what
-    waits (``HIGH_WATER``) is the limit."""
 
     def __init__(self, factory: OwnerT) -> None:
         self._factory = factory
@@ -94,6 +92,8 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
         self._conversation: TalkT | None = None
         self._timer: IDelayedCall | None = None
         self._woken: IDelayedCall | None = None
+        self._others = False
+        """There is more to do at once, but it is others' turn."""
         self._started = self._active = self._clock.seconds()
         self._room: Deferred[None] | None = None
         self._handshake: Deferred[TlsFacts | None] | None = None
@@ -266,6 +266,7 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
 
     def _look(self) -> None:
         self._woken = None
+        self._others = False
         self._pump()
 
     # Drawing work
@@ -284,18 +285,19 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
 
     def _pump(self) -> None:
         """Do one thing after the other until one takes time, the client has to take what it
-        was sent, or nothing is left."""
-        if self._pumping or self._conversation is None:
+        was sent, it is others' turn, or nothing is left."""
+        if self._pumping or self._conversation is None or self._others:
             return
         self._pumping = True
+        turn = Slice(self._clock)
         try:
-            for _ in range(self.in_one_turn):
-                if self._busy or not self._writable or self._closing:
-                    break
+            while not (self._busy or not self._writable or self._closing):
                 if not self._next(self._conversation):
                     break
-            else:
-                self.wake()
+                if turn.is_over():
+                    self._others = True
+                    self.wake()
+                    break
         except Exception:  # noqa: BLE001 - a bug of the engine must not keep the connection
             self.log.failure(
                 "{name} session {session}: unexpected error",
@@ -355,7 +357,8 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
         """Stop reading while too much input waits."""
         if self._conversation is None or self._closing:
             return
-        reading = self._conversation.engine.held < HIGH_WATER and not self._input_waits()
+        held = self._conversation.engine.held
+        reading = held < HIGH_WATER and not self._others and not self._input_waits()
         if reading is not self._reading and not self._input_ended:
             self._reading = reading
             (self.transport.resumeProducing if reading else self.transport.pauseProducing)()

@@ -29,7 +29,7 @@ class LineFactory(Factory, Generic[C]):
         self.journal = journal
         self.connections = connections
         self.tasks = Background()
-        self.open: set[C] = set()
+        self.open: dict[C, None] = {}  # in the order of coming
         self._waiting: list[Deferred[None]] = []
 
     def entered(self, connection: C) -> bool:
@@ -40,14 +40,14 @@ class LineFactory(Factory, Generic[C]):
             self.journal.record(session.id, "refuse", self.refusal, rule="connections", **facts)
             return False
         self.journal.record(session.id, "connect", **facts)
-        self.open.add(connection)
+        self.open[connection] = None
         return True
 
     def left(self, connection: C, reason: str) -> None:
         """The connection is gone and holds nothing any more."""
         self.connections.leave(connection.session.peer_ip, connection)
         self.journal.record(connection.session.id, "disconnect", reason=reason)
-        self.open.discard(connection)
+        self.open.pop(connection, None)
         if not self.open:
             waiting, self._waiting = self._waiting, []
             for drained in waiting:

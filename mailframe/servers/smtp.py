@@ -103,7 +103,7 @@ class SmtpFactory(Factory):
             without=frozenset(word.upper() for word in without),
             errors=limits.errors,
         )
-        self.open: set[SmtpProtocol] = set()
+        self.open: dict[SmtpProtocol, None] = {}  # in the order of coming
         self.delayed: set[SmtpProtocol] = set()
         """Those that the tarpit holds."""
         self.is_draining = False

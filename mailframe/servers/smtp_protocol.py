@@ -3,7 +3,8 @@
 Bytes go to the engine, its events to the session, the answers back to the engine, its
 output to the transport: once per read, not once per reply. While a decision takes time
 nothing else happens; what arrives meanwhile is kept, and from a full buffer on the
-transport is paused, as it is while the peer does not read our replies.
+transport is paused, as it is while the peer does not read our replies. A peer that has said
+much is served in slices, between which others have their turn.
 
 Time is kept lazily: one timer per connection looks at a timestamp; no command arms any.
 """
@@ -30,10 +31,11 @@ from mailframe.core.reply import Reply
 from mailframe.core.session import Session
 from mailframe.errors import INTERNAL_ERROR
 from mailframe.protocols.smtp import events as ev
-from mailframe.protocols.smtp.events import Pause
+from mailframe.protocols.smtp.events import ENOUGH, Pause
 from mailframe.protocols.smtp.server import SmtpServer
 from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.servers.smtp_session import Answer, SmtpSession
+from mailframe.servers.turns import Slice
 
 if TYPE_CHECKING:
     from mailframe.servers.smtp import SmtpFactory
@@ -58,6 +60,8 @@ class SmtpProtocol(Protocol):
         self._limits = factory.parts.limits
         self._timer: IDelayedCall | None = None
         self._sleep: IDelayedCall | None = None
+        self._others: IDelayedCall | None = None
+        """Set while others have their turn."""
         self._task: Deferred[Any] | None = None
         self._busy = False
         """A decision, or a write to the spool, is under way."""
@@ -104,7 +108,7 @@ class SmtpProtocol(Protocol):
         if hasattr(transport, "setTcpNoDelay") and peer_ip:
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
-        self._factory.open.add(self)
+        self._factory.open[self] = None
         self._counted = self._factory.connections.enter(peer_ip, self)
         self._arm()
         self._session.connected()
@@ -190,9 +194,9 @@ class SmtpProtocol(Protocol):
         """The connection is gone; connectionLost sees to the rest."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._factory.open.discard(self)
+        self._factory.open.pop(self, None)
         self._factory.delayed.discard(self)
-        for timer in (self._timer, self._sleep):
+        for timer in (self._timer, self._sleep, self._others):
             if timer is not None and timer.active():
                 timer.cancel()
         was_closing, self._closing = self._closing, self._closing or "lost"
@@ -210,19 +214,25 @@ class SmtpProtocol(Protocol):
     # --- the engine's side --------------------------------------------------------------
 
     def _is_waiting(self) -> bool:
-        return self._busy or self._clogged or self._sleep is not None or bool(self._closing)
+        stands = self._sleep is not None or self._others is not None
+        return self._busy or self._clogged or stands or bool(self._closing)
 
     def _pump(self) -> None:
         """Work off what the engine has until it wants input or somebody has to decide."""
         if self._pumping or self._closing:
             return
         self._pumping = True
+        turn = Slice(self._clock)
         try:
             while not self._is_waiting():
                 event = self._engine.next_event()
                 if isinstance(event, Pause):
+                    if event is ENOUGH:
+                        self._let_others()
                     break
                 self._dispatch(event)
+                if turn.is_over() and self._engine.held and not self._is_waiting():
+                    self._let_others()
         finally:
             self._pumping = False
         self._flush()
@@ -231,6 +241,14 @@ class SmtpProtocol(Protocol):
         if not self._reading and not self._is_waiting():
             self._reading = True
             self._transport().resumeProducing()
+
+    def _let_others(self) -> None:
+        self._others = self._clock.callLater(0, self._own_turn)
+        self._hold_back()
+
+    def _own_turn(self) -> None:
+        self._others = None
+        self._pump()
 
     def _flush(self) -> None:
         if data := self._engine.take_output():

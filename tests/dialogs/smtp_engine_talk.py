@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.protocols.smtp import events as ev
-from mailframe.protocols.smtp.events import NEED_DATA, PAUSED
+from mailframe.protocols.smtp.events import ENOUGH, NEED_DATA, PAUSED
 from mailframe.protocols.smtp.server import SmtpServer
 from mailframe.protocols.smtp.settings import ServerSettings
 
@@ -33,6 +33,8 @@ class EngineTalk:
     def send(self, data: bytes) -> None:
         self.engine.receive(data)
         while (event := self.engine.next_event()) is not NEED_DATA and event is not PAUSED:
+            if event is ENOUGH:
+                continue
             assert not isinstance(event, ev.Pause)
             self.events.append(event)
             self._answer(event)

@@ -11,6 +11,9 @@ _MAX_NAME = 255
 # what is text up to the next comment or quoted string
 _PLAIN = re.compile(r'[^"(]+')
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# To look for the end of one that has none from each of its escaped quotes would take time by the
+# square of its length.
+_MAYBE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)("?)', re.DOTALL)
 _COMMENT_MARK = re.compile(r"\\.?|[()]", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -48,7 +51,11 @@ def unquoted(value: str) -> str:
     """``value`` without the quotes of quoted strings in it, and what they escape."""
     if '"' not in value:
         return value
-    return _QUOTED.sub(lambda match: _ESCAPED.sub(r"\1", match[0][1:-1]), value)
+    return _MAYBE_QUOTED.sub(_plain, value)
+
+
+def _plain(quoted: re.Match[str]) -> str:
+    return _ESCAPED.sub(r"\1", quoted[1]) if quoted[2] else quoted[0]
 
 
 def as_host(name: str) -> str:

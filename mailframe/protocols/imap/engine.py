@@ -49,6 +49,8 @@ from mailframe.protocols.imap.states import State
 
 # A short command can have a long answer: whoever pipelines them must take the answers.
 _MUCH_OUTPUT = 64 * 1024
+# So many lines and literals are read for one event; then others have their turn.
+_AT_ONCE = 100
 _DEFAULTS = EngineLimits()
 _LOGINS = (PasswordOffered, VerifierWanted, IdentityProved, ProofWrong)
 _ON_THE_WAY = (
@@ -143,6 +145,7 @@ class ImapEngine(Conversation):
             self._input.feed(data)
 
     def next_event(self) -> Event | Pause:
+        read = 0
         while True:
             if self._undecided is not None:
                 return Pause.DECISION
@@ -150,8 +153,9 @@ class ImapEngine(Conversation):
                 break
             if self._state is State.LOGOUT:
                 return Pause.CLOSED
-            if self._pending >= _MUCH_OUTPUT:
+            if self._pending >= _MUCH_OUTPUT or read >= _AT_ONCE:
                 return Pause.OUTPUT
+            read += 1
             if not self._read():
                 return Pause.NEED_DATA
         event = self._ready.popleft()

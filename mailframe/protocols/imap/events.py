@@ -166,7 +166,7 @@ class Pause(enum.Enum):
 
     NEED_DATA = "need data"
     DECISION = "an event waits for its answer"
-    OUTPUT = "much output waits: send it first"
+    OUTPUT = "much was read, or much output waits: send it first"
     CLOSED = "closed"
 
 

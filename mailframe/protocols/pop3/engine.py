@@ -50,6 +50,8 @@ from mailframe.protocols.pop3.verbs import (
 
 # A short command can have a long answer (LIST): whoever pipelines them must take the answers.
 _MUCH_OUTPUT = 64 * 1024
+# And a short one a short one: after so many lines others have their turn.
+_AT_ONCE = 100
 _LOGINS = (PasswordOffered, ApopOffered, VerifierWanted, IdentityProved, ProofWrong)
 
 
@@ -125,13 +127,15 @@ class Pop3Engine:
             self._input.feed(data)
 
     def next_event(self) -> Event | Pause:
+        carried_out = 0
         while not self._ready:
             if self._undecided is not None:
                 return Pause.DECISION
             if self._state is State.CLOSED:
                 return Pause.CLOSED
-            if self._pending >= _MUCH_OUTPUT:
+            if self._pending >= _MUCH_OUTPUT or carried_out >= _AT_ONCE:
                 return Pause.OUTPUT
+            carried_out += 1
             if not self._next_line():
                 return Pause.NEED_DATA
         event = self._ready.pop(0)

@@ -15,7 +15,7 @@ class Pause(enum.Enum):
 
     NEED_DATA = "feed more input"
     DECISION = "the last event waits for its decision"
-    OUTPUT = "much is to be sent: take it, and come again when the client has taken it too"
+    OUTPUT = "much was answered: take it, and come again when the client has taken it too"
     CLOSED = "it is over"
 
 

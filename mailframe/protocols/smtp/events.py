@@ -20,10 +20,13 @@ class Pause(enum.Enum):
     NEED_DATA = "need data"
     PAUSED = "paused"
     """A decision is open, or the connection is over."""
+    ENOUGH = "enough"
+    """Much was answered without any: send that, let others have their turn, then ask again."""
 
 
 NEED_DATA = Pause.NEED_DATA
 PAUSED = Pause.PAUSED
+ENOUGH = Pause.ENOUGH
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 
     engine.greet(Reply(220, ...))
     engine.receive(data)
-    while (event := engine.next_event()) not in (NEED_DATA, PAUSED): ...
+    while (event := engine.next_event()) not in (NEED_DATA, PAUSED, ENOUGH): ...
     transport.write(engine.take_output())
 
 A decision stops it until ``send`` (``challenge``, ``proceed``), so that replies leave in the
@@ -28,9 +28,12 @@ from mailframe.errors import LocalProtocolError
 from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp import verbs
 from mailframe.protocols.smtp.conversation import READERS, SILENT, Conversation
-from mailframe.protocols.smtp.events import NEED_DATA, PAUSED, Decision, Event, Pause
+from mailframe.protocols.smtp.events import ENOUGH, NEED_DATA, PAUSED, Decision, Event, Pause
 from mailframe.protocols.smtp.replies import render_lines
 from mailframe.protocols.smtp.state import State
+
+_AT_ONCE = 100
+"""So many commands, at 10 microseconds or so, are answered before others have their turn."""
 
 
 class SmtpServer(Conversation):
@@ -65,7 +68,7 @@ class SmtpServer(Conversation):
         return data
 
     def next_event(self) -> Event | Pause:
-        while True:
+        for _ in range(_AT_ONCE):
             if self._events:
                 return self._events.popleft()
             if self._open is not None or self.state in SILENT:
@@ -75,6 +78,7 @@ class SmtpServer(Conversation):
                     return NEED_DATA
             elif not READERS[self.state](self):
                 return NEED_DATA
+        return ENOUGH
 
     @property
     def in_body(self) -> bool:

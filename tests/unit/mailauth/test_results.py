@@ -20,6 +20,7 @@ from mailframe.core.authentication import (
     SpfResult,
 )
 from mailframe.mailauth.results import authentication_results, parse_results, without_forged
+from mailframe.mailauth.results.lexical import unquoted
 from mailframe.message import headers
 from mailframe.message.trace import field_line
 
@@ -246,3 +247,24 @@ def test_ours_is_not_hidden_below_a_crowd_of_others() -> None:
     kept = without_forged(header + ours, US)
     assert kept.count(b"o.example") == 50
     assert US.encode() not in kept
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ('"a b"', "a b"),
+        (r'"a\"b"', 'a"b'),
+        ('"a" and "b"', "a and b"),
+        (r'x"\"', r'x"\"'),
+        ('"', '"'),
+    ],
+)
+def test_quotes_go(value: str, meant: str) -> None:
+    assert unquoted(value) == meant
+
+
+def test_quotes_that_do_not_end_take_no_time() -> None:
+    bait = '"' + '\\"' * 100_000
+    begun = time.thread_time()
+    assert unquoted(bait) == bait
+    assert time.thread_time() - begun < 1

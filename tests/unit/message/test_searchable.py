@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from mailframe.message.facts import read_facts
 from mailframe.message.searchable import Searchable, body_needle, header_needle, read_searchable
 
@@ -53,3 +55,11 @@ def test_html_is_searched_as_it_is_read() -> None:
     assert body_needle("VISIBLE") in found.body
     assert body_needle("hidden") not in found.body
     assert body_needle("link") not in found.body
+
+
+def test_quotes_that_do_not_end_take_no_time() -> None:
+    bait = "".join('\\"' for _ in range(20_000))
+    begun = time.thread_time()
+    found = searchable(f'References: <"{bait}@example.org>', "", "x")
+    assert time.thread_time() - begun < 1
+    assert found is not None

@@ -269,6 +269,7 @@ class House:
 
 class Client:
     def __init__(self, house: House) -> None:
+        self._clock = house.clock
         self.protocol = house.factory.buildProtocol(None)
         self.transport = Transport()
         self.protocol.makeConnection(self.transport)
@@ -280,6 +281,8 @@ class Client:
 
     def send(self, octets: bytes) -> bytes:
         self.protocol.dataReceived(octets)
+        while self.protocol._others:  # it has more to do, in turns of the reactor
+            self._clock.advance(0)
         return self.heard()
 
     def heard(self) -> bytes:

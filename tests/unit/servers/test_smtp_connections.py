@@ -114,6 +114,30 @@ def test_replies_to_one_read_leave_in_one_write() -> None:
     assert len(writes) == 1
 
 
+def test_who_pipelines_gets_one_turn_after_the_other() -> None:
+    world = World()
+    with world.greeted() as peer:
+        served: list[int] = []
+        write = peer.transport.write
+
+        def note(data: bytes) -> None:
+            served.append(data.count(b"250 "))
+            write(data)
+
+        peer.transport.write = note  # type: ignore[method-assign]
+        peer.send(b"NOOP\r\n" * 5000)
+        assert sum(served) == 5000
+        assert max(served) <= 500
+
+
+def test_who_leaves_while_others_have_their_turn() -> None:
+    world = World()
+    peer = world.connect()
+    peer.send(b"EHLO x\r\n" + b"NOOP\r\n" * 5000)
+    peer.leave()
+    assert not world.clock.getDelayedCalls()
+
+
 def test_a_full_buffer_stops_the_reading() -> None:
     world = World()
     held = hold_commit(world)
@@ -125,6 +149,7 @@ def test_a_full_buffer_stops_the_reading() -> None:
         assert peer.transport.producerState == "paused"
         peer.read()
         held.callback(None)
+        world.clock.pump([0.0] * 200)  # so much is done in slices
         assert peer.transport.producerState == "producing"
         assert peer.read().count(b"250 2.0.0 Ok") == 12001
 
