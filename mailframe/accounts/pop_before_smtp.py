@@ -38,6 +38,11 @@ class RecentFetches:
         fetch = self._fetches.get(_key(peer_ip))
         return fetch[1] if fetch is not None else None
 
+    def clock_jumped(self, seconds: float) -> None:
+        """Leave to send lasts as long as it was given, whatever the clock is set to."""
+        for key, (when, account) in self._fetches.items():
+            self._fetches[key] = (when + seconds, account)
+
     def _forget_old(self) -> None:
         oldest_allowed = self._clock.seconds() - self._window
         while self._fetches:

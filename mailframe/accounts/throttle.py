@@ -100,6 +100,11 @@ class LoginThrottle:
             self._proved.popitem(last=False)
         self._places.forget(f"{network} {account}")
 
+    def clock_jumped(self, seconds: float) -> None:
+        """Nobody is held up for longer, or forgiven sooner, because the clock was set."""
+        for failures in (self._addresses, self._accounts, self._places):
+            failures.shift(seconds)
+
 
 class _Failures:
     def __init__(self, free: int, window: float) -> None:
@@ -125,6 +130,11 @@ class _Failures:
             record.until = now + min(_FIRST_BLOCK * 2.0 ** min(excess, 30), _LONGEST_BLOCK)
         if len(self._records) > _MOST:
             self._records.popitem(last=False)
+
+    def shift(self, seconds: float) -> None:
+        for record in self._records.values():
+            record.last += seconds
+            record.until += seconds
 
     def forget(self, key: str) -> None:
         self._records.pop(key, None)

@@ -14,6 +14,7 @@ from mailframe.interfaces import IFolder
 from mailframe.policy.content import ContentPolicy
 from mailframe.policy.own_rules import load_rules
 from mailframe.policy.strangers import Strangers
+from mailframe.runtime.database import IfDamaged
 from mailframe.spam.filter import LearningFilter
 from mailframe.spam.moves import MoveLessons
 from mailframe.spam.schema import MIGRATIONS
@@ -26,7 +27,9 @@ class Filtering:
     """``start`` comes once there are mailboxes."""
 
     def __init__(self, house: House, config: Config) -> None:
-        self.file = house.machine.database(os.path.join(config.base, "spam.db"), MIGRATIONS)
+        self.file = house.machine.database(
+            os.path.join(config.base, "spam.db"), MIGRATIONS, if_damaged=IfDamaged.MEND
+        )
         self._share = config.policy.content.share
         self._directory = house.desk.directory
         self.filter = LearningFilter(

@@ -39,6 +39,7 @@ from mailframe.policy.schema import MIGRATIONS
 from mailframe.policy.spf import SpfPolicy
 from mailframe.policy.strangers import Strangers
 from mailframe.queue import admin as queue_admin
+from mailframe.runtime.database import IfDamaged
 from mailframe.runtime.machine import Machine
 from mailframe.scanners.milter import MilterPolicy
 from mailframe.scanners.rspamd import RspamdPolicy
@@ -57,7 +58,9 @@ class PolicyMemory:
     def __init__(self, config: Config, machine: Machine, directory: Directory) -> None:
         path = os.path.join(config.base, "policy.db")
         reactor = machine.reactor
-        self.file = machine.database(path, MIGRATIONS, durable=False)
+        self.file = machine.database(
+            path, MIGRATIONS, durable=False, if_damaged=IfDamaged.BEGIN_ANEW
+        )
         self.windows = WindowStore(self.file, reactor)
         self.rate = RatePolicy(
             rate_rules(config), reactor, store=self.windows, settings=directory.settings

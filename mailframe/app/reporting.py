@@ -26,6 +26,7 @@ from mailframe.reports.schema import MIGRATIONS
 from mailframe.reports.sending import ReportSender
 from mailframe.reports.store import ReportStore
 from mailframe.reports.writing import Reporter
+from mailframe.runtime.database import IfDamaged
 from mailframe.runtime.machine import Machine
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ class Reporting:
 
     def __init__(self, config: Config, machine: Machine) -> None:
         reactor = machine.reactor
-        self.file = machine.database(os.path.join(config.base, "reports.db"), MIGRATIONS)
+        self.file = machine.database(
+            os.path.join(config.base, "reports.db"), MIGRATIONS, if_damaged=IfDamaged.BEGIN_ANEW
+        )
         self.store = ReportStore(self.file)
         self.observations = Observations(self.file, reactor)
         self._reactor = reactor

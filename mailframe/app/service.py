@@ -30,6 +30,7 @@ from mailframe.runtime.machine import Machine
 from mailframe.runtime.privileges import PrivilegeError, is_privileged, is_root
 from mailframe.runtime.salvage import NothingReadable
 from mailframe.runtime.stalls import StallWatch
+from mailframe.runtime.steady import SteadyTime
 
 _AT_START = "Ports below 1024 need root, or CAP_NET_BIND_SERVICE, to start the server."
 _AT_RELOAD = "Ports below 1024 can only be opened by a start: restart the server."
@@ -77,6 +78,7 @@ class MailService(Service):
             machine.disk,
         )
         self._stalls = StallWatch(self._reactor)
+        self._time = SteadyTime(self._reactor, self._server.house.clock_jumped)
         self._bound: Deferred[None] | None = None
         self._opened = False
         self.exit_status = 0
@@ -124,6 +126,7 @@ class MailService(Service):
         if self.exit_status:
             return
         self._who_are_we()
+        self._time.start()
         await self._server.bind()
         self._machine.disk.make_directories(self._server.config.base)
         self._control.start()  # first: it keeps a second server off these files
@@ -156,6 +159,7 @@ class MailService(Service):
         else:
             await self._server.close_doors()
         await self._control.stop()
+        self._time.stop()
         self.log.info("mailframe stopped")
 
     def _end(self) -> None:

@@ -57,7 +57,7 @@ from mailframe.queue.outbox import Outbox
 from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.queue.spool import Spool
-from mailframe.runtime.database import Database
+from mailframe.runtime.database import Database, IfDamaged
 from mailframe.runtime.machine import Machine
 from mailframe.servers.connections import ConnectionCounter
 from mailframe.servers.imap import ImapFactory
@@ -93,7 +93,9 @@ class House:
         # State on disk.
         self.spool_file = machine.database(base("queue", "spool.db"), QUEUE_SCHEMA)
         self.directory_file = machine.database(base("directory.db"), DIRECTORY_SCHEMA)
-        self.journal_file = machine.database(base("journal.db"), JOURNAL_SCHEMA, durable=False)
+        self.journal_file = machine.database(
+            base("journal.db"), JOURNAL_SCHEMA, durable=False, if_damaged=IfDamaged.BEGIN_ANEW
+        )
         self.journal = Journal(self.journal_file, reactor, config.journal.keep)
         self.spool = Spool(
             self.spool_file,
@@ -192,6 +194,13 @@ class House:
         self.tls.start()
         self.journal.start()
         self.sweeping.start(SWEEP_SECONDS, now=False)
+
+    def clock_jumped(self, seconds: float) -> None:
+        """The clock was set by so much. Windows, greylist and caches see to it themselves."""
+        self.throttle.clock_jumped(seconds)
+        self.recent.clock_jumped(seconds)
+        if self.queue is not None:
+            self.queue.clock_jumped(seconds)
 
     async def close(self) -> None:
         """The other way round; what was begun is written."""

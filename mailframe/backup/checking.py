@@ -15,6 +15,8 @@ from mailframe.backup.manifest import BadBackup, Entry, Total
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.soundness import faults_of_frozen, is_database
 
+_ASIDE = "base/damaged/"
+"""What ``mail fsck`` set aside is known to be damaged."""
 Progress = Callable[[int], None]
 """Hears how many octets were read by now."""
 
@@ -23,6 +25,8 @@ Progress = Callable[[int], None]
 class Difference:
     path: str
     what: str
+    is_of_old: bool = False
+    """Its octets are those of the manifest: it was so when the backup was made."""
 
 
 def check_set(
@@ -36,6 +40,8 @@ def check_set(
             elif entry is not None:
                 total.add(entry)
                 progress(total.octets)
+                if what := _damage(disk, directory, entry):
+                    yield Difference(entry.path, what, is_of_old=True)
     except BadBackup as error:
         yield Difference(manifest.FILE, str(error))
 
@@ -56,11 +62,14 @@ def _difference(disk: Disk, directory: str, entry: Entry | None, found: Found | 
         _, digest = digest_of(disk, path)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    if digest != entry.sha256:
-        return "has other content"
-    if entry.path.endswith(".db") and is_database(disk, path):
-        return "; ".join(faults_of_frozen(disk, path))
-    return ""
+    return "has other content" if digest != entry.sha256 else ""
+
+
+def _damage(disk: Disk, directory: str, entry: Entry) -> str:
+    path = os.path.join(directory, entry.path)
+    if entry.is_directory or not entry.path.endswith(".db") or entry.path.startswith(_ASIDE):
+        return ""
+    return "; ".join(faults_of_frozen(disk, path)) if is_database(disk, path) else ""
 
 
 def _side_by_side(disk: Disk, directory: str) -> Iterator[tuple[Entry | None, Found | None]]:

@@ -14,6 +14,7 @@ are no UTF-8 as lone surrogates escaped by JSON.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -28,6 +29,8 @@ FILE = "manifest"
 FORMAT = 1
 _MAX_LINE = 1 << 20
 _LAST_LINE = 400  # octets; more than it ever has
+_NO_FILE = {errno.EINVAL, errno.ELOOP, errno.ENXIO}
+"""``Disk.open``: a directory or FIFO, a symbolic link, a socket."""
 
 
 class BadBackup(MailframeError):
@@ -154,7 +157,10 @@ def read_total(disk: Disk, directory: str) -> Total:
         fields = _fields(file.read().rstrip(b"\n").rpartition(b"\n")[2])
     if not fields.get("end"):
         raise BadBackup(f"the manifest of {directory} is cut off")
-    return Total(int(fields["files"]), int(fields["octets"]))
+    try:
+        return Total(int(fields["files"]), int(fields["octets"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadBackup(f"the manifest of {directory} was changed") from error
 
 
 def _open(disk: Disk, directory: str) -> BinaryIO:
@@ -162,12 +168,16 @@ def _open(disk: Disk, directory: str) -> BinaryIO:
         return disk.open(os.path.join(directory, FILE))
     except (FileNotFoundError, NotADirectoryError):
         raise BadBackup(f"{directory} is no backup: it has no manifest") from None
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        raise BadBackup(f"{directory} is no backup: its manifest is no file") from error
 
 
 def _fields(line: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         raise BadBackup("a line of the manifest cannot be read")
@@ -186,7 +196,7 @@ def _header(fields: dict[str, Any]) -> Header:
             str(fields["base"]),
             dict(fields["notes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadBackup(f"the first line of the manifest cannot be read: {error}") from error
 
 
@@ -197,7 +207,8 @@ def _entry(fields: dict[str, Any]) -> Entry:
             entry = Entry(path, mode)
         else:
             entry = Entry(path, mode, int(fields["size"]), str(fields["sha256"]))
-    except (KeyError, TypeError, ValueError) as error:
+        os.fsencode(path)  # a surrogate that stands for no octet is in no path
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadBackup(f"a line of the manifest cannot be read: {error}") from error
     # Its paths are followed: what was put there by somebody else must not lead elsewhere.
     if not all(part not in ("", ".", "..") for part in path.split("/")) or "\0" in path:

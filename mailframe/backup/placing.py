@@ -10,19 +10,21 @@ A base that is not empty is left alone, or moved into ``BASE/before-restore-TIME
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from mailframe.backup import manifest
-from mailframe.backup.files import copy, digest_of, link, remove_tree, sync_file, walk
+from mailframe.backup.files import copy, digest_of, link, remove_tree, settle_file, walk
 from mailframe.backup.manifest import BadBackup, Total
-from mailframe.backup.sets import name_of
+from mailframe.backup.sets import BackupBusy, name_of
 from mailframe.errors import MailframeError
 from mailframe.runtime.disk import Disk
 
 RESTORING = ".restoring"
 BEFORE = "before-restore-"
 _BASE = "base/"
+_LOCK = ".lock"
 
 
 class NotEmpty(MailframeError):
@@ -35,7 +37,8 @@ def is_unfinished(disk: Disk, base: str) -> bool:
 
 
 class Placing:
-    """``bring``, then whatever is to be changed in ``directory``, then ``complete``."""
+    """While ``alone``: ``bring``, then whatever is to be changed in ``directory``, then
+    ``complete``."""
 
     def __init__(self, disk: Disk, source: str, base: str) -> None:
         self.directory = os.path.join(base, RESTORING)
@@ -55,7 +58,11 @@ class Placing:
         names = self._names(ours)
         if not names:
             return ""
-        aside = os.path.join(self._base, BEFORE + name_of(now))
+        aside = stem = os.path.join(self._base, BEFORE + name_of(now))
+        number = 1
+        while self._disk.exists(aside):  # renaming into it would replace what it has
+            number += 1
+            aside = f"{stem}-{number}"
         self._disk.make_directories(aside)
         for name in sorted(names):
             self._disk.rename(os.path.join(self._base, name), os.path.join(aside, name))
@@ -63,16 +70,29 @@ class Placing:
         self._disk.sync_directory(self._base)
         return aside
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Two at once would take each other's files for their own. Raises BackupBusy,
+        OSError."""
+        self._disk.make_directories(self.directory)
+        lock = self._disk.lock(os.path.join(self.directory, _LOCK))
+        if lock is None:
+            raise BackupBusy(f"another restore into {self._base} is at work")
+        try:
+            yield
+        finally:
+            lock.release()
+
     def bring(
         self,
         is_frozen: Callable[[str], bool],
         progress: Callable[[int], None] = lambda octets: None,
     ) -> None:
         """Every file of the set, linked where ``is_frozen`` says so of its path below the
-        base. Raises BadBackup where one is not what the manifest says, OSError."""
-        self._disk.make_directories(self._base)
-        remove_tree(self._disk, self.directory)
-        self._disk.make_directories(self.directory)
+        base; what a restore before left there is removed. Raises BadBackup where one is not
+        what the manifest says, OSError."""
+        for name in self._brought():
+            remove_tree(self._disk, os.path.join(self.directory, name))
         for entry in manifest.entries(self._disk, self._source):
             if not entry.path.startswith(_BASE):
                 continue
@@ -97,13 +117,17 @@ class Placing:
             path = os.path.join(self.directory, found.path)
             if found.is_directory:
                 self._disk.sync_directory(path)
-            elif found.status.st_nlink == 1:  # a link to the set's file was synced with that
-                sync_file(self._disk, path)
-        for name in sorted(entry.name for entry in self._disk.scan(self.directory)):
+            else:  # also links: nobody knows how the set came there
+                settle_file(self._disk, path)
+        for name in self._brought():
             self._disk.rename(os.path.join(self.directory, name), os.path.join(self._base, name))
         self._disk.sync_directory(self._base)
+        self._disk.unlink(os.path.join(self.directory, _LOCK))
         self._disk.remove_directory(self.directory)
         self._disk.sync_directory(self._base)
+
+    def _brought(self) -> list[str]:
+        return sorted(e.name for e in self._disk.scan(self.directory) if e.name != _LOCK)
 
     def _names(self, ours: frozenset[str]) -> list[str]:
         try:

@@ -1,6 +1,7 @@
 """The directory that holds backups: their names, who may work there, what is removed.
 
-Names are times in UTC, so that their order is their age and a shell sorts them.
+Names are times in UTC, so that their order is their age and a shell sorts them. Where the
+clock is behind the youngest, the next one is called after that, with a number.
 """
 
 from __future__ import annotations
@@ -72,10 +73,15 @@ class BackupSets:
         return len(litter)
 
     def begin(self, now: float) -> str:
-        """The name of a set that is to be made; its ``.partial`` directory is there then."""
-        stem = name = name_of(now)
-        number = 1
-        while self.disk.exists(self.path(name)):
+        """The name of a set that is to be made; its ``.partial`` directory is there then. It
+        sorts after all others, also where the clock was set back: the youngest is told by it."""
+        stem, number = name_of(now), 1
+        if names := self.names():
+            last, its_number = _age(names[-1])
+            if last >= stem:
+                stem, number = last, its_number + 1
+        name = stem if number == 1 else f"{stem}-{number}"
+        while self.disk.exists(self.path(name)) or self.disk.exists(self.path(name + PARTIAL)):
             number += 1
             name = f"{stem}-{number}"
         self.disk.make_directories(self.path(name + PARTIAL))
@@ -121,4 +127,4 @@ def _is_litter(name: str) -> bool:
 
 def _age(name: str) -> tuple[str, int]:
     stem, _, number = name.partition("Z")
-    return stem, int(number[1:] or 1)
+    return f"{stem}Z", int(number[1:] or 1)

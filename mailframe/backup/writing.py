@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 from mailframe.backup.files import (
     Found,
+    Unreadable,
     copy,
     digest_of,
     link,
     order,
-    sync_file,
+    settle_file,
     walk,
     write_new,
 )
@@ -50,6 +51,8 @@ class SetWriter:
 
     def __init__(self, disk: Disk, directory: str, previous: str = "") -> None:
         self.tally = Tally()
+        self.unread: list[str] = []
+        """What the disk did not give when it was read again, and why: it is not in the set."""
         self.directory = directory
         self._disk = disk
         self._previous = previous
@@ -69,16 +72,19 @@ class SetWriter:
             self._disk.make_directories(self._place(path))
         self._made.add(path)
 
-    def add_frozen(self, source: str, path: str) -> None:
-        """A file that never changes, whatever its name does. FileNotFoundError where it has
-        gone; OSError."""
+    def add_frozen(self, source: str, path: str) -> bool:
+        """A file that never changes, whatever its name does. True: it is the same file, False:
+        it has the same octets. Raises FileNotFoundError where it has gone, Unreadable,
+        OSError."""
         self.make_directory(os.path.dirname(path))
         target = self._place(path)
         if link(self._disk, source, target):
             self.tally.linked += 1
-        elif not self._reuse_frozen(source, path):
+            return True
+        if not self._reuse_frozen(source, path):
             copy(self._disk, source, target)
             self.tally.copied += 1
+        return False
 
     def add_copy(self, source: str, path: str) -> None:
         """One that may be overwritten or replaced. As ``add_frozen``."""
@@ -92,6 +98,15 @@ class SetWriter:
         write_new(self._disk, self._place(path), data)
         self.tally.copied += 1
         self.reuse(path)
+
+    def add_damaged(self, source: str, path: str) -> None:
+        """A database that SQLite does not copy, and its log, as they are. As ``add_frozen``."""
+        self.make_directory(os.path.dirname(path))
+        for suffix in ("", "-wal"):
+            self.remove(path + suffix)
+            with contextlib.suppress(FileNotFoundError):
+                copy(self._disk, source + suffix, self._place(path + suffix))
+                self.tally.copied += 1
 
     def add_database(self, source: str, path: str, alter: Alter | None = None) -> None:
         """One commit of it; ``reuse`` when it is not altered any more. Raises sqlite3.Error
@@ -110,6 +125,15 @@ class SetWriter:
         finally:
             connection.close()
 
+    def inodes(self, path: str) -> Iterator[tuple[str, int]]:
+        """Of the files below a directory of the set, with their paths."""
+        for found in walk(self._disk, self.directory, path):
+            if found.is_file:
+                yield found.path, found.status.st_ino
+
+    def inode(self, path: str) -> int:
+        return self._disk.status(self._place(path)).st_ino
+
     def remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._disk.unlink(self._place(path))
@@ -123,7 +147,8 @@ class SetWriter:
             for found in walk(self._disk, self.directory):
                 if found.path.partition("/")[0].startswith("manifest"):
                     continue
-                manifest.add(self._entry(found, known))
+                if (entry := self._entry(found, known)) is not None:
+                    manifest.add(entry)
                 if found.is_directory:
                     self._disk.sync_directory(self._place(found.path))
             manifest.publish()
@@ -133,12 +158,21 @@ class SetWriter:
         self._disk.sync_directory(self.directory)
         return manifest.total
 
-    def _entry(self, found: Found, known: _Digests) -> Entry:
+    def _entry(self, found: Found, known: _Digests) -> Entry | None:
+        """None: it was left out."""
         if found.is_directory:
             return Entry(found.path, found.mode)
         digest = known.of(found)
-        if not digest:
-            digest = self._settle(found)
+        try:
+            digest = digest or self._settle(found)
+        except Unreadable as error:
+            if found.status.st_nlink == 1:
+                raise  # our own copy: the disk that backups are kept on is no good
+            # A message on a bad block must not keep all others from being backed up.
+            self.unread.append(f"{found.path}: {error.strerror}")
+            self.remove(found.path)
+            self._disk.sync_directory(os.path.dirname(self._place(found.path)))
+            return None
         return Entry(found.path, found.mode, found.status.st_size, digest)
 
     def _settle(self, found: Found) -> str:
@@ -147,14 +181,7 @@ class SetWriter:
         size, digest = digest_of(self._disk, path)
         if size != found.status.st_size:
             raise BadBackup(f"{path} changes while it is read: somebody writes to it")
-        try:
-            sync_file(self._disk, path)
-        except PermissionError:
-            # Somebody made it read-only, and a link is the file itself: a copy can be synced.
-            data = self._disk.read(path)
-            self._disk.unlink(path)
-            write_new(self._disk, path, data)
-            sync_file(self._disk, path)
+        settle_file(self._disk, path)
         self.tally.octets_read += size
         return digest
 

@@ -51,14 +51,15 @@ class Removal:
         return True
 
     def _unlink_old_name(self, entry: Entry, path: str) -> None:
-        """A power cut may have left the name in new/ that the message had before."""
+        """A power cut may have left the name in new/ that the message had before. Where it did
+        not, that the name went may still not be durable, and the next one would bring it back."""
         new = self._maildir.subdirectory("new")
         if os.path.dirname(path) == new:
             return
         try:
             self._maildir.disk.unlink(os.path.join(new, entry.name.base))
         except FileNotFoundError:
-            return
+            pass
         except OSError as error:
             self.failed[entry.uid] = error
             return

@@ -122,7 +122,8 @@ class GreylistPolicy:
         times = self._times
         key = _key(network, sender.key if sender is not None else "", recipient)
         known = await self._store.find(key, now)
-        if known is None:
+        if known is None or (known.passed is None and known.first > now):
+            # From the future: the clock was set back, and nobody shall wait for it to return.
             self._store.keep(key, Triplet(network, now, None, now))
             return times.delay
         if known.passed is None:

@@ -99,7 +99,7 @@ class Details:
     rows: tuple[Row, ...]
 
 
-_NAMES = {
+_NAMES: dict[int, str] = {
     State.RETURNING: "active",
     State.FRESH: "incoming",
     State.DEFERRED: "deferred",
@@ -280,6 +280,7 @@ def _page(selection: Selection, after: str, connection: sqlite3.Connection) -> l
     ).fetchall()
     if not ids:
         return []
+    connection.text_factory = lambda octets: octets.decode(errors="replace")
     rows = connection.execute(
         f"SELECT {_LISTED} {where} AND r.queue_id > :after AND r.queue_id <= :last"
         " ORDER BY r.queue_id, r.number",
@@ -294,9 +295,9 @@ def _queued(rows: list[tuple[Any, ...]]) -> QueuedMessage:
     return QueuedMessage(
         queue_name=min((each.state for each in recipients), key=_ORDER.index),
         queue_id=queue_id,
-        arrival_time=arrived // MICROSECONDS,
-        message_size=size,
-        sender=sender or "",
+        arrival_time=_number(arrived) // MICROSECONDS,
+        message_size=_number(size),
+        sender=str(sender or ""),
         recipients=recipients,
     )
 
@@ -312,15 +313,23 @@ def _listed(
     text: str | None,
     remote: str | None,
 ) -> QueuedRecipient:
-    reply = reply_from(code, status, text)
+    try:
+        reply = reply_from(code, status, text)
+    except (TypeError, ValueError):
+        reply = None  # the row is damaged; the rest of it is shown
     said = "" if reply is None else str(reply)
     return QueuedRecipient(
-        address=address,
+        address=str(address),
         delay_reason=f"host {remote} said: {said}" if remote and said else said,
-        state="active" if lease == Lease.TAKEN else _NAMES[State(state)],
-        attempts=attempts,
-        next_at=next_at / MICROSECONDS,
+        state="active" if lease == Lease.TAKEN else _NAMES.get(state, "corrupt"),
+        attempts=_number(attempts),
+        next_at=_number(next_at) / MICROSECONDS,
     )
+
+
+def _number(value: object) -> int:
+    """What a damaged row has in its place is shown as 0."""
+    return value if isinstance(value, int) else 0
 
 
 def _read(database: Database, job: Callable[[sqlite3.Connection], T]) -> T:

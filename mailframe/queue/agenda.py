@@ -66,5 +66,10 @@ class Agenda:
                 del self._times[lane]
                 self.line.push(lane, fresh=False)
 
+    def forget_later(self) -> None:
+        """All that is not due yet; ``at`` will be told of it again."""
+        self._later.clear()
+        self._times.clear()
+
     def next_time(self) -> float | None:
         return self._later[0][0] if self._later else None

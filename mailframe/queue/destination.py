@@ -64,6 +64,10 @@ class Destination:
         """Nothing runs, nothing waits, nothing was learned that matters."""
         return not self.running and not self.parked and not self.waiting and not self._failures
 
+    def clock_jumped(self, seconds: float) -> None:
+        self.dead_until += seconds
+        self.pace.clock_jumped(seconds)
+
     def is_dead(self, now: float) -> bool:
         return now < self.dead_until
 

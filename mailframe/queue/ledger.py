@@ -32,6 +32,7 @@ _DUE = (
     f"SELECT {ROW_COLUMNS} FROM recipient WHERE lane = ? AND state = ? AND next_at <= ?"
     " ORDER BY next_at, queue_id, number"
 )
+_DUE_IN_DOUBT = _DUE.replace(" ORDER BY", f" AND lease = {Lease.UNKNOWN:d} ORDER BY")
 
 _DELETE = "DELETE FROM recipient WHERE queue_id = ? AND number = ? AND token = ?"
 # The administrator may have acted meanwhile: a held recipient stays held, one that is to be
@@ -54,6 +55,8 @@ class Ask:
     batches: int
     fresh_only: bool = False
     """Leave what was tried before."""
+    doubtful_only: bool = False
+    """Take only what may have been delivered without our knowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,22 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
+class Odd:
+    """An entry that a damaged disk left behind: it is set aside as CORRUPT."""
+
+    queue_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     ask: Ask
     leased: tuple[Leased, ...]
     next_at: float | None
     """When the lane's next recipient is due, perhaps already; None: nothing left there.
     What was just taken counts with the end of its lease."""
+    damaged: tuple[Odd, ...] = ()
+    """Entries that could not be read, set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +137,82 @@ def _lease_lane(
     connection: sqlite3.Connection, ask: Ask, now: int, until: int, messages: dict[str, Message]
 ) -> Answer:
     runs: list[list[Row]] = []
+    damaged: list[_Damaged] = []
+    due = _DUE_IN_DOUBT if ask.doubtful_only else _DUE
+    connection.text_factory = _text  # a text that is none must not keep the others waiting
     for state in (State.FRESH,) if ask.fresh_only else RUNNABLE:
-        _take_runs(connection.execute(_DUE, (ask.lane, state, now)), ask.batches, runs)
+        found = connection.execute(due, (ask.lane, state, now))
+        _take_runs(found, ask.batches, runs, damaged)
+    leased = _with_messages(connection, runs, messages, damaged)
     connection.executemany(
         "UPDATE recipient SET next_at = ?, token = ?, lease = ? WHERE queue_id = ? AND number = ?",
-        [(until, row.token, Lease.TAKEN, row.queue_id, row.number) for run in runs for row in run],
+        [
+            (until, row.token, Lease.TAKEN, row.queue_id, row.number)
+            for each in leased
+            for row in each.rows
+        ],
     )
-    leased = tuple(
-        Leased(_message(connection, run[0].queue_id, messages), tuple(run)) for run in runs
-    )
-    return Answer(ask, leased, _next_due(connection, ask.lane))
+    for queue_id, number, _ in damaged:
+        _set_aside(connection, queue_id, number)
+    odd = tuple(Odd(str(queue_id), why) for queue_id, _, why in damaged)
+    return Answer(ask, tuple(leased), _next_due(connection, ask.lane), odd)
 
 
-def _take_runs(due: Iterable[Sequence[object]], batches: int, runs: list[list[Row]]) -> None:
+_Damaged = tuple[object, object, str]
+"""A recipient's key, and what is wrong."""
+
+
+def _set_aside(connection: sqlite3.Connection, queue_id: object, number: object) -> None:
+    change = f"UPDATE recipient SET state = {State.CORRUPT:d} WHERE"
+    key = (queue_id, number)
+    connection.execute(f"{change} queue_id = ? AND number = ?", key)
+    if bytes in map(type, key):
+        # A text that is no UTF-8 came as octets, which are no text's equal. Reads the table.
+        octets = "CAST({0} AS BLOB) = CAST(? AS BLOB)"
+        where = f"{octets.format('queue_id')} AND {octets.format('number')}"
+        connection.execute(f"{change} {where}", key)
+
+
+def _text(octets: bytes) -> object:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets
+
+
+def _with_messages(
+    connection: sqlite3.Connection,
+    runs: Sequence[Sequence[Row]],
+    messages: dict[str, Message],
+    damaged: list[_Damaged],
+) -> list[Leased]:
+    leased = []
+    for run in runs:
+        try:
+            message = _message(connection, run[0].queue_id, messages)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this message
+            damaged += [(row.queue_id, row.number, f"message: {error!r}") for row in run]
+        else:
+            leased.append(Leased(message, tuple(run)))
+    return leased
+
+
+def _take_runs(
+    due: Iterable[Sequence[object]],
+    batches: int,
+    runs: list[list[Row]],
+    damaged: list[_Damaged],
+) -> None:
     """Add rows to ``runs``, a run a message, until there would be too many of them."""
     fresh_run = True  # a run of another state is never continued
     for columns in due:
-        row = row_from(columns)
+        try:
+            row = row_from(columns)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this recipient
+            damaged.append((columns[0], columns[1], f"recipient: {error!r}"))
+            continue
         row = _with_next_token(row)
         last = runs[-1] if runs and not fresh_run else None
         if last and last[0].queue_id == row.queue_id and len(last) < RECIPIENTS_PER_BATCH:
@@ -172,7 +244,7 @@ def _with_next_token(row: Row) -> Row:
 
 def _next_due(connection: sqlite3.Connection, lane: str) -> float | None:
     found = [connection.execute(_NEXT_DUE, (lane, state)).fetchone()[0] for state in RUNNABLE]
-    return min((value / MICROSECONDS for value in found if value is not None), default=None)
+    return min((value / MICROSECONDS for value in found if isinstance(value, int)), default=None)
 
 
 def _message(connection: sqlite3.Connection, queue_id: str, known: dict[str, Message]) -> Message:
@@ -257,12 +329,18 @@ def remove_finished(
 
 def lanes_due(connection: sqlite3.Connection, before: float) -> list[tuple[str, float]]:
     """Lanes with a recipient due before then, and when the first one is. Reads one index."""
+    connection.text_factory = _text
     rows = connection.execute(
         "SELECT lane, MIN(next_at) FROM recipient WHERE state < ? GROUP BY lane"
         " HAVING MIN(next_at) < ?",
         (State.HELD, micros(before)),
     )
-    return [(lane, next_at / MICROSECONDS) for lane, next_at in rows]
+    return [
+        (lane, next_at / MICROSECONDS)
+        for lane, next_at in rows
+        # what is damaged is set aside at the next start
+        if isinstance(lane, str) and isinstance(next_at, int | float)
+    ]
 
 
 def body_files(connection: sqlite3.Connection) -> dict[str, int]:
@@ -271,11 +349,32 @@ def body_files(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute(query).fetchall())
 
 
-def recover(connection: sqlite3.Connection, corrupt: Sequence[str], now: int) -> list[str]:
-    """Release a former process's leases and set messages without a body aside.
+def shift(connection: sqlite3.Connection, by: int) -> None:
+    """The clock was set: what waits goes on waiting as long as it would have, and is as old
+    as it was."""
+    connection.execute(
+        "UPDATE recipient SET next_at = next_at + ? WHERE typeof(next_at) = 'integer'", (by,)
+    )
+    connection.execute(
+        "UPDATE message SET arrived = arrived + ? WHERE typeof(arrived) = 'integer'", (by,)
+    )
 
-    Returns the lanes of accounts here with deliveries whose end nobody knows.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    in_doubt: tuple[str, ...]
+    """Lanes of accounts here with deliveries whose end nobody knows."""
+    odd: tuple[Odd, ...]
+
+
+def recover(
+    connection: sqlite3.Connection, corrupt: Sequence[str], now: int, longest: int
+) -> Recovered:
+    """Release a former process's leases, and set aside what cannot be delivered: messages
+    whose body is lost (``corrupt``), and entries that make no sense.
+
+    Nothing waits longer than ``longest``, the greatest wait there is: a time beyond that was
+    written while the clock was wrong."""
     connection.execute(
         "UPDATE recipient SET state = CASE attempts WHEN 0 THEN ? ELSE ? END WHERE state = ?",
         (State.FRESH, State.DEFERRED, State.CORRUPT),
@@ -284,13 +383,86 @@ def recover(connection: sqlite3.Connection, corrupt: Sequence[str], now: int) ->
         "UPDATE recipient SET state = ? WHERE queue_id = ?",
         [(State.CORRUPT, queue_id) for queue_id in corrupt],
     )
+    odd = _set_odd_aside(connection, now)
     connection.execute(
         "UPDATE recipient SET lease = ?, next_at = ? WHERE lease = ?",
         (Lease.UNKNOWN, now, Lease.TAKEN),
     )
-    rows = connection.execute(
-        "SELECT DISTINCT lane FROM recipient"
-        " WHERE lease = ? AND account IS NOT NULL AND state < ? AND next_at <= ?",
-        (Lease.UNKNOWN, State.HELD, now),
+    # Not when their schedule says: a client could remove what it has got meanwhile, and would
+    # get it again.
+    connection.execute(
+        "UPDATE recipient SET next_at = ?1 WHERE lease = ?2 AND account IS NOT NULL"
+        " AND state < ?3 AND next_at > ?1",
+        (now, Lease.UNKNOWN, State.HELD),
     )
-    return [lane for (lane,) in rows]
+    # Not all at the same instant.
+    connection.execute(
+        "UPDATE recipient SET next_at = ?1 + next_at % ?2 WHERE state < ?3 AND next_at > ?1 + ?2",
+        (now, longest, State.HELD),
+    )
+    rows = connection.execute(
+        "SELECT DISTINCT lane FROM recipient WHERE lease = ? AND account IS NOT NULL AND state < ?",
+        (Lease.UNKNOWN, State.HELD),
+    )
+    return Recovered(tuple(lane for (lane,) in rows if isinstance(lane, str)), odd)
+
+
+_ODD_RECIPIENT = (
+    "typeof(lane) <> 'text' OR typeof(state) <> 'integer' OR state NOT BETWEEN 0 AND 4"
+    " OR typeof(next_at) <> 'integer' OR typeof(token) <> 'integer'"
+    " OR typeof(lease) <> 'integer' OR lease NOT BETWEEN 0 AND 2 OR address = ''"
+)
+_BODY_LOST = (
+    "SELECT m.queue_id FROM message m LEFT JOIN body b ON b.queue_id = m.queue_id"
+    " WHERE m.in_file = 0 AND"
+    " (b.queue_id IS NULL OR LENGTH(b.content) <> m.size - LENGTH(m.prefix))"
+)
+_NO_MESSAGE = (
+    "SELECT DISTINCT queue_id FROM recipient r"
+    " WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.queue_id = r.queue_id)"
+)
+_NO_RECIPIENT = (
+    "SELECT queue_id FROM message m"
+    " WHERE NOT EXISTS (SELECT 1 FROM recipient r WHERE r.queue_id = m.queue_id)"
+)
+
+
+def _set_odd_aside(connection: sqlite3.Connection, now: int) -> tuple[Odd, ...]:
+    """What no commit of ours leaves: it is kept, shown, and not tried."""
+    connection.text_factory = _text
+    odd: list[Odd] = []
+
+    def found(query: str, why: str) -> bool:
+        keys = [row[0] for row in connection.execute(query)]
+        odd.extend(Odd(str(key), why) for key in keys)
+        return bool(keys)
+
+    # So that each half is seen in the lists. The address of nobody is never tried.
+    if found(_NO_RECIPIENT, "its recipients are lost"):
+        connection.execute(
+            "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease,"
+            " attempts, warned, address)"
+            f" SELECT queue_id, 0, '', ?, ?, 0, 0, 0, 0, '' FROM ({_NO_RECIPIENT})",
+            (State.CORRUPT, now),
+        )
+    if found(_NO_MESSAGE, "the message is lost"):
+        connection.execute(
+            f"INSERT INTO message ({MESSAGE_COLUMNS})"
+            f" SELECT queue_id, ?, 0, x'', 0, NULL, '{{}}', '{{}}' FROM ({_NO_MESSAGE})",
+            (now,),
+        )
+    if found(_BODY_LOST, "its content is lost"):
+        connection.execute(
+            f"UPDATE recipient SET state = ? WHERE queue_id IN ({_BODY_LOST})", (State.CORRUPT,)
+        )
+    for (lane,) in connection.execute("SELECT DISTINCT lane FROM recipient").fetchall():
+        if isinstance(lane, bytes):  # a text that is no UTF-8, or no text at all
+            connection.execute(
+                "UPDATE recipient SET lane = '', address = '' WHERE CAST(lane AS BLOB) = ?", (lane,)
+            )
+    found(f"SELECT queue_id FROM recipient WHERE {_ODD_RECIPIENT}", "its entry makes no sense")
+    connection.execute(
+        f"UPDATE recipient SET state = {State.CORRUPT:d}, lease = {Lease.FREE:d}"
+        f" WHERE {_ODD_RECIPIENT}"
+    )
+    return tuple({each.queue_id: each for each in odd}.values())

@@ -23,6 +23,9 @@ class Pace:
     def began(self, now: float) -> None:
         self._full_until = max(self._full_until, now) + self._interval
 
+    def clock_jumped(self, seconds: float) -> None:
+        self._full_until += seconds
+
     def allowed(self, now: float, most: int) -> int:
         """How many of ``most`` attempts may begin now."""
         if not self._interval:

@@ -127,56 +127,56 @@ def _wishes(recipient: Recipient) -> tuple[str | None, ...]:
 
 
 def message_from(row: Sequence[object]) -> Message:
-    """From MESSAGE_COLUMNS."""
+    """From MESSAGE_COLUMNS. Raises whatever a damaged row leads to."""
     queue_id, arrived, size, prefix, in_file, reverse_path, options, arrival = row
     return Message(
-        queue_id=str(queue_id),
+        queue_id=_text(queue_id),
         arrived=_seconds(arrived),
         size=_int(size),
-        prefix=prefix if isinstance(prefix, bytes) else b"",
-        in_file=bool(in_file),
-        envelope=_envelope_from(reverse_path, str(options)),
-        arrival=Arrival(**json.loads(str(arrival))),
+        prefix=_octets(prefix),
+        in_file=_flag(in_file),
+        envelope=_envelope_from(reverse_path, _text(options)),
+        arrival=Arrival(**json.loads(_text(arrival))),
     )
 
 
 def _mailbox_from(account: object, folder: object, headers: object) -> Local:
-    lines = json.loads(str(headers)) if headers is not None else ()
-    return Local(str(account), str(folder), tuple((name, value) for name, value in lines))
+    lines = json.loads(_text(headers)) if headers is not None else ()
+    return Local(_text(account), _text(folder), tuple((name, value) for name, value in lines))
 
 
 def row_from(row: Sequence[object]) -> Row:
-    """From ROW_COLUMNS."""
+    """From ROW_COLUMNS. Raises whatever a damaged row leads to."""
     recipient = Recipient(
-        address=stored_address(str(row[9])),
-        notify=None if row[10] is None else _notify_from(str(row[10])),
-        orcpt=None if row[11] is None else str(row[11]),
-        original=None if row[12] is None else stored_address(str(row[12])),
+        address=stored_address(_text(row[9])),
+        notify=None if row[10] is None else _notify_from(_text(row[10])),
+        orcpt=None if row[11] is None else _text(row[11]),
+        original=None if row[12] is None else stored_address(_text(row[12])),
         mailbox=None if row[13] is None else _mailbox_from(row[13], row[14], row[20]),
     )
     return Row(
-        queue_id=str(row[0]),
+        queue_id=_text(row[0]),
         number=_int(row[1]),
-        lane=str(row[2]),
+        lane=_text(row[2]),
         state=State(_int(row[3])),
         next_at=_seconds(row[4]),
         token=_int(row[5]),
         lease=Lease(_int(row[6])),
         attempts=_int(row[7]),
-        warned=bool(row[8]),
+        warned=_flag(row[8]),
         recipient=recipient,
         last_at=None if row[15] is None else _seconds(row[15]),
         reply=reply_from(row[16], row[17], row[18]),
-        remote="" if row[19] is None else str(row[19]),
+        remote="" if row[19] is None else _text(row[19]),
     )
 
 
 def reply_from(code: object, status: object, text: object) -> Reply | None:
     if code is None:
         return None
-    subject, _, detail = str(status).partition(".")
+    subject, _, detail = _text(status or "").partition(".")
     known = Status(int(subject), int(detail)) if status is not None else None
-    return Reply(_int(code), known, str(text))
+    return Reply(_int(code), known, _text(text))
 
 
 def stored_address(text: str) -> Address:
@@ -211,7 +211,7 @@ def _options_to_json(envelope: Envelope) -> str:
 def _envelope_from(reverse_path: object, options: str) -> Envelope:
     found = json.loads(options)
     return Envelope(
-        reverse_path=None if reverse_path is None else stored_address(str(reverse_path)),
+        reverse_path=None if reverse_path is None else stored_address(_text(reverse_path)),
         body=Body(found["body"]),
         smtputf8=found.get("smtputf8", False),
         ret=Return(found["ret"]) if "ret" in found else None,
@@ -228,6 +228,24 @@ def _arrival_to_json(arrival: Arrival) -> str:
 
 def _seconds(value: object) -> float:
     return _int(value) / MICROSECONDS
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} where the table holds a text")
+    return value
+
+
+def _octets(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{value!r} where the table holds octets")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if value not in (0, 1):
+        raise ValueError(f"{value!r} where the table holds 0 or 1")
+    return bool(value)
 
 
 def _int(value: object) -> int:

@@ -51,5 +51,9 @@ class RetrySchedule:
         return self._warn_after > 0 and now >= arrived + self._warn_after
 
     @property
+    def longest_wait(self) -> float:
+        return max(self._waits) * (1 + _JITTER)
+
+    @property
     def first_wait(self) -> int:
         return self._waits[0]

@@ -38,7 +38,7 @@ from mailframe.queue.destination import Destination
 from mailframe.queue.ledger import Answer, Ask, Leased
 from mailframe.queue.records import Message, Row, probe_of
 from mailframe.queue.retry import RetrySchedule
-from mailframe.queue.schema import Lease
+from mailframe.queue.schema import Lease, micros
 from mailframe.queue.settlement import Settlement, Tried, is_returning, returned
 from mailframe.queue.spool import Recovery, Spool
 from mailframe.queue.traffic import Places, Traffic, Way
@@ -146,6 +146,8 @@ class Queue:
         self._stopping = False
         self._leasing = False
         self._filling = False
+        self._jumps = 0
+        """How often the clock was set."""
         self._filled_until = 0.0
         self._refill_at = 0.0
         self._timer: IDelayedCall | None = None
@@ -159,15 +161,20 @@ class Queue:
         To be awaited before any listener opens: a message that did reach its mailbox must be
         recognised there before a client can delete it.
         """
-        recovery = await self._spool.recover()
-        repeated: list[Deferred[None]] = []
+        recovery = await self._spool.recover(self._schedule.longest_wait)
         for lane in recovery.in_doubt:
-            for answer in await self._lease([Ask(lane, _SUSPENDED_AT_ONCE)]):
+            # Only these: others that are due, and older, must not take their turn.
+            while answer := await self._lease_doubtful(lane):
+                repeated: list[Deferred[None]] = []
                 for leased in answer.leased:
                     repeated += self._dispatch(leased)
-        for done in repeated:
-            await done
+                for done in repeated:
+                    await done
         return recovery
+
+    async def _lease_doubtful(self, lane: str) -> Answer | None:
+        answer = (await self._lease([Ask(lane, _SUSPENDED_AT_ONCE, doubtful_only=True)]))[0]
+        return answer if answer.leased else None
 
     def start(self) -> None:
         """Begin to work; ``recover`` came before."""
@@ -196,9 +203,24 @@ class Queue:
         if self._running:
             self._refill()
 
+    def clock_jumped(self, seconds: float) -> None:
+        """The clock was set by so much: retries keep their distance, and messages their age.
+        Attempts under way settle by the new time."""
+        self._jumps += 1
+        self._traffic.clock_jumped(seconds)
+        self._agenda.forget_later()
+        self._background.start(self._shift(seconds), "following the clock")
+
+    async def _shift(self, seconds: float) -> None:
+        await self._spool.database.write(
+            lambda connection: ledger.shift(connection, micros(seconds))
+        )
+        if self._running:
+            self._refill()
+
     # ---- what is due
 
-    def _committed(self, lanes: frozenset[str]) -> None:
+    def _committed(self, lanes: tuple[str, ...]) -> None:
         for lane in lanes:
             self._agenda.line.push(lane, fresh=True)
         self._pump_soon()
@@ -215,7 +237,7 @@ class Queue:
             self._background.start(self._fill(), "looking for what is due")
 
     async def _fill(self) -> None:
-        now = self._clock.seconds()
+        now, jumps = self._clock.seconds(), self._jumps
         until = now + _HORIZON_SECONDS
         try:
             lanes = await self._spool.database.read(
@@ -230,6 +252,8 @@ class Queue:
             raise
         finally:
             self._filling = False
+            if jumps != self._jumps:
+                self._refill()  # what was found goes by the old time
             self._pump_soon()
 
     def _pump_soon(self) -> None:
@@ -261,8 +285,11 @@ class Queue:
             self._leasing = True
             self._background.start(self._lease_and_dispatch(holds), "leasing")
         else:
+            # While a refill is under way its time has come already: whoever waited for that
+            # would look again and again.
+            refill = max(self._refill_at, now + 1)
             following = self._agenda.next_time()
-            self._arm(min(following or self._refill_at, max(self._refill_at, now + 1)))
+            self._arm(refill if following is None else min(following, refill))
 
     def _choose(self, now: float) -> list[_Hold]:
         """Lanes that may be leased from, with room kept for them; the others are parked."""
@@ -291,9 +318,13 @@ class Queue:
     async def _lease(self, asks: Sequence[Ask]) -> list[Answer]:
         now = self._clock.seconds()
         until = now + self._attempt_seconds + _LEASE_MARGIN
-        return await self._spool.database.write(
+        answers = await self._spool.database.write(
             lambda connection: ledger.lease(connection, asks, now, until)
         )
+        for answer in answers:
+            for odd in answer.damaged:
+                self._spool.tell_odd(odd)
+        return answers
 
     async def _lease_and_dispatch(self, holds: Sequence[_Hold]) -> None:
         try:

@@ -47,6 +47,7 @@ INLINE_LIMIT = 64 * 1024
 FREE_FLOOR = 64 * 1024 * 1024
 _RECENT_OCTETS = 4 * 1024 * 1024
 _SPACE_CHECK_SECONDS = 1.0
+_LONGEST_WAIT = 432_000.0  # RFC 5321 section 4.5.4.1: nothing is kept much longer at all
 # The id becomes a file name.
 _QUEUE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -58,7 +59,8 @@ class Recovery:
     swept: int
     """Body files of messages that were never committed, or are done."""
     corrupt: tuple[str, ...]
-    """Queue ids set aside because their body is missing or has the wrong length."""
+    """Queue ids set aside: their body is missing or has the wrong length, or their entries in
+    the tables make no sense."""
     in_doubt: tuple[str, ...]
     """Lanes of mailboxes here with a delivery that may have happened without our knowing."""
 
@@ -113,9 +115,9 @@ class Spool:
         """When it was looked at, less what has come in since."""
         self._free_checked = 0.0
         self._recent = RecentBodies(_RECENT_OCTETS)
-        self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._listeners: list[Callable[[tuple[str, ...]], None]] = []
 
-    def subscribe(self, listener: Callable[[frozenset[str]], None]) -> None:
+    def subscribe(self, listener: Callable[[tuple[str, ...]], None]) -> None:
         """``listener`` is told the lanes of each message after its commit."""
         self._listeners.append(listener)
 
@@ -200,7 +202,7 @@ class Spool:
 
     def announce(self, recipients: Iterable[Recipient]) -> None:
         """Tell the listeners that these are committed and due."""
-        lanes = frozenset(map(lane_of, recipients))
+        lanes = tuple(dict.fromkeys(map(lane_of, recipients)))
         for listener in self._listeners:
             listener(lanes)
 
@@ -219,8 +221,9 @@ class Spool:
     def body_path(self, queue_id: str) -> str:
         return os.path.join(self.bodies, queue_id)
 
-    async def recover(self) -> Recovery:
-        """Bring what a former process left into order; before anything else is done here."""
+    async def recover(self, longest: float = _LONGEST_WAIT) -> Recovery:
+        """Bring what a former process left into order; before anything else is done here.
+        ``longest``: seconds that a recipient may have to wait at most."""
         sizes = await self.workers.run(self._scan)
         expected = await self.database.read(ledger.body_files)
         orphans = sorted(sizes.keys() - expected.keys())
@@ -231,10 +234,16 @@ class Spool:
         for queue_id in corrupt:
             self.log.error("the body of {queue_id} is lost; it is set aside", queue_id=queue_id)
         now = micros(self._clock.seconds())
-        in_doubt = await self.database.write(
-            lambda connection: ledger.recover(connection, corrupt, now)
+        found = await self.database.write(
+            lambda connection: ledger.recover(connection, corrupt, now, micros(longest))
         )
-        return Recovery(len(orphans), corrupt, tuple(in_doubt))
+        for odd in found.odd:
+            self.tell_odd(odd)
+        lost = dict.fromkeys([*corrupt, *(odd.queue_id for odd in found.odd)])
+        return Recovery(len(orphans), tuple(lost), found.in_doubt)
+
+    def tell_odd(self, odd: ledger.Odd) -> None:
+        self.log.error("{queue_id} is set aside: {why}", queue_id=odd.queue_id, why=odd.why)
 
     async def stop(self) -> None:
         """Let go of messages that were being received."""

@@ -74,6 +74,11 @@ class Traffic:
         for destination in self._destinations.values():
             destination.dead_until = 0.0
 
+    def clock_jumped(self, seconds: float) -> None:
+        """Rests last as long as they were to."""
+        for destination in self._destinations.values():
+            destination.clock_jumped(seconds)
+
     def reserve(self, way: Way, lane: str, fresh: bool, most: int, now: float) -> Places | None:
         """Room for up to ``most`` attempts; None when there is none, and the lane is parked.
         The destination's pace allows at least one."""

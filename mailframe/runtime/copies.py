@@ -45,8 +45,7 @@ def keep_before_migration(disk: Disk, path: str, version: int) -> str:
     under that name. Copies of earlier versions are removed then. Its path. Another process
     may do the same. Raises sqlite3.Error, OSError."""
     kept = f"{path}.v{version}.bak"
-    if disk.exists(kept):
-        return kept
+    # One that is there may be older than the file: somebody went back, and comes again.
     names = (f"{kept}.new{number}" for number in itertools.count(1))
     made = next(name for name in names if disk.make_file(name))
     try:

@@ -125,7 +125,7 @@ class Disk:
     def connect_frozen(self, path: str) -> sqlite3.Connection:
         """A database that nobody writes to, for reading: nothing is put beside it. Raises
         sqlite3.Error."""
-        name = f"file:{quote(path)}?mode=ro&immutable=1"
+        name = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
         return sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
 
     def make_file(self, path: str) -> bool:
@@ -260,7 +260,7 @@ def connect_sqlite(
 ) -> sqlite3.Connection:
     """A connection in autocommit mode with the log and without mapped pages. ``vfs`` names
     another way to the files than SQLite's own. Raises sqlite3.Error."""
-    name = f"file:{quote(path)}?vfs={vfs}" if vfs else path
+    name = f"file:{quote(os.fsencode(path))}?vfs={vfs}" if vfs else path
     connection = sqlite3.connect(
         name,
         timeout=timeout,

@@ -29,7 +29,10 @@ _BUFFER = 1 << 16
 
 
 def open_inotify(reactor: IReactorFDSet) -> Inotify | None:
-    """None where the system has none, or no more of them for this user."""
+    """None where the system has none, or no more of them for this user, or the reactor does
+    not watch files (a simulated one)."""
+    if not IReactorFDSet.providedBy(reactor):
+        return None
     try:
         library = ctypes.CDLL(None, use_errno=True)
         descriptor = library.inotify_init1(_NONBLOCK | _CLOEXEC)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any
 
-from mailframe.runtime.database import Database
+from mailframe.runtime.database import Database, IfDamaged
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import Workers
 
@@ -32,6 +32,15 @@ class Machine:
         """A pool that is not started yet."""
         return Workers(name, threads, BACKLOG, self.reactor)
 
-    def database(self, path: str, migrations: Sequence[str], *, durable: bool = True) -> Database:
-        """One that is not open yet; ``durable`` as there."""
-        return Database(path, migrations, self.reactor, durable=durable, disk=self.disk)
+    def database(
+        self,
+        path: str,
+        migrations: Sequence[str],
+        *,
+        durable: bool = True,
+        if_damaged: IfDamaged = IfDamaged.MEND_OR_REFUSE,
+    ) -> Database:
+        """One that is not open yet; ``durable`` and ``if_damaged`` as there."""
+        return Database(
+            path, migrations, self.reactor, durable=durable, disk=self.disk, if_damaged=if_damaged
+        )

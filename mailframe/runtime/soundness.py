@@ -12,6 +12,7 @@ _MAGIC = b"SQLite format 3\0"
 _MOST_FINDINGS = 20
 _FIRST_FINDINGS = 100
 _ALL_FINDINGS = 10_000_000
+_NOTHING_SAID = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM}
 _NULL = re.compile(r"NULL value in ([^.]+)\.(.+)")
 
 
@@ -51,15 +52,31 @@ def _is_so(connection: sqlite3.Connection, text: str) -> bool:
 
 def faults_of(disk: Disk, path: str, schema: int | None = None) -> list[str]:
     """What is wrong with a file; ``schema`` is the greatest version that is known. Empty: it
-    is sound."""
+    is sound. Raises sqlite3.Error where it is busy, which says nothing of it."""
     try:
         if not is_database(disk, path):
             # A file that nobody has written to yet is an empty database.
             return [] if not disk.status(path).st_size else ["it is no SQLite database"]
         connection = disk.connect(path, timeout=_SECONDS)
-    except (OSError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
+        if _says_nothing(error):
+            raise
+        return [str(error)]
+    except OSError as error:
         return [str(error)]
     return _faults(connection, schema)
+
+
+def is_newer(disk: Disk, path: str, schema: int) -> bool:
+    """Whether it was written by a later version, as far as it can be read."""
+    try:
+        connection = disk.connect_frozen(path)
+        try:
+            return version_of(connection) > schema
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False
 
 
 def faults_of_frozen(disk: Disk, path: str) -> list[str]:
@@ -81,6 +98,13 @@ def _faults(connection: sqlite3.Connection, schema: int | None) -> list[str]:
             found.append(f"it has schema {version}, this mailframe knows {schema}")
         return found
     except sqlite3.Error as error:
+        if _says_nothing(error):
+            raise
         return [str(error)]
     finally:
         connection.close()
+
+
+def _says_nothing(error: sqlite3.Error) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF in _NOTHING_SAID

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY
 from mailframe.backup.placing import BEFORE, RESTORING
 from mailframe.journal.schema import MIGRATIONS as JOURNAL
+from mailframe.mailbox.fsck.mending import DAMAGED
 from mailframe.mailbox.index.schema import MIGRATIONS as INDEX
 from mailframe.policy.schema import MIGRATIONS as POLICY
 from mailframe.queue.schema import MIGRATIONS as QUEUE
@@ -64,6 +65,7 @@ class Kind(enum.Enum):
     """Of the moment: nothing of it is kept."""
 
 
+_DAMAGED = f"{DAMAGED}/"
 _MESSAGE = re.compile(r"mail/[^/]+/[^/]+/Maildir/(?:\.[^/]+/)?(?:new|cur)/[^/]+")
 _BODY = re.compile(r"queue/bodies/[^/]+")
 _INDEX = re.compile(r"mail/[^/]+/[^/]+/index\.db")
@@ -73,7 +75,7 @@ _LITTER = re.compile(
     r"|mail/[^/]+/[^/]+/(?:index\.mark|Maildir/(?:\.[^/]+/)?tmp/.+)"
 )
 _LITTER_BELOW = re.compile(
-    rf"(?:run|{re.escape(BEFORE)}[^/]*|{re.escape(RESTORING)}"
+    rf"(?:run|lost\+found|{re.escape(BEFORE)}[^/]*|{re.escape(RESTORING)}"
     r"|mail/[^/]+/[^/]+/Maildir/(?:\.[^/]+/)?tmp/[^/]+)(?:/.*)?"
 )
 
@@ -82,7 +84,7 @@ def kind_of(path: str, is_directory: bool = False) -> Kind:
     """Of a regular file, or a directory, which is LITTER or not."""
     if _LITTER_BELOW.fullmatch(path):
         return Kind.LITTER
-    if is_directory:
+    if is_directory or path.startswith(_DAMAGED):
         return Kind.PLAIN
     if _MESSAGE.fullmatch(path) or _BODY.fullmatch(path):
         return Kind.FROZEN
@@ -91,6 +93,11 @@ def kind_of(path: str, is_directory: bool = False) -> Kind:
     if _INDEX.fullmatch(path):
         return Kind.INDEX
     return Kind.DATABASE if path.endswith(".db") else Kind.PLAIN
+
+
+def is_litter(path: str) -> bool:
+    """Of a directory."""
+    return kind_of(path, is_directory=True) is Kind.LITTER
 
 
 def is_frozen(path: str) -> bool:

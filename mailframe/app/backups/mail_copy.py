@@ -7,19 +7,21 @@ stays for the time being, it may have gone to a place that was read before. At t
 that is there under several names keeps those that it really has (copies by IMAP share a
 file), or else one.
 
-Per account that changes while the backup runs the inodes of its messages are in memory, of
-all others nothing.
+Per account that changes while the backup runs the inodes of its messages are in memory. Of
+others there is nothing where messages are linked; elsewhere a pair of inodes for each, since
+a copy does not tell whose it is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from mailframe.app.backups.layout import MAIL, Kind, kind_of
-from mailframe.backup.files import Found, walk
+from mailframe.app.backups.layout import MAIL, Kind, is_frozen, is_litter, kind_of
+from mailframe.backup.files import Found, Unreadable, walk
 from mailframe.backup.writing import SetWriter
 from mailframe.mailbox.index.place import is_settled
 from mailframe.mailbox.names import key_in
@@ -27,6 +29,7 @@ from mailframe.runtime.disk import Disk
 
 _LOOKS = 5
 _MARGIN = 2.0  # seconds: stamps of some file systems are that coarse
+_SKEW = 3600.0  # seconds; a stamp further ahead was set by another clock, not just now
 Stamps = dict[str, int]
 
 
@@ -57,6 +60,8 @@ class MailCopy:
     _stamps: dict[str, Stamps] = field(default_factory=dict)
     _names: dict[int, list[str]] = field(default_factory=dict)
     """Of messages that may have more than one name, by inode."""
+    _copies: dict[int, int] = field(default_factory=dict)
+    """Inodes in the set with those that they are copies of, where they differ."""
 
     def run(self) -> None:
         """Raises OSError for trouble with the target, or with all of the source."""
@@ -76,23 +81,38 @@ class MailCopy:
 
     def _find_homes(self) -> Iterator[str]:
         for domain in _directories(self.disk, os.path.join(self.base, MAIL)):
-            for local in _directories(self.disk, os.path.join(self.base, MAIL, domain)):
+            try:
+                homes = _directories(self.disk, os.path.join(self.base, MAIL, domain))
+            except PermissionError as error:
+                self._note_unread(f"{MAIL}/{domain}", error)
+                continue
+            for local in homes:
                 yield f"{MAIL}/{domain}/{local}"
 
     def _look(self, home: str, *, again: bool) -> None:
-        top = os.path.join(self.base, home)
         self._looked[home] = self.clock()
         self._stamps[home] = self._current(home)
         is_restless = again or self._is_young(home)
-        for found in walk(self.disk, top):
-            path = f"{home}/{found.path}"
-            kind = kind_of(path, found.is_directory)
+        if again:
+            self._recall_names(home)
+        for found in walk(self.disk, self.base, home, skip=is_litter, unread=self._note_unread):
+            kind = kind_of(found.path, found.is_directory)
             if kind is Kind.LITTER or kind is Kind.INDEX:
                 continue
             if found.is_directory:
-                self.writer.make_directory(self.prefix + path)
+                self.writer.make_directory(self.prefix + found.path)
             elif kind is Kind.FROZEN and found.is_file:
-                self._message(path, found, is_restless)
+                self._message(found.path, found, is_restless)
+
+    def _recall_names(self, home: str) -> None:
+        """Those that the first look brought: whatever has another one now is there twice."""
+        for path, inode in self.writer.inodes(self.prefix + home):
+            path = path.removeprefix(self.prefix)
+            if not is_frozen(path):
+                continue
+            names = self._names.setdefault(self._copies.get(inode, inode), [])
+            if path not in names:
+                names.append(path)
 
     def _message(self, path: str, found: Found, is_restless: bool) -> None:
         if is_restless:
@@ -103,12 +123,14 @@ class MailCopy:
         if self.writer.has(self.prefix + path):
             return
         try:
-            self.writer.add_frozen(os.path.join(self.base, path), self.prefix + path)
+            is_same = self.writer.add_frozen(os.path.join(self.base, path), self.prefix + path)
         except FileNotFoundError:
             return  # it has another name now, or was deleted
-        except PermissionError as error:
-            self.unread.append(f"{path}: {error.strerror}")
+        except (PermissionError, Unreadable) as error:
+            self._note_unread(path, error)
             return
+        if not is_same:
+            self._copies[self.writer.inode(self.prefix + path)] = found.status.st_ino
         self.messages += 1
         if self.wanted and (key := key_in(os.path.basename(path))) in self.wanted:
             self.delivered.add(key)
@@ -118,7 +140,9 @@ class MailCopy:
         stamps = self._stamps.get(home)
         if stamps is None or stamps != self._current(home):
             return True
-        return not is_settled(stamps.values(), self._looked[home])
+        looked = self._looked[home]
+        near = [stamp for stamp in stamps.values() if stamp / 1e9 < looked + _SKEW]
+        return not is_settled(near, looked)
 
     def _is_young(self, home: str) -> bool:
         """Something changed since the backup began: it may have come from elsewhere."""
@@ -137,6 +161,11 @@ class MailCopy:
                     continue
         return stamps
 
+    def _note_unread(self, path: str, error: OSError) -> None:
+        text = f"{path}: {error.strerror}"
+        if text not in self.unread:
+            self.unread.append(text)
+
     def _settle_names(self) -> None:
         for paths in self._names.values():
             kept = [path for path in paths if self.writer.has(self.prefix + path)]
@@ -151,9 +180,10 @@ class MailCopy:
 
 def _maildirs(disk: Disk, inbox: str) -> Iterator[str]:
     yield inbox
-    for name in _directories(disk, inbox):
-        if name.startswith("."):
-            yield os.path.join(inbox, name)
+    with contextlib.suppress(PermissionError):  # the walk tells
+        for name in _directories(disk, inbox):
+            if name.startswith("."):
+                yield os.path.join(inbox, name)
 
 
 def _directories(disk: Disk, path: str) -> list[str]:

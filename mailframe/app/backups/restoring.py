@@ -9,6 +9,7 @@ for nothing may vanish, or put on hold (``hold``).
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from mailframe.backup.placing import Placing
 from mailframe.mailbox.index import renewal
 from mailframe.queue import copied
 from mailframe.runtime.disk import Disk
-from mailframe.runtime.soundness import faults_of
+from mailframe.runtime.soundness import faults_of, is_newer
 
 OURS = frozenset({"run", "lost+found"})
 """Names in an empty base: of a server that ran here, of a file system that begins here."""
@@ -40,15 +41,20 @@ class Restored:
     """Recipients elsewhere that wait in the queue."""
     held: bool
     """They are on hold."""
+    damaged: list[str]
+    """Databases that the backup has only as they were, and what is wrong with them."""
 
 
 def require_sound(disk: Disk, source: str, progress: Progress) -> Header:
-    """Raises BadBackup with what is wrong, OSError."""
+    """Raises BadBackup with what is wrong, OSError. Databases that were damaged already when
+    the backup was made are no reason to do without all else: the server mends them at its
+    start, or has no worse ones."""
     header = read_header(disk, source)
     total = Total()
     faults = [
         f"{fault.path}: {fault.what}"
         for fault in check_set(disk, source, total, lambda octets: progress("checking", octets))
+        if not fault.is_of_old
     ]
     if faults:
         more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
@@ -67,23 +73,26 @@ def restore_base(
     hold: bool = False,
     progress: Progress = lambda what, octets: None,
 ) -> Restored:
-    """``source`` is a set. Raises BadBackup, NotEmpty, OSError, sqlite3.Error; then the base
-    is as it was."""
+    """``source`` is a set. Raises BadBackup, NotEmpty, BackupBusy, OSError, sqlite3.Error; then
+    the base is as it was."""
     placing = Placing(disk, source, base)
     if not force:
         placing.require_empty(OURS)
     header = require_sound(disk, source, progress)
-    try:
-        placing.bring(is_frozen, lambda octets: progress("restoring", octets))
-        accounts = _settle_indexes(disk, placing.directory, None if keep_uids else now)
-        relayed = _settle_queue(disk, placing.directory, hold)
-        _require_sound_databases(disk, placing.directory)
-    except Exception:
-        remove_tree(disk, placing.directory)
-        raise
-    aside = placing.move_aside(now, OURS) if force else ""
-    placing.complete()
-    return Restored(header, placing.total, aside, accounts, relayed, hold)
+    with placing.alone():
+        try:
+            if not force:
+                placing.require_empty(OURS)  # another restore may have ended just now
+            placing.bring(is_frozen, lambda octets: progress("restoring", octets))
+            accounts = _settle_indexes(disk, placing.directory, None if keep_uids else now)
+            relayed = _settle_queue(disk, placing.directory, hold)
+            damaged = _damaged_databases(disk, placing.directory)
+        except Exception:
+            remove_tree(disk, placing.directory)
+            raise
+        aside = placing.move_aside(now, OURS) if force else ""
+        placing.complete()
+    return Restored(header, placing.total, aside, accounts, relayed, hold, damaged)
 
 
 def _settle_indexes(disk: Disk, directory: str, now: float | None) -> int:
@@ -101,20 +110,33 @@ def _settle_queue(disk: Disk, directory: str, hold: bool) -> int:
     path = os.path.join(directory, layout.SPOOL.path)
     if not disk.exists(path):
         return 0
-    connection = disk.connect(path, timeout=0)
     try:
-        relayed = copied.relayed(connection)
+        connection = disk.connect(path, timeout=0)
+        try:
+            relayed = copied.relayed(connection)
+            if hold:
+                connection.execute("BEGIN IMMEDIATE")
+                copied.hold_relayed(connection)
+                connection.execute("COMMIT")
+        finally:
+            connection.close()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
         if hold:
-            connection.execute("BEGIN IMMEDIATE")
-            copied.hold_relayed(connection)
-            connection.execute("COMMIT")
-    finally:
-        connection.close()
+            raise BadBackup(f"{layout.SPOOL.path}: nothing can be held in it: {error}") from error
+        return 0
     return relayed
 
 
-def _require_sound_databases(disk: Disk, directory: str) -> None:
+def _damaged_databases(disk: Disk, directory: str) -> list[str]:
+    """Raises BadBackup where one is of a later mailframe."""
+    damaged = []
     for file in layout.DATABASES:
         path = os.path.join(directory, file.path)
-        if disk.exists(path) and (faults := faults_of(disk, path, len(file.migrations))):
+        if not disk.exists(path) or not (faults := faults_of(disk, path, len(file.migrations))):
+            continue
+        if is_newer(disk, path, len(file.migrations)):
             raise BadBackup(f"{file.path}: {'; '.join(faults)}")
+        damaged.append(f"{file.path}: {'; '.join(faults)}")
+    return damaged

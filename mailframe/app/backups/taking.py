@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from mailframe import __version__
 from mailframe.app.backups import layout
-from mailframe.app.backups.layout import Kind, home_of, kind_of
+from mailframe.app.backups.layout import Kind, is_litter, kind_of
 from mailframe.app.backups.mail_copy import MailCopy
-from mailframe.backup.files import walk
-from mailframe.backup.manifest import Header, Total
+from mailframe.backup.files import Unreadable, walk
+from mailframe.backup.manifest import BadBackup, Header, Total
+from mailframe.backup.placing import is_unfinished
 from mailframe.backup.sets import BackupSets
 from mailframe.backup.writing import SetWriter, Tally
 from mailframe.errors import MailframeError
@@ -59,26 +60,49 @@ def take_backup(
     config_file: str | None = None,
     keep: int = 0,
 ) -> Taken:
-    """Make a set below ``target``. Raises BadTarget, BackupBusy, OSError, sqlite3.Error;
-    nothing is left of a set then, as far as the disk obeys."""
+    """Make a set below ``target``. Raises BadTarget, BackupBusy, BadBackup where the base is
+    not to be backed up, OSError, sqlite3.Error; nothing is left of a set then, as far as the
+    disk obeys."""
     require_apart(base, target, disk)
-    sets = BackupSets(target, disk)
+    sets = BackupSets(os.path.abspath(target), disk)
     with sets.working():
-        sets.sweep()
+        require_restored(base, disk)
+        trouble = _sweep(sets)
         previous = sets.latest() or ""
         now = clock()
         name = sets.begin(now)
         try:
             run = _Run(base, sets.path(f"{name}.partial"), previous, disk, clock)
+            run.taken.warnings += trouble
             run.copy_all(config_file)
             header = Header(now, __version__, hostname, os.path.abspath(base), run.notes())
             run.taken.total = run.writer.finish(header)
+            run.taken.warnings += run.writer.unread
+            require_restored(base, disk)
             run.taken.path = sets.complete(name)
         except Exception:
             sets.give_up(name)  # a full disk is full of this
             raise
-        run.taken.removed = sets.prune(keep)
+        try:
+            run.taken.removed = sets.prune(keep)
+        except OSError as error:  # the new one is there all the same
+            run.taken.warnings.append(f"older backups cannot be removed: {error}")
     return run.taken
+
+
+def _sweep(sets: BackupSets) -> list[str]:
+    """Litter that cannot be removed is told; it is no reason not to make a backup."""
+    try:
+        sets.sweep()
+    except OSError as error:
+        return [f"what is left of an earlier run cannot be removed: {error}"]
+    return []
+
+
+def require_restored(base: str, disk: Disk) -> None:
+    """Raises BadBackup: half a base would be the youngest backup, and push out good ones."""
+    if is_unfinished(disk, base):
+        raise BadBackup(f"a restore into {base} was cut off, or is at work: repeat it first")
 
 
 def require_apart(base: str, target: str, disk: Disk) -> None:
@@ -135,6 +159,8 @@ class _Run:
                 self.writer.add_frozen(self._source(path), BASE + path)
             except FileNotFoundError:
                 continue  # its message has left
+            except Unreadable:
+                continue  # told when the rows are known
             self._bodies_before.add(name)
 
     def _copy_queue(self) -> list[Row]:
@@ -155,8 +181,7 @@ class _Run:
             raise  # busy, or the disk: no backup
         except sqlite3.DatabaseError:
             # Damaged: as it is it is worth more than not at all. The server mends what it can.
-            self.writer.remove(_SPOOL)
-            self.writer.add_database(source, _SPOOL)
+            self.writer.add_damaged(source, _SPOOL)
             self._is_damaged = True
             return []
         self._complete_bodies(sizes)
@@ -175,6 +200,8 @@ class _Run:
                 self.writer.add_frozen(self._source(path), BASE + path)
             except FileNotFoundError:
                 gone.append(name)
+            except Unreadable as error:
+                self._warn(f"{path}: {error.strerror}")
         for name in self._bodies_before - sizes.keys():
             self.writer.remove(f"{BASE}{layout.BODIES}/{name}")
         self._forget_done(gone)
@@ -246,7 +273,7 @@ class _Run:
     # ---- all else
 
     def _copy_rest(self) -> None:
-        for found in walk(self._disk, self._base):
+        for found in walk(self._disk, self._base, skip=is_litter, unread=self._warn_of):
             kind = kind_of(found.path, found.is_directory)
             if kind in (Kind.LITTER, Kind.FROZEN, Kind.INDEX):
                 continue
@@ -255,23 +282,37 @@ class _Run:
             elif found.is_file:
                 self._copy_file(found.path, kind)
             elif stat.S_ISLNK(found.status.st_mode):
-                self.taken.warnings.append(f"{found.path}: a symbolic link is not followed")
+                self._warn(f"{found.path}: a symbolic link is not followed")
 
     def _copy_file(self, path: str, kind: Kind) -> None:
         if self.writer.has(BASE + path):
             return
         try:
             if kind is Kind.DATABASE and is_database(self._disk, self._source(path)):
-                self.writer.add_database(self._source(path), BASE + path)
-                self.writer.reuse(BASE + path)
+                self._copy_database(path)
             else:
                 self.writer.add_copy(self._source(path), BASE + path)
         except FileNotFoundError:
             return  # a folder was deleted or renamed meanwhile
-        except PermissionError as error:
-            if not home_of(path):
-                raise
-            self.taken.warnings.append(f"{path}: {error.strerror}")
+        except (PermissionError, Unreadable) as error:
+            self._warn_of(path, error)
+
+    def _copy_database(self, path: str) -> None:
+        try:
+            self.writer.add_database(self._source(path), BASE + path)
+            self.writer.reuse(BASE + path)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            self.writer.add_damaged(self._source(path), BASE + path)
+            self._warn(f"{path} is damaged: {error}")
+
+    def _warn_of(self, path: str, error: OSError) -> None:
+        self._warn(f"{path}: {error.strerror}")
+
+    def _warn(self, text: str) -> None:
+        if text not in self.taken.warnings:
+            self.taken.warnings.append(text)
 
     def _check_databases(self) -> None:
         """A backup of what is damaged is one too, but somebody must hear of it."""
@@ -279,7 +320,7 @@ class _Run:
             path = os.path.join(self.writer.directory, BASE + file.path)
             if file.durable and self._disk.exists(path):
                 for what in faults_of_frozen(self._disk, path)[:3]:
-                    self.taken.warnings.append(f"{file.path} is damaged: {what}")
+                    self._warn(f"{file.path} is damaged: {what}")
 
     def _source(self, path: str) -> str:
         return os.path.join(self._base, path)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mailframe.app.backups import layout
+from mailframe.backup.files import digest_of
 from mailframe.backup.placing import is_unfinished
 from mailframe.mailbox.fsck.account import AccountLook
 from mailframe.mailbox.tree import inboxes
@@ -85,7 +86,7 @@ class Verification:
         path = os.path.join(self._base, layout.BODIES, queue_id)
         try:
             if self._read:
-                return len(self._disk.read(path))
+                return digest_of(self._disk, path)[0]
             return self._disk.status(path).st_size
         except OSError:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
 import time
 
@@ -43,6 +44,7 @@ def backup(ctx: click.Context, directory: str, keep: int | None, as_json: bool) 
     Example: mailframe backup /srv/backup --keep 14
     """
     from mailframe.app.backups.taking import BadTarget, take_backup
+    from mailframe.backup.manifest import BadBackup
     from mailframe.backup.sets import BackupBusy
     from mailframe.runtime.disk import Disk
 
@@ -63,6 +65,8 @@ def backup(ctx: click.Context, directory: str, keep: int | None, as_json: bool) 
         raise exits.CommandFailed(str(error), exits.USAGE) from error
     except BackupBusy as error:
         raise exits.CommandFailed(str(error), exits.TEMPORARY) from error
+    except (BadBackup, sqlite3.Error) as error:
+        raise exits.CommandFailed(f"no backup was made: {error}", exits.CANNOT_CREATE) from error
     except OSError as error:
         status = exits.PERMISSION if isinstance(error, PermissionError) else exits.CANNOT_CREATE
         where = f"{error.filename}: " if error.filename else ""
@@ -84,9 +88,9 @@ def backup(ctx: click.Context, directory: str, keep: int | None, as_json: bool) 
             "removed": taken.removed,
             "warnings": taken.warnings,
         }
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(json.dumps(shown))
     else:
-        click.echo(taken.path)
+        click.echo(printable(taken.path))
         ways = f"{tally.linked} linked, {tally.reused} as before, {tally.copied} copied"
         size = format_size(taken.total.octets)
         click.echo(f"{counted(taken.total.files, 'file')}, {size} ({ways})")

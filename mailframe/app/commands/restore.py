@@ -76,7 +76,7 @@ def restore(
     mailframe restore /srv/backup --account ann@a.test --message '<7@b.test>'
     """
     from mailframe.backup.manifest import BadBackup
-    from mailframe.backup.sets import find_set
+    from mailframe.backup.sets import BackupBusy, find_set
     from mailframe.runtime.disk import Disk
 
     partial = message_ids or folder is not None or into
@@ -92,6 +92,8 @@ def restore(
             _restore(ctx, source, base, force, keep_uids, hold, yes, as_json)
     except BadBackup as error:
         raise exits.CommandFailed(str(error), exits.DATA) from error
+    except BackupBusy as error:
+        raise exits.CommandFailed(str(error), exits.TEMPORARY) from error
 
 
 def _restore(
@@ -142,12 +144,15 @@ def _restore(
             "relayed": restored.relayed,
             "held": restored.held,
             "aside": restored.aside,
+            "damaged": restored.damaged,
         }
         click.echo(json.dumps(shown))
         return
     size = format_size(restored.total.octets)
     what = f"{counted(restored.total.files, 'file')}, {size}"
     click.echo(f"restored {what}, {counted(restored.accounts, 'account')} into {target}")
+    for fault in restored.damaged:
+        click.echo(f"damaged in the backup already, the server mends what it can: {fault}")
     if restored.aside:
         click.echo(f"what was there before is in {restored.aside}")
     if restored.relayed:
@@ -232,4 +237,9 @@ def _make_base(base: str, source: str) -> None:
     os.makedirs(base, mode=0o700)
     if os.geteuid() == 0:
         owner = os.stat(source)
-        os.chown(base, owner.st_uid, owner.st_gid)
+        # By its descriptor: whoever may write beside it could put a link in its place.
+        made = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchown(made, owner.st_uid, owner.st_gid)
+        finally:
+            os.close(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -11,12 +12,13 @@ from dataclasses import replace
 
 from mailframe.mailbox import folder_file
 from mailframe.mailbox.fsck.faults import Fault, Kind
-from mailframe.mailbox.fsck.messages import FolderLook, mode_fault
+from mailframe.mailbox.fsck.messages import BAD_BLOCK, FolderLook, mode_fault
 from mailframe.mailbox.index.place import as_name, relative
 from mailframe.mailbox.index.schema import MIGRATIONS
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.paths import folder_directory, folder_of
 from mailframe.mailbox.quota import sum_in_maildirsize
+from mailframe.mailbox.tree import usage
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.soundness import faults_of
 
@@ -28,6 +30,8 @@ _SMALL = {
     "maildirfolder": 1 << 16,
 }
 """Octets beyond which no program has written it."""
+_NO_CONTENT = BAD_BLOCK | {errno.EINVAL, errno.ELOOP, errno.ENXIO}
+"""Of a file: lost, or it is none (``Disk.open``)."""
 _SECONDS = 10.0
 
 
@@ -45,6 +49,7 @@ class AccountLook:
         self._inbox = Maildir(os.path.join(home, "Maildir"), disk)
 
     def faults(self) -> Iterator[Fault]:
+        """Raises OSError and sqlite3.Error where nothing can be told."""
         for fault in self._faults():
             yield replace(fault, account=self._account)
 
@@ -87,7 +92,7 @@ class AccountLook:
     def _small_files(self, path: str, validity: list[int]) -> Iterator[Fault]:
         for name, most in _SMALL.items():
             file = os.path.join(path, name)
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # of its directory
                 status = self._disk.status(file)
                 if not stat.S_ISREG(status.st_mode):
                     yield Fault(Kind.SMALL_FILE, file, "is no regular file")
@@ -95,15 +100,26 @@ class AccountLook:
                     yield Fault(Kind.SMALL_FILE, file, f"has {status.st_size} octets")
                 elif fault := mode_fault(file, status):
                     yield fault
-        file = os.path.join(path, folder_file.FILE)
-        if not self._disk.exists(file):
-            return
+        yield from self._folder_file(os.path.join(path, folder_file.FILE), validity)
+
+    def _folder_file(self, file: str, validity: list[int]) -> Iterator[Fault]:
+        fault = None
         try:
+            fault = mode_fault(file, self._disk.status(file))
             truth = folder_file.parse(self._disk.read(file))
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            if fault:
+                yield fault
         except (*folder_file.BAD, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_CONTENT:
+                raise
             yield Fault(Kind.FOLDER_FILE, file, f"cannot be used: {error}")
         else:
             validity.append(truth.uid_validity)
+            if fault:
+                yield fault
 
     def _uid_validity(self, highest: int) -> Iterator[Fault]:
         path = os.path.join(self._home, folder_file.HIGHEST)
@@ -165,7 +181,10 @@ class AccountLook:
     def _quota(self) -> Iterator[Fault]:
         path = os.path.join(self._inbox.path, "maildirsize")
         said = sum_in_maildirsize(self._disk, self._inbox.path)
-        if said is not None and said != (self.octets, self.messages):
+        if said is None or said == (self.octets, self.messages):
+            return
+        # Mail that comes and goes while we count is no fault.
+        if sum_in_maildirsize(self._disk, self._inbox.path) != usage(self._inbox):
             text = f"says {said[0]} octets in {said[1]} messages, there are "
             yield Fault(Kind.QUOTA, path, f"{text}{self.octets} in {self.messages}")
 

@@ -75,6 +75,8 @@ class Fault:
     account: str = ""
     detail: int = 0
     """What mending needs to know: a mode, a size."""
+    other: str = ""
+    """The file of which this is a double."""
 
     @property
     def remedy(self) -> str:

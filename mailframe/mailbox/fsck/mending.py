@@ -35,13 +35,12 @@ class Mender:
         self._disk = disk
         self._host = host
         self._now = now
-        self._number = 0
         self._ways: dict[Kind, Callable[[Fault], None]] = {
             Kind.EMPTY: self._set_aside,
             Kind.CUT_OFF: self._set_aside,
             Kind.UNREADABLE: self._set_aside,
             Kind.NO_MESSAGE: self._set_aside,
-            Kind.TWICE: self._set_aside,
+            Kind.TWICE: self._set_double_aside,
             Kind.STRAY: self._set_aside,
             Kind.SMALL_FILE: self._set_aside,
             Kind.FOLDER_FILE: self._set_aside,
@@ -73,6 +72,11 @@ class Mender:
         self._disk.sync_directory(os.path.dirname(target))
         self._disk.sync_directory(os.path.dirname(fault.path))
 
+    def _set_double_aside(self, fault: Fault) -> None:
+        """Not the last of them: the other may have been moved or deleted since it was seen."""
+        self._disk.status(fault.other)
+        self._set_aside(fault)
+
     def _set_index_aside(self, fault: Fault) -> None:
         # The log first: it would be taken for that of the file that comes next.
         for suffix in (*_LOG, ""):
@@ -92,13 +96,18 @@ class Mender:
         status = self._disk.status(fault.path)
         with self._disk.open(fault.path) as file:
             wire = count(file)
-        self._number += 1
-        key = key_of(f"fsck {old} {self._now} {self._number}")
+        # Known again by the next run, should this one die between the two names.
+        key = key_of(f"fsck {name.unique} {status.st_ino}")
         received = name.received or int(status.st_mtime) or 1
         base = with_sizes(new_name(received, name.micros, key, self._host), status.st_size, wire)
         flags = "".join(sorted(letter for letter in set(name.flags) if letter.isalpha()))
         info = f":2,{flags}" if os.path.basename(directory) == "cur" else ""
-        self._disk.link(fault.path, os.path.join(directory, base + info))
+        target = os.path.join(directory, base + info)
+        try:
+            self._disk.link(fault.path, target)
+        except FileExistsError:
+            if self._disk.status(target).st_ino != status.st_ino:
+                raise
         self._disk.sync_directory(directory)
         self._disk.unlink(fault.path)
         self._disk.sync_directory(directory)

@@ -13,6 +13,8 @@ from mailframe.mailbox.maildir import STALE_SECONDS, Maildir
 from mailframe.mailbox.names import FileName
 from mailframe.runtime.disk import Disk
 
+BAD_BLOCK = {errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENODATA}
+"""What a disk says, or a file system of its checksums, of octets that are lost."""
 _CHUNK = 1 << 20
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"\x04\x22M\x18")
 """gzip, bzip2, xz, zstd, lz4: Dovecot's mail_compress keeps the size before in ``,S=``."""
@@ -31,6 +33,7 @@ class FolderLook:
         self._bases: dict[str, str] = {}
 
     def faults(self) -> Iterator[Fault]:
+        """Raises OSError where nothing can be told of a message."""
         for name in ("new", "cur"):
             for path, status in _entries(self._disk, self._maildir.subdirectory(name)):
                 if os.path.basename(path).startswith("."):
@@ -48,7 +51,8 @@ class FolderLook:
             yield fault
             return
         self.messages += 1
-        self.octets += status.st_size
+        said = FileName.parse(os.path.basename(path)).size
+        self.octets += status.st_size if said is None else said  # as the quota counts packed ones
         if not _is_readable(os.path.basename(path)):
             yield Fault(Kind.BAD_NAME, path, "a name that not every program can read")
             return
@@ -66,6 +70,8 @@ class FolderLook:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EACCES):
                 return None  # it has other flags now; or its mode is the fault
+            if error.errno not in BAD_BLOCK:
+                raise  # too many open files, a server of files that is away: the mail is good
             return Fault(Kind.UNREADABLE, path, error.strerror or str(error))
         if name.size is None or name.size == status.st_size or start.startswith(_PACKED):
             return None
@@ -81,7 +87,10 @@ class FolderLook:
             return
         with contextlib.suppress(OSError):
             kind = Kind.TWICE if self._are_same(other, path) else Kind.SAME_NAME
-            yield Fault(kind, path, f"there is also {os.path.basename(other)}")
+            if os.path.dirname(other) != os.path.dirname(path):
+                path, other = other, path  # the one in new says less of what was done with it
+                self._bases[unique] = other
+            yield Fault(kind, path, f"there is also {os.path.basename(other)}", other=other)
 
     def _are_same(self, one: str, other: str) -> bool:
         first, second = self._disk.status(one), self._disk.status(other)
@@ -111,8 +120,11 @@ def _entries(disk: Disk, directory: str) -> Iterator[tuple[str, os.stat_result]]
     except OSError:
         return  # what is wrong with the directory itself is told elsewhere
     for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            yield path, disk.status(path)
+        try:
+            status = disk.status(path)
+        except (FileNotFoundError, PermissionError):
+            continue  # or the directory's mode is the fault
+        yield path, status
 
 
 def _is_readable(name: str) -> bool:

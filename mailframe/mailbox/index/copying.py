@@ -161,7 +161,9 @@ def _transfer(
         return Transferred([], [], 0, None)
     target.note_own_change(before)
     if step is _rename and source is not target:
-        for name in dict.fromkeys(os.path.dirname(origin) for _, _, _, origin in done):
+        # In new/ the name that a message had before may not be durably gone yet.
+        left = [os.path.dirname(origin) for _, _, _, origin in done]
+        for name in dict.fromkeys([*left, source.maildir.subdirectory("new")]):
             source.disk.sync_directory(name)
         source.note_own_change(source_before)
     return _insert(connection, source, target, done, now)

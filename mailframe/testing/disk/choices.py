@@ -77,7 +77,7 @@ class Unit:
 
 def candidates(units: Sequence[Unit], limit: int, random: Random) -> Iterator[Choice]:
     """Choices, some of them several times; somewhat more than ``limit``."""
-    every = _closed(units, {unit.number: WHOLE for unit in units})
+    every = closed(units, {unit.number: WHOLE for unit in units})
     yield {}
     yield every
     if not units:
@@ -85,7 +85,7 @@ def candidates(units: Sequence[Unit], limit: int, random: Random) -> Iterator[Ch
     if 2 ** len(units) <= limit:
         for bits in range(1, 2 ** len(units) - 1):
             chosen = {u.number: WHOLE for n, u in enumerate(units) if bits >> n & 1}
-            yield _closed(units, chosen)
+            yield closed(units, chosen)
     ways = [way(units, every, random) for way in _WAYS]
     yield from islice(_in_turn(ways), limit + _PATIENCE)
 
@@ -99,18 +99,18 @@ def draw(units: Sequence[Unit], random: Random) -> Choice:
         if random.random() < chance:
             is_harmed = unit.sectors and random.random() < harm
             chosen[unit.number] = _harmed(unit, random) if is_harmed else WHOLE
-    return _closed(units, chosen)
+    return closed(units, chosen)
 
 
 def _prefixes(units: Sequence[Unit], every: Choice, random: Random) -> Iterator[Choice]:
     """The last ones are missing."""
     for length in range(len(units) - 1, 0, -1):
-        yield _closed(units, {unit.number: WHOLE for unit in units[:length]})
+        yield closed(units, {unit.number: WHOLE for unit in units[:length]})
 
 
 def _each_missing(units: Sequence[Unit], every: Choice, random: Random) -> Iterator[Choice]:
     for unit in reversed(units):
-        yield _closed(units, {n: fate for n, fate in every.items() if n != unit.number})
+        yield closed(units, {n: fate for n, fate in every.items() if n != unit.number})
 
 
 def _each_alone(units: Sequence[Unit], every: Choice, random: Random) -> Iterator[Choice]:
@@ -136,7 +136,7 @@ def _each_torn(units: Sequence[Unit], every: Choice, random: Random) -> Iterator
             fate = Fate(sectors, sectors >= half)
             yield {**every, unit.number: fate}
             before = {other.number: WHOLE for other in units[:position]}
-            yield _closed(units, {**before, unit.number: fate})
+            yield closed(units, {**before, unit.number: fate})
 
 
 def _each_hollow(units: Sequence[Unit], every: Choice, random: Random) -> Iterator[Choice]:
@@ -167,7 +167,7 @@ def _harmed(unit: Unit, random: Random) -> Fate:
     return Fate(sectors, not sectors or random.random() < 0.5)
 
 
-def _closed(units: Sequence[Unit], chosen: Choice) -> Choice:
+def closed(units: Sequence[Unit], chosen: Choice) -> Choice:
     """Without those that lack what they need."""
     kept: Choice = {}
     for unit in units:

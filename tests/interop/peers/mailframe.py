@@ -144,6 +144,10 @@ class Mailframe:
         self._process.kill()
         self._process = None
 
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.signal(number)
+
     def restart(self) -> None:
         self.stop()
         self.start()

@@ -11,7 +11,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 
 from mailframe.app.doors import Doors
 
@@ -115,3 +115,34 @@ async def test_a_socket_gets_its_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         await doors.bind({"lmtp": f"unix:{tmp_path}/file/lmtp.sock"})
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_burst_is_let_in_by_and_by() -> None:
+    doors = Doors(reactor)
+    host, _, port = (await opened(doors)).rpartition(":")
+    doors.accept()
+    made: list[int] = []
+    factory = greeter(b"one")
+    build = factory.buildProtocol
+    turns = [0]
+
+    def note(address: object) -> object:
+        made.append(turns[0])
+        return build(address)
+
+    def turn() -> None:
+        turns[0] += 1
+
+    factory.buildProtocol = note
+    doors.furnish({"a": factory})
+    counting = LoopingCall(turn)
+    counting.start(0)
+    callers = [socket.create_connection((host, int(port))) for _ in range(200)]
+    while len(made) < len(callers):
+        await deferLater(reactor, 0.01)
+    counting.stop()
+    assert max(made.count(each) for each in set(made)) <= 8
+    for caller in callers:
+        caller.close()
+    await doors.close()

@@ -1,0 +1,183 @@
+"""The real process, and a disk, kernel or clock that does not do as it should: what was
+acknowledged is there, what cannot be done is said so, and it works again afterwards."""
+
+from __future__ import annotations
+
+import poplib
+import re
+import time
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from tests.fire import faults
+from tests.fire.clients import Crowd
+from tests.fire.ground import ANN, BOB, DAN, EVE, Ground, ground
+from tests.fire.ledger import Ledger
+from tests.fire.letters import letter
+from tests.fire.verdict import InFlight, judge
+from tests.interop.peers.imap import logged_in, message
+from tests.interop.peers.imap_look import ask
+from tests.interop.peers.mailframe import PASSWORD, any_certificate
+from tests.interop.peers.process import wait_until
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Ground]:
+    """Each test starts and stops it."""
+    with ground("faults") as made:
+        yield made
+
+
+@pytest.fixture
+def ledger(place: Ground) -> Iterator[Ledger]:
+    place.mailframe.before, place.mailframe.environment = [], {}
+    yield LEDGER
+    place.mailframe.stop()
+
+
+LEDGER = Ledger()
+"""One for all: what an earlier test was told must hold after the later ones, too."""
+
+
+def all_is_well(place: Ground) -> None:
+    place.drained(30)
+    verdict = judge(place, LEDGER, InFlight())
+    assert verdict.problems == []
+
+
+def test_stopped_for_some_seconds_under_load(place: Ground, ledger: Ledger) -> None:
+    place.mailframe.start()
+    crowd = Crowd(place, ledger, 3, pause=0.02)
+    crowd.start()
+    time.sleep(1)
+    before = ledger.answers.total()
+    with faults.stopped(place):
+        time.sleep(3)
+    wait_until(lambda: ledger.answers.total() > before + 20, "it goes on", 20)
+    crowd.stop()
+    assert place.mailframe.tracebacks == []
+    all_is_well(place)
+
+
+@pytest.mark.parametrize(("calls", "when"), [("fsync,fdatasync", "3"), ("pwrite64", "7")])
+def test_an_error_of_the_disk_once_a_thread(
+    place: Ground, ledger: Ledger, calls: str, when: str
+) -> None:
+    place.mailframe.start()
+    faults.send(place, ledger, EVE, 3)
+    with faults.failing_calls(place, calls, when) as trace:
+        heard = faults.send(place, ledger, EVE, 12) + faults.send(place, ledger, BOB, 8)
+    assert "EIO" in trace.read_text()
+    assert set(heard) <= {250, 451}
+    assert heard.count(250) > 5
+    assert faults.send(place, ledger, BOB, 3) == [250] * 3
+    place.mailframe.restart()
+    all_is_well(place)
+
+
+@pytest.mark.parametrize("by", ["+1d", "-1d"])
+def test_the_clock_is_set(place: Ground, ledger: Ledger, by: str) -> None:
+    """What waits for its retry is tried again when it was to be; stamps follow the new time."""
+    server = place.mailframe
+    faults.settable_clock(place)
+    server.start()
+    assert faults.send(place, ledger, EVE, 2) == [250, 250]
+    with server.submission(ANN) as client:
+        made = letter(ledger.new_id("f"), ANN, ("shy@peer.test",), Random(1))
+        ledger.sending(made)
+        client.sendmail(ANN, ["shy@peer.test"], made.content, ["body=8bitmime"])
+        ledger.sent(made, ["shy@peer.test"])
+        faults.set_clock(place, by)
+    wait_until(lambda: "the clock was set" in server.log, "it notices", 20)
+    place.drained(15)
+    new = server.maildir(EVE) / "new"
+    before = set(new.iterdir())
+    assert faults.send(place, ledger, EVE) == [250]
+    place.drained(15)
+    (newest,) = set(new.iterdir()) - before
+    shift = int(newest.name.split(".")[0]) - time.time()
+    assert abs(shift - (86_400 if by == "+1d" else -86_400)) < 60
+    server.stop()
+    server.environment = {}
+    server.start()
+    all_is_well(place)
+
+
+def test_no_descriptors_left(place: Ground, ledger: Ledger) -> None:
+    place.mailframe.before = ["prlimit", "--nofile=96:96"]
+    place.mailframe.start()
+    begun = faults.cpu_seconds(place)
+    with faults.many_connections(place, 120) as held:
+        time.sleep(2)
+        assert faults.cpu_seconds(place) - begun < 1.5, "it does not spin"
+        heard = faults.greetings(held)
+        assert heard.count(b"220") > 10
+    wait_until(lambda: faults.send(place, ledger) == [250], "it accepts again", 20)
+    place.mailframe.before = []
+    place.mailframe.restart()
+    all_is_well(place)
+
+
+def test_a_full_disk(place: Ground, ledger: Ledger) -> None:
+    place.mailframe.start()
+    faults.send(place, ledger, EVE, 5)
+    with logged_in(place.mailframe, DAN) as client:
+        for number in range(5):
+            ask(client, "append", "INBOX", "", "", message(number, body="x" * 20_000))
+    place.drained(20)
+    place.mailframe.stop()
+    faults.on_small_disk(place, "128m")
+    place.mailframe.start()
+    try:
+        ballast = faults.fill(place, leave=20 * MEGABYTE)
+        assert faults.send(place, ledger) == [452]
+        faults.fill(place)
+        _what_a_full_disk_allows(place)
+        ballast.unlink()
+        wait_until(lambda: faults.send(place, ledger) == [250], "it accepts again")
+        with logged_in(place.mailframe, DAN) as client:
+            ask(client, "append", "INBOX", "", "", message(9))
+        faults.remount(place, "ro")
+        assert faults.send(place, Ledger())[0] in (451, 452)
+        with logged_in(place.mailframe, DAN) as client:
+            ask(client, "select", "INBOX", "readonly")
+            assert client.append("INBOX", "", "", message(9))[0] == "NO"  # type: ignore[arg-type]
+            assert ask(client, "fetch", "1", "(BODY.PEEK[])")
+        faults.remount(place, "rw")
+        wait_until(lambda: faults.send(place, ledger) == [250], "it accepts again")
+        place.drained(20, faults.its_base(place))
+        # what it kept on that disk goes on
+        faults.keep(place)
+    finally:
+        place.mailframe.stop()
+    place.mailframe.before = []
+    place.mailframe.start()
+    all_is_well(place)
+
+
+def _what_a_full_disk_allows(place: Ground) -> None:
+    """Reading and removing; nothing new."""
+    with logged_in(place.mailframe, DAN) as client:
+        status, answer = client.append("INBOX", "", "", message(7, body="y" * 50_000))  # type: ignore[arg-type]
+        assert status == "NO"
+        assert re.match(rb"\[(OVERQUOTA|UNAVAILABLE)\]", answer[0])
+        before = int(ask(client, "select", "INBOX")[0])
+        assert ask(client, "fetch", "1", "(RFC822.SIZE)")
+        ask(client, "store", "1", "+FLAGS.SILENT", "\\Deleted")
+        ask(client, "expunge")
+        assert int(ask(client, "select", "INBOX")[0]) == before - 1
+    server = place.mailframe
+    context = any_certificate()
+    client = poplib.POP3_SSL(server.address, server.ports["pop3s"], timeout=30, context=context)
+    client.user(DAN)
+    client.pass_(PASSWORD)
+    number = client.stat()[0]
+    client.dele(1)
+    client.quit()
+    assert number == before - 1
+    with logged_in(place.mailframe, DAN) as again:
+        assert int(ask(again, "select", "INBOX")[0]) == number - 1
