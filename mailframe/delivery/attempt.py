@@ -110,6 +110,8 @@ class Sender:
     async def _try(self, attempt: Attempt, way: Way, hosts: Hosts) -> None:
         async with aclosing(hosts()) as found:
             async for host in found:
+                if attempt.was_asked(host):
+                    continue
                 try:
                     session = await self._dialler.open(
                         host, way.security, way.credentials, lmtp=way.lmtp
@@ -147,11 +149,16 @@ class Attempt:
         self._heard: set[int] = set()
         """Those that a host has said something about."""
         self._sessions = 0
+        self._asked: set[Host] = set()
+        """That have said what they think of this message, on a connection kept open too."""
 
     @property
     def goes_on(self) -> bool:
         """Whether another host should be tried."""
         return bool(self._open) and self._sessions < _MAX_SESSIONS
+
+    def was_asked(self, host: Host) -> bool:
+        return host in self._asked
 
     def reports(self) -> list[DeliveryReport]:
         return [
@@ -196,6 +203,7 @@ class Attempt:
                 self._sessions -= 1
                 return
             reused = False
+            self._asked.add(session.host)
             todo += self._judge(session, transaction, group, failure_here)
 
     def _readable(self, session: SmtpSession) -> list[int]:

@@ -5,6 +5,8 @@ What lives here
     ``keys`` decides by what an event can be found again; ``stories`` finds and joins what
     ``mailframe trace`` prints; ``schema`` is the tables.
 
+    What may be on disk is in ``runtime.database``; the latest events may be missing.
+
 May import
     core, errors, interfaces, runtime, Twisted's logger.
 

@@ -8,6 +8,25 @@ What lives here
     Maildirs whenever it must be) and ``folder_file`` (what of a folder must survive that).
     ``importing`` and ``exporting``: Maildir, mbox and .eml archives, for the command line.
 
+    Where a message may be, and what is made of it (``spool.db`` is the queue's):
+
+    ===  ==========================  ==========================  ============================
+    no.  in the Maildir              its row in spool.db         what becomes of it
+    ===  ==========================  ==========================  ============================
+    M0   nothing                     due, or none                delivered, or never was
+    M1   in tmp, whole or not        any                         swept after 36 hours
+    M2   in new or cur, whole        taken: nobody heard that    found by the key in its name
+                                     it was delivered            when it is delivered again
+    M3   in new or cur, whole        none                        kept until its user removes it
+    M4   in new and in cur, one      any                         one message; the name in new
+         file with two names                                     goes with the next sync, or
+                                                                 with the message
+    ===  ==========================  ==========================  ============================
+
+    The instant of commitment of a delivery is the sync of ``new`` after the rename; of a
+    removal, the sync of the directory after the unlink. The octets were synced in ``tmp``.
+    ``session.lock`` means nothing when nobody holds it. A line of ``maildirsize`` may be lost.
+
 May import
     core, errors, interfaces, runtime.
 

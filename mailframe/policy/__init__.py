@@ -16,6 +16,10 @@ What lives here
     ``schema`` (``policy.db``: the memory of ``rate``, ``brake`` and ``greylist``),
     ``order`` (from ``[policy] order`` to the list that servers walk).
 
+    ``policy.db`` is not synced at each commit: a crash may forget the latest of what was
+    counted, seen or frozen, never half of a commit. What may be on disk is in
+    ``runtime.database``.
+
 May import
     core, errors, message, interfaces, runtime, mailauth, Twisted.
 

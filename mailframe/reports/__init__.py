@@ -8,6 +8,10 @@ What lives here
     message), ``sending`` (once a day, with a brake), ``sent`` (what went where).
     ``aggregate`` (an aggregate report as a value) and ``schema`` (``reports.db``) serve both.
 
+    A report received is one commit, before its message is answered; what is counted for reports
+    to send is written now and then, and a crash loses what was not. What may be on disk is in
+    ``runtime.database``.
+
 May import
     core, errors, message, interfaces, runtime, mailauth, Twisted.
 

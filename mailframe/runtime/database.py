@@ -12,6 +12,24 @@ A file that turns out damaged, at the start or later, is set aside by the writer
 as ``IfDamaged`` says; a line in the log tells what was kept. It is never deleted. Without a
 reactor it is left alone, and the error is the caller's.
 
+What may be on disk, NAME being the file's, and what the next ``open`` does about it:
+
+===  =========================  =========================  ====================================
+no.  files                      what they hold             at the next open
+===  =========================  =========================  ====================================
+R0   none                       nothing                    it is made
+R1   NAME.newN, with its log    tables, in part or whole;  made anew under another number; swept
+                                nobody has seen it         by the server once NAME is there
+R2   NAME alone                 every commit               opened
+R3   NAME and NAME-wal          every commit; of what is   the log is read up to its last whole
+                                in the log behind the      commit, the rest is as though it had
+                                last one, some             never been
+===  =========================  =========================  ====================================
+
+The instant of commitment is the sync of the log in COMMIT; of a new file, the sync of the
+directory after NAME was linked to it. What is not ``durable`` may lose its latest commits,
+from one of them on.
+
 A file of an older schema is copied before it is migrated (``copies``), to ``PATH.vN.bak``; the
 copy of the version before that goes. Each step of a migration is one transaction.
 """
@@ -26,7 +44,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, execute, fail
@@ -37,7 +55,7 @@ from twisted.python.failure import Failure
 from mailframe.errors import TransientFailure
 from mailframe.runtime import salvage
 from mailframe.runtime.copies import keep_before_migration
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import Disk, is_read_only
 from mailframe.runtime.salvage import DamagedFile, NothingReadable, is_damage
 from mailframe.runtime.soundness import integrity_faults
 from mailframe.runtime.workers import OVERLOADED, Workers
@@ -182,6 +200,8 @@ class Database:
         salvage.finish(self._disk, self.path, self._stamp())
         if not self._disk.exists(self.path):
             self._create()
+        elif self._reactor is not None:
+            self._sweep()
         if not self._disk.status(self.path).st_size:
             raise DamagedFile("it is empty, which it never was")
         connection = self._connect()
@@ -206,7 +226,8 @@ class Database:
                 _migrate(connection, self._migrations)
             finally:
                 connection.close()
-            with contextlib.suppress(FileExistsError):
+            # Somebody was faster, and may have swept ours away.
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
                 self._disk.link(made, self.path)
         finally:
             salvage.remove(self._disk, made)
@@ -214,8 +235,15 @@ class Database:
 
     def _claim(self) -> str:
         """A name that is nobody else's."""
-        names = (f"{self.path}.new{number}" for number in itertools.count(1))
-        return next(name for name in names if self._disk.make_file(name))
+        return next(name for name in self._new_names() if self._disk.make_file(name))
+
+    def _sweep(self) -> None:
+        """Files that never got their name, because whoever made them died."""
+        for name in itertools.takewhile(self._disk.exists, self._new_names()):
+            salvage.remove(self._disk, name)
+
+    def _new_names(self) -> Iterator[str]:
+        return (f"{self.path}.new{number}" for number in itertools.count(1))
 
     def _look_closely(self) -> None:
         """Is it the file, or was it something else? Reads all of it."""
@@ -326,8 +354,11 @@ class Database:
             self._give_up_writing()
             # Not again and again where nothing helps: ``_replace`` has said so.
             self._is_suspect = is_damage(error) and not isinstance(error, NothingReadable)
-        if any(isinstance(v, Failure) and is_damage(v.value) for _, v in outcomes):
+        failures = [value.value for _, value in outcomes if isinstance(value, Failure)]
+        if any(map(is_damage, failures)):
             self._is_suspect = True
+        if any(map(is_read_only, failures)):
+            self._give_up_writing()
         return outcomes
 
     def _give_up_writing(self) -> None:

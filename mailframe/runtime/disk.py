@@ -278,6 +278,13 @@ def connect_sqlite(
     return connection
 
 
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether an SQLite connection may not write. One that was opened while the disk took
+    nothing stays so when the disk is well again: it must be given up."""
+    code: int = getattr(error, "sqlite_errorcode", None) or 0
+    return (code & 0xFF) == sqlite3.SQLITE_READONLY
+
+
 def _open_regular(path: str) -> tuple[int, int]:
     """For reading: the descriptor, and the file's size."""
     # Without O_NONBLOCK a FIFO would keep the thread until somebody writes to it.

@@ -56,8 +56,12 @@ def _stop(world: World, fault: Fault) -> None:
 
 
 def _clock(world: World, fault: Fault) -> None:
+    """Noticed as ``runtime.steady`` does it: stamps and schedules follow together."""
     station = world.stations[fault.where]
-    station.machine.set_clock(station.machine.reactor.offset + fault.number)
+    machine, server = station.machine, station.server
+    if machine.is_running and server is not None and station.is_serving:
+        machine.set_clock(machine.reactor.offset + fault.number)
+        machine.after(0.0, server.house.clock_jumped, float(fault.number))
 
 
 def _partition(world: World, fault: Fault) -> None:

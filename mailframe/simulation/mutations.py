@@ -33,6 +33,7 @@ from mailframe.protocols.smtp.client_body import DataBody
 from mailframe.queue import ledger, records, spool
 from mailframe.queue.incoming import Incoming
 from mailframe.queue.retry import RetrySchedule
+from mailframe.queue.schema import micros
 from mailframe.queue.settlement import Settlement
 from mailframe.runtime.database import Database
 from mailframe.runtime.disk import DiskFile
@@ -147,29 +148,32 @@ def unnamed_delivery() -> Iterator[None]:
 
 def done_before_report() -> Iterator[None]:
     """Promise 2: the failed recipient is gone a moment before its report is there."""
-    commit = Settlement._commit
 
     async def in_two_steps(self: Settlement, decisions: Any, now: float) -> None:
-        late: list[Any] = []
-        settle = ledger.settle
-
-        def without(connection: Any, changes: Any, reports: Any) -> Any:
-            late.extend(reports)
-            return settle(connection, changes, ())
-
-        with patch.object(ledger, "settle", without):
-            await commit(self, decisions, now)
-        await deferLater(self._clock, 1.0)
-        for report in late:
-            await self._spool.database.write(partial(_insert_report, report))
-            self._spool.announce(report.recipients)
+        reports, unreported = await self._reports(decisions, now)
+        changes = [each.change for each in decisions]
+        database = self._spool.database
+        removed = await database.write(lambda connection: ledger.settle(connection, changes, ()))
+        for change in changes:
+            if isinstance(change, ledger.Again):
+                self._later(change.row.lane, change.next_at)
+        self._record(decisions, now)
+        for queue_id, _ in removed:
+            self._journal.record(queue_id, "remove")
+        await self._spool.discard([queue_id for queue_id, in_file in removed if in_file])
+        if reports:
+            await deferLater(self._clock, 1.0)
+            for _, _, report in reports:
+                await database.write(partial(_insert_report, report))
+        self._record_reports(reports, unreported)
 
     with patch.object(Settlement, "_commit", in_two_steps):
         yield
 
 
 def _insert_report(report: Any, connection: Any) -> None:
-    records.new_message(connection, report.message, report.content, report.recipients, 0)
+    due = micros(report.message.arrived)
+    records.new_message(connection, report.message, report.content, report.recipients, due)
 
 
 def no_report() -> Iterator[None]:

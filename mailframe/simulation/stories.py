@@ -44,5 +44,5 @@ def gaps_in_stories(world: World) -> Iterator[tuple[str, str, int]]:
 
 def _ends_of(world: World, accepted: Accepted) -> int:
     """How many the message is for in the end; an address counts once however often named."""
-    domains = [station.domain for station in world.plan.stations]
+    domains = [world.stations[accepted.station].plan.domain]
     return len({end for recipient in accepted.recipients for end in ends(recipient, domains)})

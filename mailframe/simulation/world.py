@@ -211,6 +211,8 @@ class World:
             stranger.is_calm = True
         for _, reader in self.readers:
             reader.is_calm = True
+        for sender in self.senders:
+            sender.is_calm = True
         self.network.link("*", "*").heal()
         for name, station in self.stations.items():
             self.make_room(name)

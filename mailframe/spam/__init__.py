@@ -9,6 +9,10 @@ What lives here
     training counts for whom), ``lessons`` (which message is it, without what we added),
     ``moves`` (people who move mail to and from Junk teach).
 
+    A training is one commit, for all its scopes: after a crash it is there, once, or not at all.
+    What may be on disk is in ``runtime.database``. A move to or from Junk is learnt after it
+    was answered: a crash in between loses the lesson.
+
 May import
     core, errors, message, interfaces, runtime, Twisted.
 

@@ -93,8 +93,10 @@ class SimDatabase(Database):
             self._machine.after(self._machine.pace.wake(), self._turn)
 
     def _turn(self) -> None:
-        if self._is_open:  # else ``close`` was faster
+        if self._waiting or self._is_suspect:
             self._commit()
+        else:  # ``close`` was faster
+            self._is_busy = False
 
     def _commit(self) -> None:
         batch = self._next_batch()

@@ -49,6 +49,18 @@ class Session:
         now(appending.commit())
         self._done()
 
+    def deliver(self, letter: Letter) -> None:
+        """Mail comes in."""
+        self._begun("append", INBOX, letters=(letter.name,))
+        self.rooms.accept(letter, self.account, sender=None)
+        self.rooms.start()
+        self.rooms.run()
+        self._done()
+
+    def select(self, folder: str) -> None:
+        """What lies in new/ goes to cur/."""
+        now(now(self.folders.folder(folder)).claim_recent())
+
     def store(self, folder: str, uids: Iterable[int], *flags: str) -> None:
         asked = tuple(uids)
         self._begun("store", folder, uids=asked, flags=frozenset(flags))
@@ -189,6 +201,15 @@ def _expunge(session: Session) -> None:
     session.append(INBOX, Letter("after"))
 
 
+def _seen_and_gone(session: Session) -> None:
+    """Out of new/, marked, expunged."""
+    session.deliver(Letter("arrived"))
+    session.select(INBOX)
+    uids = session.uids(INBOX)
+    session.store(INBOX, uids[-1:], SEEN)
+    session.expunge(INBOX, uids[-1])
+
+
 def _rename(session: Session) -> None:
     session.append("Work", Letter("kept"))
     session.append("Work/Old", Letter("deep"))
@@ -222,6 +243,7 @@ FOLDER_SUBJECTS = [
     _subject("IMAP COPY", _copy),
     _subject("IMAP MOVE", _move),
     _subject("IMAP EXPUNGE", _expunge),
+    _subject("IMAP from new to expunged", _seen_and_gone),
     _subject("IMAP RENAME", _rename),
     _subject("IMAP CREATE and DELETE", _create_and_delete),
     _subject("IMAP SUBSCRIBE", _subscribe),

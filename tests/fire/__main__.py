@@ -18,26 +18,32 @@ def main() -> int:
     options = parser.parse_args()
     begun = time.monotonic()
     with ground() as place:
-        campaign = Campaign(
-            place, options.seed, options.longest, say=lambda line: print(line, flush=True)
-        )
+        campaign = Campaign(place, options.seed, options.longest, say=_say)
         verdict = campaign.run(options.kills)
         tracebacks = place.mailframe.tracebacks
-    print(
-        f"seed {options.seed}, {options.kills} kills, {campaign.killed_starting} of them before it was ready"
-    )
-    print(
-        f"{time.monotonic() - begun:.0f} s; starts {min(campaign.starts):.2f} to {max(campaign.starts):.2f} s"
-    )
-    print("answers", dict(campaign.ledger.answers), "refusals", dict(campaign.ledger.refusals))
-    print("counts", dict(verdict.counts))
-    print(
-        f"repeated at the next hop: {verdict.repeated}, in flight at a kill: {campaign.in_flight.total()}"
-    )
-    print(f"tracebacks: {len(tracebacks)}")
-    for each in verdict.problems + tracebacks[:3]:
-        print("PROBLEM", each)
+    starts, ledger = campaign.starts, campaign.ledger
+    figures: dict[str, object] = {
+        "seed": options.seed,
+        "kills": options.kills,
+        "of them before it was ready": campaign.killed_starting,
+        "seconds": round(time.monotonic() - begun),
+        "seconds to start": f"{min(starts):.2f} to {max(starts):.2f}",
+        "acknowledged": dict(ledger.answers),
+        "refused": dict(ledger.refusals),
+        **verdict.counts,
+        "attempts in flight at a kill": campaign.in_flight.total(),
+        "of those repeated at the next hop": verdict.repeated,
+        "tracebacks": len(tracebacks),
+    }
+    for name, figure in figures.items():
+        _say(f"{name}: {figure}")
+    for problem in verdict.problems + tracebacks[:3]:
+        _say(f"PROBLEM {problem}")
     return 1 if verdict.problems or tracebacks else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -90,21 +90,15 @@ def free(ground: Ground) -> int:
     return facts.f_bavail * facts.f_frsize
 
 
-def remount(ground: Ground, how: str) -> None:
-    """``ro`` or ``rw``, in its own view."""
-    command = ["nsenter", "-t", str(ground.mailframe.pid), "-m", "mount", "-o", f"remount,{how}"]
-    subprocess.run([*command, str(ground.mailframe.base)], check=True, capture_output=True)
-
-
 @contextlib.contextmanager
-def failing_calls(ground: Ground, calls: str, when: str) -> Iterator[Path]:
-    """EIO from the ``when``-th (strace's words) of these system calls of each thread; the
+def failing_calls(ground: Ground, calls: str, when: str, error: str = "EIO") -> Iterator[Path]:
+    """``error`` from the ``when``-th (strace's words) of these system calls of each thread; the
     trace is in the file. The server runs on when it ends."""
     need("strace")
     trace = ground.directory / "strace.log"
     trace.unlink(missing_ok=True)
     command = ["strace", "-f", "-qq", "-y", "-o", str(trace), "-e", f"trace={calls}"]
-    command += ["-e", f"inject={calls}:error=EIO:when={when}", "-p", str(ground.mailframe.pid)]
+    command += ["-e", f"inject={calls}:error={error}:when={when}", "-p", str(ground.mailframe.pid)]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         time.sleep(0.5)

@@ -22,7 +22,7 @@ class Started:
     """Until the first message left the queue."""
 
 
-def fill(ground: Ground, number: int, domains: int = 500) -> None:
+def fill(ground: Ground, number: int, domains: int = 500, name: str = "LONG") -> None:
     """Messages that were put off and are due, for domains whose mail the sink takes. The server
     has run once, and does not run now."""
     now = round(time.time() * 1e6)
@@ -31,17 +31,17 @@ def fill(ground: Ground, number: int, domains: int = 500) -> None:
         db.executemany(
             "INSERT INTO message (queue_id, arrived, size, prefix, in_file, reverse_path, options,"
             " arrival) VALUES (?, ?, ?, x'', 0, NULL, ?, '{}')",
-            ((f"LONG{one:08}", now, len(_BODY), options) for one in range(number)),
+            ((f"{name}{one:08}", now, len(_BODY), options) for one in range(number)),
         )
         db.executemany(
             "INSERT INTO body (queue_id, content) VALUES (?, ?)",
-            ((f"LONG{one:08}", _BODY) for one in range(number)),
+            ((f"{name}{one:08}", _BODY) for one in range(number)),
         )
         db.executemany(
             "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease, attempts,"
             " warned, address) VALUES (?, 0, ?, 2, ?, 1, 0, 1, 0, ?)",
             (
-                (f"LONG{one:08}", lane, now, f"u{one}@{lane}")
+                (f"{name}{one:08}", lane, now, f"u{one}@{lane}")
                 for one in range(number)
                 for lane in [f"d{one % domains}.peer.test"]
             ),

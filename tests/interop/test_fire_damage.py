@@ -24,7 +24,7 @@ QUEUED = 500
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Ground]:
-    with ground("damage", routes={".peer.test": "smtp://127.0.0.1:1"}) as made:
+    with ground("damage") as made:
         made.mailframe.configure(routes={".peer.test": made.sink.url})
         made.mailframe.start()
         yield made
@@ -82,6 +82,8 @@ def test_the_rest_is_served(place: Ground) -> None:
     # mail goes on, new and old
     assert faults.send(place, ledger, BOB, 3) == [250] * 3
     with logged_in(server, DAN) as client:
+        # the first who looks is told that the index is being made anew
+        wait_until(lambda: client.select("Work")[0] == "OK", "the index is made anew")
         assert int(ask(client, "select", "Work")[0]) == 30
         ask(client, "append", "Work", "", "", message(99))
     with logged_in(server, EVE) as client:
@@ -108,7 +110,7 @@ def _spoil_rows(place: Ground) -> None:
 def test_a_spoiled_queue_and_directory_are_mended_or_nothing_starts(place: Ground) -> None:
     server, chance = place.mailframe, random.Random(3)
     server.stop()
-    long_queue.fill(place, QUEUED, domains=20)
+    long_queue.fill(place, QUEUED, domains=20, name="MORE")
     before = len(place.sink.messages)
     whole = place.spool.read_bytes()
     with place.spool.open("r+b") as file:
@@ -146,7 +148,7 @@ def test_a_long_queue_keeps_no_start_waiting(place: Ground) -> None:
     server.start()
     plain = time.monotonic() - begun
     server.stop()
-    long_queue.fill(place, 100_000)
+    long_queue.fill(place, 100_000, name="MANY")
     for _ in range(2):
         found = long_queue.started(place)
         print(f"plain {plain:.2f} s, {found}")

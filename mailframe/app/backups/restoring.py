@@ -78,16 +78,16 @@ def restore_base(
     placing = Placing(disk, source, base)
     if not force:
         placing.require_empty(OURS)
-    header = require_sound(disk, source, progress)
-    with placing.alone():
+    with placing.alone():  # from here on no server starts
         try:
             if not force:
-                placing.require_empty(OURS)  # another restore may have ended just now
+                placing.require_empty(OURS)  # it may have, or another restore, just now
+            header = require_sound(disk, source, progress)
             placing.bring(is_frozen, lambda octets: progress("restoring", octets))
             accounts = _settle_indexes(disk, placing.directory, None if keep_uids else now)
             relayed = _settle_queue(disk, placing.directory, hold)
             damaged = _damaged_databases(disk, placing.directory)
-        except Exception:
+        except BaseException:  # also when somebody thinks better of it: nothing was changed
             remove_tree(disk, placing.directory)
             raise
         aside = placing.move_aside(now, OURS) if force else ""

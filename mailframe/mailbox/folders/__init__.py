@@ -5,6 +5,25 @@ What lives here
     (``IFolders`` with STATUS, quota, METADATA and ACL). ``tree``: the directories.
     ``naming``, ``rights``, ``special_uses``, ``metadata``: the rules, pure.
 
+    What may be on disk of a folder, and what becomes of it:
+
+    ===  =============================  ===================================================
+    no.  in the Maildir                 what it is
+    ===  =============================  ===================================================
+    F0   nothing                        no folder
+    F1   .NAME without cur              none yet: CREATE was cut off; the next one goes on
+    F2   .NAME with cur, not all else   a folder; what lacks is made by who needs it
+    F3   .NAME, whole                   a folder
+    F4   tmp/mailframe-leaving-...      none any more: what DELETE left; LIST removes it
+    F5   FILE.tmp beside FILE           FILE counts (mailframe-folder, subscriptions,
+                                        dovecot-keywords, uidvalidity, .shared); the next
+                                        change of FILE overwrites it
+    ===  =============================  ===================================================
+
+    The instant of commitment of CREATE is the sync of the directory that holds ``cur``, of
+    DELETE and RENAME that of the INBOX's after the rename, of all that is in a FILE the sync
+    of its directory after FILE.tmp was renamed. A RENAME of several is one of each.
+
 May import
     What ``mailbox`` may.
 

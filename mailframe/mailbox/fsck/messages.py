@@ -107,6 +107,8 @@ class FolderLook:
 
 def mode_fault(path: str, status: os.stat_result) -> Fault | None:
     """The server must be able to use it, and nobody else."""
+    if stat.S_ISLNK(status.st_mode):
+        return None  # it has no permissions of its own
     wanted = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
     mode = stat.S_IMODE(status.st_mode)
     if mode & wanted == wanted and not mode & 0o077:

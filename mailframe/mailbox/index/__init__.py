@@ -3,7 +3,7 @@
 What lives here
     ``live.LiveFolders``: one ``LiveFolder`` a folder, shared by all sessions; ``folder``: a
     session's view (``IFolder``). ``handle``: the file and its jobs. ``opening``: which row is
-    a directory's. ``syncing``: what other programs did. ``storing``, ``expunging``,
+    a directory's. ``syncing``: what other programs did, with ``halves``. ``storing``, ``expunging``,
     ``appending``, ``copying`` with ``transferring``: what sessions do. ``keywords`` and
     ``uidlist``: Dovecot's and Courier's files. ``watching``: inotify, or looking.
 
@@ -19,18 +19,33 @@ Invariants
     committed, then sessions are told, in the order of the commits. After a crash the next
     sync repairs what is between file and row:
 
-    ==============  ==============================  =====================================
-    what was done   a crash before the commit       what the next sync makes of it
-    ==============  ==============================  =====================================
-    STORE           some files have new letters     flags changed by another program
-    EXPUNGE         some files are gone             vanished
-    APPEND of one   its file is in cur              a new message, complete, not reported
-    of several      pending names, some files       the files are removed
-    COPY            pending names, some links       the links are removed
-    MOVE            some files in the other folder  vanished here, new there
-    first opening   a row, no ``mailframe-folder``  the row is confirmed, or made anew
-    new to cur      files in cur                    moved, same uids
-    ==============  ==============================  =====================================
+    ===  =======================================  ============================================
+    no.  file and row                             what the next sync, or opening, makes of it
+    ===  =======================================  ============================================
+    I0   no index.db                              made from the Maildirs, with greater
+                                                  UIDVALIDITYs
+    I1   both, and they agree                     nothing
+    I2   a file, no row: delivered, or an         a new message
+         APPEND, COPY or MOVE before its commit
+    I3   a row, no file: an EXPUNGE or MOVE       vanished
+         before its commit
+    I4   both; other letters or directory: a      flags changed by another program; the same
+         STORE before its commit, or the rename   uid
+         from new to cur
+    I5   a name in ``pending``, its file: of an   the file is removed, durably, then the name
+         APPEND or COPY of several, cut off
+    I6   a name in ``pending``, no file           the name is forgotten
+    I7   a folder's row, no ``mailframe-folder``  the row is confirmed, or made anew
+         that agrees
+    I8   one file in two folders, a row in one:   the name without a row is removed: the MOVE
+         half a MOVE                              was not done
+    I9   ``index.mark`` behind index.db, torn or  overwritten
+         not there
+    ===  =======================================  ============================================
+
+    The instant of commitment is the COMMIT in index.db; files and directories were synced
+    before it. index.db itself is as in ``runtime.database``, but for its name: it has that
+    from the beginning, and is thrown away where it is damaged.
 
 RFCs
     9051 (uids), 7162 (mod-sequences, vanished), 8474 (MAILBOXID), 8514 (SAVEDATE), 6851

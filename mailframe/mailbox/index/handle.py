@@ -36,9 +36,10 @@ from mailframe.core.reply import Reply
 from mailframe.errors import TransientFailure
 from mailframe.interfaces import IWorkers
 from mailframe.mailbox.index.mark import Mark, last_commit, note_commit
+from mailframe.mailbox.index.reserve import Reserve
 from mailframe.mailbox.index.schema import MIGRATIONS
 from mailframe.mailbox.paths import account_directory
-from mailframe.runtime.disk import STORAGE_FULL, Disk
+from mailframe.runtime.disk import STORAGE_FULL, Disk, is_read_only
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -80,6 +81,8 @@ class AccountIndex:
         self._read_generation = 0
         self._inode = 0
         self._mark = Mark(os.path.join(home, "index.mark"), disk)
+        self.reserve: Reserve | None = None
+        """The server's, which is given up where there is no room left."""
 
     def run(self, job: Job[T], then: Callable[[T], None] | None = None) -> Deferred[T]:
         """``job(connection)`` in the next commit. It must not commit, and must leave no rows
@@ -212,6 +215,8 @@ class AccountIndex:
 
     def _open(self) -> sqlite3.Connection:
         self._disk.make_directories(self.home)
+        if self.reserve is not None:
+            self.reserve.keep()
         try:
             return self._open_file()
         except sqlite3.DatabaseError as error:
@@ -245,8 +250,12 @@ class AccountIndex:
         return connection
 
     def _look_at(self, error: sqlite3.Error) -> None:
+        if _is_full(error) and self.reserve is not None and self.reserve.give_up():
+            self.log.warn("{path}: the disk is full; the reserve is given up", path=self.path)
         if _is_damage(error):
             self._throw_away(str(error))
+        elif is_read_only(error):
+            self._give_up_writer()
 
     def _throw_away(self, why: str) -> None:
         self.log.error("{path} is begun anew: {why}", path=self.path, why=why)
@@ -337,6 +346,7 @@ class Indexes:
         self._disk = disk
         self._workers = workers
         self._most_open = most_open
+        self._reserve = Reserve(base, disk)
         self._known: WeakValueDictionary[str, AccountIndex] = WeakValueDictionary()
         self._recent: OrderedDict[str, AccountIndex] = OrderedDict()
 
@@ -347,6 +357,7 @@ class Indexes:
             home = account_directory(self._base, account)
             index = self._known[account] = AccountIndex(account, home, self._disk, self._workers)
             index.on_use = self.touch
+            index.reserve = self._reserve
         return index
 
     def touch(self, index: AccountIndex) -> None:
@@ -399,7 +410,10 @@ def _is_damage(error: sqlite3.Error) -> bool:
 
 
 def _failure(error: sqlite3.Error) -> Failure:
-    code: int = getattr(error, "sqlite_errorcode", 0) or 0
-    is_full = (code & 0xFF) == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
-    reply = STORAGE_FULL if is_full else REBUILT
+    reply = STORAGE_FULL if _is_full(error) else REBUILT
     return Failure(TransientFailure(reply, f"index: {error}"))
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", 0) or 0
+    return (code & 0xFF) == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE

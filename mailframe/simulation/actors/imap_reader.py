@@ -69,6 +69,8 @@ class ImapReader:
         self._known: dict[int, _Known] = {}
         self._validity = 0
         self._highest = 0
+        self._announced: set[int] = set()
+        """Uids that were listed; the connection may have broken before the content came."""
         self._has_archive = False
         self._letters = 0
         self.is_calm = False
@@ -164,9 +166,10 @@ class ImapReader:
         uid = each.uid
         if uid in self.mailbox.removed:
             self._wrong(f"uid {uid} was removed, and is back")
-        elif uid <= self._highest and uid not in self.mailbox.unsure:
+        elif uid <= self._highest and uid not in self.mailbox.unsure | self._announced:
             self._wrong(f"new message has uid {uid}, but {self._highest} was seen")
         self._highest = max(self._highest, uid)
+        self._announced.add(uid)
         for found in fetched(await imap.ask(f"UID FETCH {uid} (UID BODY.PEEK[])")):
             if found.uid != uid or found.content is None:
                 continue
@@ -218,7 +221,8 @@ class ImapReader:
         known = self._known[uid]
         known.is_unsure = True
         await imap.ask(f"UID STORE {uid} +FLAGS.SILENT (\\Deleted)")
-        known.flags, known.is_unsure = known.flags | {"\\Deleted"}, False
+        # Cut off half way, the removal may leave the message under its first name, unflagged.
+        known.flags = known.flags | {"\\Deleted"}
         self.mailbox.unsure.add(uid)
         await imap.ask(f"UID EXPUNGE {uid}")
         self._gone(uid)
@@ -227,6 +231,7 @@ class ImapReader:
     async def _move(self, imap: ImapTalk, uid: int) -> None:
         await self._make_archive(imap)
         known = self._known[uid]
+        known.is_unsure = True
         self.mailbox.unsure.add(uid)
         self.filed.unsure[known.sighting.number] += 1
         await imap.ask(f"UID MOVE {uid} {ARCHIVE}")

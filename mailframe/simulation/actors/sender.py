@@ -32,6 +32,8 @@ class Sender:
         self.letter = letter
         self.open = list(letter.recipients)
         """Of whom nothing final is known."""
+        self.is_calm = False
+        """A mailbox that is full now will stay so: there is no use in waiting for it."""
         self.contents_sent = 0
         """How often the content went out as a whole, so that it may have been taken."""
         self._reactor = reactor
@@ -145,6 +147,8 @@ class Sender:
         if mail[0] != "2":
             reply = mail
         self._note(f"{what}: {reply[:120]}")
+        if self.is_calm and " 4.2.2 " in reply:
+            self.open = [one for one in self.open if one not in whom]
         if reply[0] == "5":
             for one in list(whom):
                 self._record.refused.append(Refused(self.letter, one, reply, self.letter.to, what))

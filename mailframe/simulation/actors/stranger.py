@@ -41,6 +41,7 @@ class Habit:
 class _Mail:
     reverse_path: str = ""
     recipients: tuple[str, ...] = ()
+    is_refused: bool = False
 
 
 class Stranger:
@@ -111,7 +112,7 @@ class _Conversation:
             if await self._turn("mail"):
                 self._say("250 2.1.0 ok")
             else:
-                mail = _Mail("refused")
+                mail = _Mail(is_refused=True)
         elif verb == "RCPT":
             await self._rcpt(_path(line), mail)
         elif verb == "DATA":
@@ -126,7 +127,9 @@ class _Conversation:
 
     async def _rcpt(self, recipient: str, mail: _Mail) -> None:
         local, _, domain = recipient.partition("@")
-        if domain.lower() != self._house.domain:
+        if mail.is_refused:
+            self._say("503 5.5.1 MAIL first")
+        elif domain.lower() != self._house.domain:
             self._say("550 5.7.1 no relay here")
         elif local.startswith(f"{REFUSED}-"):
             self._ask(local, recipient)

@@ -79,6 +79,9 @@ class Borrowed:
         paths.isdir = lambda path: disk.is_directory(os.fsdecode(path))
         paths.getmtime = lambda path: self.stat(path).st_mtime
         paths.getatime = paths.getmtime
+        # As text, whatever they are: some of the code mixes the two.
+        paths.join = lambda *parts: os.path.join(*map(os.fsdecode, parts))
+        paths.basename = lambda path: os.path.basename(os.fsdecode(path))
         self.path = paths
 
     def number(self, file: Any) -> int:
@@ -122,8 +125,7 @@ class Borrowed:
         pass
 
     def listdir(self, path: Any) -> list[Any]:
-        names = [entry.name for entry in self.disk.scan(os.fsdecode(path))]
-        return [os.fsencode(name) for name in names] if isinstance(path, bytes) else names
+        return [entry.name for entry in self.disk.scan(os.fsdecode(path))]
 
     def getpid(self) -> int:
         return 4711

@@ -12,12 +12,11 @@ import mailbox
 import unittest.mock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import twisted.mail.mail
 import twisted.mail.maildir
 from aiosmtpd.handlers import Mailbox
-from twisted.mail.maildir import AbstractMaildirDomain, MaildirMailbox, initializeMaildir
+from twisted.internet.task import Clock
+from twisted.mail.maildir import MaildirMailbox, initializeMaildir
 
 from mailframe.testing.crash import Ledger, Moment, Subject
 from mailframe.testing.disk import SimDisk
@@ -25,12 +24,12 @@ from tests.crash import ground
 from tests.crash.comparison.borrowed import on_disk
 from tests.crash.letters import Letter, Sight, recognize
 from tests.crash.mail_workloads import Work
-from tests.crash.rooms import ANN
+from tests.crash.rooms import ANN, now
 from tests.crash.seeing import mail_after_start
 
 HOME = "/srv/mail"
 LETTERS = (Letter("first"), Letter("second", 6_000), Letter("third"))
-_TWISTED = (twisted.mail.maildir, twisted.mail.mail)
+_TWISTED = (twisted.mail.maildir,)
 
 LOST, PARTIAL, DOUBLE, BACK = "lost", "empty or partial", "twice", "deleted, and back"
 Seen = tuple[Sight, ...]
@@ -81,11 +80,6 @@ def _work(
 # ---- Twisted Mail
 
 
-class _Domain(AbstractMaildirDomain):  # type: ignore[misc]
-    def userDirectory(self, name: Any) -> str:
-        return HOME
-
-
 def _before_twisted() -> SimDisk:
     disk = SimDisk()
     disk.make_directories("/srv")
@@ -95,25 +89,25 @@ def _before_twisted() -> SimDisk:
 
 
 def _work_twisted(disk: SimDisk, ledger: Ledger) -> None:
-    with on_disk(disk, *_TWISTED):
-        domain = _Domain(None, HOME)
+    with on_disk(disk, *_TWISTED) as borrowed, unittest.mock.patch.multiple(
+        MaildirMailbox.AppendFactory,
+        osopen=staticmethod(borrowed.open),
+        oswrite=staticmethod(borrowed.write),
+        osclose=staticmethod(borrowed.close),
+        osrename=staticmethod(borrowed.rename),
+    ), unittest.mock.patch.object(twisted.mail.maildir, "reactor", Clock()) as clock:
 
         def accept(letter: Letter) -> None:
-            # As it is, it joins text and bytes, which Python 3 refuses: its name as text.
-            with unittest.mock.patch.object(
-                twisted.mail.maildir,
-                "_generateMaildirName",
-                lambda make=twisted.mail.maildir._generateMaildirName: make().decode(),
-            ):
-                message = domain.startMessage("ann@here.example")
-            for line in letter.content.split(b"\r\n")[:-1]:
-                message.lineReceived(line)
-            message.eomReceived()
+            # ``startMessage`` mixes text and bytes, which Python 3 refuses; this works.
+            done = MaildirMailbox(HOME).appendMessage(letter.content.replace(b"\r\n", b"\n"))
+            for _ in range(10):
+                clock.advance(1)
+            now(done)
 
         def delete(letter: Letter) -> None:
-            box = MaildirMailbox(HOME.encode())
+            box = MaildirMailbox(HOME)
             for number, path in enumerate(list(box.list)):
-                if recognize(disk.read(path.decode())).name == letter.name:
+                if recognize(disk.read(path)).name == letter.name:
                     box.deleteMessage(number)
             box.sync()
 
@@ -122,8 +116,7 @@ def _work_twisted(disk: SimDisk, ledger: Ledger) -> None:
 
 def _see_twisted(disk: SimDisk, ledger: Ledger) -> Seen:
     with on_disk(disk, *_TWISTED):
-        box = MaildirMailbox(HOME.encode())
-        return tuple(recognize(disk.read(path.decode())) for path in box.list)
+        return tuple(recognize(disk.read(path)) for path in MaildirMailbox(HOME).list)
 
 
 # ---- aiosmtpd

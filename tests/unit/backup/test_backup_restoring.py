@@ -13,7 +13,8 @@ from mailframe.app.backups.restoring import Restored, restore_base
 from mailframe.app.backups.returning import Returned, return_messages
 from mailframe.backup.files import walk
 from mailframe.backup.manifest import BadBackup, entries
-from mailframe.backup.placing import NotEmpty, is_unfinished
+from mailframe.backup.placing import NotEmpty, Placing, is_unfinished
+from mailframe.backup.sets import BackupBusy
 from mailframe.mailbox import folder_file
 from mailframe.mailbox.index.mark import Mark
 from mailframe.mailbox.index.schema import MIGRATIONS as INDEX
@@ -90,9 +91,57 @@ def test_a_damaged_backup_changes_nothing(house: House, tmp_path: Path) -> None:
         restore(house, taken.path, new)
     with pytest.raises(BadBackup, match="is missing"):
         restore(house, taken.path, house.base, force=True)
-    assert not new.exists()
+    assert list(new.iterdir()) == []
     assert (house.base / "directory.db").exists()
     assert not is_unfinished(Disk(), str(house.base))
+
+
+def test_two_at_once_do_not_mix(house: House, tmp_path: Path) -> None:
+    house.deliver()
+    source = house.back_up().path
+    new = str(tmp_path / "new")
+    with Placing(house.disk, source, new).alone():
+        with pytest.raises(BackupBusy):
+            restore(house, source, Path(new))
+        assert is_unfinished(Disk(), new)
+    restore(house, source, Path(new))
+    assert not is_unfinished(Disk(), new)
+
+
+def test_whoever_thinks_better_of_it_has_his_base_as_it_was(house: House) -> None:
+    house.deliver()
+    source = house.back_up().path
+
+    def stop(what: str, octets: int) -> None:
+        if what == "restoring":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_base(
+            source, str(house.base), disk=house.disk, now=NOW, force=True, progress=stop
+        )
+    assert not is_unfinished(Disk(), str(house.base))
+    assert (house.base / "directory.db").exists()
+
+
+def test_what_was_moved_aside_before_stays_where_it_is(house: House) -> None:
+    source = house.back_up().path
+    aside = [restore(house, source, house.base, force=True).aside for _ in range(2)]
+    assert aside[0] != aside[1]
+    assert all((Path(path) / "directory.db").exists() for path in aside)
+
+
+def test_a_file_that_was_damaged_already_does_not_keep_the_mail_away(
+    house: House, tmp_path: Path
+) -> None:
+    message = house.deliver()
+    (house.base / "queue/spool.db").write_bytes(b"SQLite format 3\0" + b"junk" * 2000)
+    source = house.back_up().path
+    restored = restore(house, source, tmp_path / "new")
+    assert [fault.partition(":")[0] for fault in restored.damaged] == ["queue/spool.db"]
+    assert (tmp_path / "new" / message.relative_to(house.base)).exists()
+    with pytest.raises(BadBackup, match="held"):  # what was asked for cannot be done
+        restore(house, source, tmp_path / "other", hold=True)
 
 
 def test_relayed_mail_can_be_held(house: House, tmp_path: Path) -> None:

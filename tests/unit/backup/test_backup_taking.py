@@ -7,16 +7,17 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from mailframe.app.backups.layout import Kind, kind_of
 from mailframe.app.backups.taking import BadTarget, take_backup
 from mailframe.backup.checking import check_set
-from mailframe.backup.manifest import BadBackup, Total, entries
+from mailframe.backup.manifest import BadBackup, Total, entries, read_total
 from mailframe.backup.sets import BackupBusy, BackupSets, find_set
 from mailframe.runtime.disk import Disk
-from tests.unit.backup.conftest import House
+from tests.unit.backup.conftest import NOW, House
 
 
 def mails(path: str | Path) -> list[Path]:
@@ -326,3 +327,194 @@ def test_a_manifest_that_is_not_whole_is_known(house: House, harm: str) -> None:
 )
 def test_what_lies_where(path: str, directory: bool, kind: Kind) -> None:
     assert kind_of(path, directory) is kind
+
+
+class OtherFileSystem(Meddling):
+    """Nothing of the base can be linked."""
+
+    def link(self, source: str, target: str) -> None:
+        if "/base/mail/" in source and "/backups/" not in source:
+            raise OSError(errno.EXDEV, "other file system")
+        super().link(source, target)
+
+
+@pytest.mark.parametrize("kind", [Meddling, OtherFileSystem])
+def test_an_old_message_that_gets_flags_behind_us_is_there_once(
+    house: House, kind: type[Meddling]
+) -> None:
+    house.now += 10**9  # nothing has changed for long when the backup begins
+    message, other = house.deliver(flags=""), house.deliver(user="bob", flags="")
+    house.disk = kind(other.parent, lambda: os.rename(message, f"{message}S"))
+    taken = house.back_up()
+    assert [path.name for path in mails(taken.path)] == [f"{message.name}S", other.name]
+    assert taken.messages == 2
+
+
+def test_a_directory_of_the_future_is_not_restless_for_ever(house: House) -> None:
+    cur = house.deliver(flags="").parent
+    os.utime(cur, (NOW + 10**8, NOW + 10**8))
+    house.now += 10**6
+    assert house.back_up().warnings == []
+
+
+def test_a_clock_that_was_set_back_does_not_make_the_new_one_old(house: House) -> None:
+    first = house.back_up()
+    house.now -= 86_400
+    second = house.back_up(keep=1)
+    assert second.removed == [os.path.basename(first.path)]
+    third = house.back_up(keep=1)
+    assert third.removed == [os.path.basename(second.path)]
+    assert find_set(str(house.target), Disk()) == third.path
+
+
+def test_a_relative_directory(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    taken = take_backup(str(house.base), "here", disk=Disk(), clock=house.clock)
+    assert os.path.dirname(taken.path) == str(tmp_path / "here")
+
+
+JUNK = b"SQLite format 3\0" + b"junk" * 2000
+
+
+@pytest.mark.parametrize("path", ["journal.db", "queue/spool.db", "reports.db"])
+def test_a_file_that_is_no_database_any_more_is_kept_as_it_is(house: House, path: str) -> None:
+    message = house.deliver()
+    (house.base / path).write_bytes(JUNK)
+    taken = house.back_up()
+    assert any(path in warning for warning in taken.warnings)
+    assert (Path(taken.path) / "base" / path).read_bytes() == JUNK
+    assert [path.name for path in mails(taken.path)] == [message.name]
+    assert [d.is_of_old for d in check_set(Disk(), taken.path, Total())] == [True]
+
+
+def test_what_fsck_set_aside_is_kept_as_it_is(house: House) -> None:
+    aside = house.base / "damaged/T/mail/a.test/ann"
+    aside.mkdir(parents=True)
+    for name in ("index.db", "index.db-wal"):
+        (aside / name).write_bytes(JUNK)
+    taken = house.back_up()
+    kept = Path(taken.path) / "base" / aside.relative_to(house.base)
+    assert sorted(p.name for p in kept.iterdir()) == ["index.db", "index.db-wal"]
+    assert (taken.warnings, sound(taken.path)) == ([], [])
+
+
+def test_nothing_is_made_of_a_base_that_waits_for_a_restore(house: House) -> None:
+    (house.base / ".restoring").mkdir()
+    with pytest.raises(BadBackup, match="cut off"):
+        house.back_up()
+    assert BackupSets(str(house.target), Disk()).names() == []
+
+
+def test_names_that_are_no_text(house: House) -> None:
+    message = house.deliver()
+    os.rename(message, os.fsencode(message.parent) + b"/1.\xff.h")
+    for name in (b"/a\xff.db", b"/b\xff"):
+        os.link(house.base / "directory.db", os.fsencode(house.base) + name)
+    assert sound(house.back_up().path) == []
+
+
+class Unreadable(Disk):
+    """One file or directory is not given."""
+
+    def __init__(self, end: str, number: int) -> None:
+        self._end, self._number = end, number
+
+    def _check(self, path: str) -> None:
+        if path.endswith(self._end):
+            raise OSError(self._number, os.strerror(self._number), path)
+
+    def open(self, path: str) -> BinaryIO:
+        self._check(path)
+        return super().open(path)
+
+    def scan(self, path: str) -> Iterator[os.DirEntry[str]]:
+        self._check(path)
+        return super().scan(path)
+
+
+def test_a_message_that_cannot_be_read_is_named_and_the_others_are_there(house: House) -> None:
+    bad, good = house.deliver(), house.deliver()
+    house.disk = Unreadable(bad.name, errno.EIO)
+    taken = house.back_up()
+    assert [path.name for path in mails(taken.path)] == [good.name]
+    assert [bad.name in warning for warning in taken.warnings] == [True]
+    assert sound(taken.path) == []
+
+
+@pytest.mark.parametrize("name", ["mail/a.test/ann/Maildir/.X/cur", "mail/a.test", "x"])
+def test_a_directory_that_cannot_be_read_is_named(house: House, name: str) -> None:
+    house.maildir("ann", "X")
+    good = house.deliver(user="bob")
+    (house.base / name).mkdir(exist_ok=True)
+    house.disk = Unreadable(str(house.base / name), errno.EACCES)
+    taken = house.back_up()
+    assert taken.warnings == [f"{name}: Permission denied"]
+    if name != "mail/a.test":
+        assert [path.name for path in mails(taken.path)] == [good.name]
+
+
+def test_a_file_system_of_its_own_has_a_directory_of_its_own(house: House) -> None:
+    (house.base / "lost+found").mkdir()
+    house.disk = Unreadable("/lost+found", errno.EACCES)
+    taken = house.back_up()
+    assert taken.warnings == []
+    assert not (Path(taken.path) / "base/lost+found").exists()
+
+
+def test_an_old_one_that_cannot_be_removed_does_not_undo_the_new(house: House) -> None:
+    class Stubborn(Disk):
+        def unlink(self, path: str) -> None:
+            if path.startswith(f"{first.path}.partial"):
+                raise PermissionError(errno.EPERM, "no", path)
+            super().unlink(path)
+
+    first = house.back_up()
+    house.disk = Stubborn()
+    second = house.back_up(keep=1)
+    assert (second.removed, len(second.warnings)) == ([], 1)
+    third = house.back_up(keep=5)
+    assert BackupSets(str(house.target), Disk()).names() == [
+        os.path.basename(taken.path) for taken in (second, third)
+    ]
+    assert len(third.warnings) == 1
+
+
+def test_litter_that_is_a_link_is_removed_itself(house: House, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    house.target.mkdir()
+    (house.target / "2026-01-01T00-00-00Z.partial").symlink_to(tmp_path / "other")
+    house.back_up()
+    assert (tmp_path / "other" / "file").exists()
+    assert not os.path.lexists(house.target / "2026-01-01T00-00-00Z.partial")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"path": "base/\\ud800", "mode": "600", "size": 1, "sha256": "x"}',
+        b"[" * 100_000,
+        b'{"path": "base/../../x", "mode": "600"}',
+        b'{"path": "base/x", "mode": "600", "size": 1e999, "sha256": "x"}',
+        b'{"end": true}',
+    ],
+)
+def test_a_manifest_by_somebody_else_is_refused(house: House, line: bytes) -> None:
+    taken = house.back_up()
+    manifest = Path(taken.path) / "manifest"
+    manifest.write_bytes(manifest.read_bytes().partition(b"\n")[0] + b"\n" + line + b"\n")
+    with pytest.raises(BadBackup):
+        list(entries(Disk(), taken.path))
+    with pytest.raises(BadBackup):
+        read_total(Disk(), taken.path)
+    house.back_up()  # it is no reason not to make a new one
+
+
+def test_a_manifest_that_is_no_file_is_none(house: House) -> None:
+    manifest = Path(house.back_up().path) / "manifest"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with pytest.raises(BadBackup, match="no file"):
+        read_total(Disk(), str(manifest.parent))

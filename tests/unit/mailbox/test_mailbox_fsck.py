@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -292,3 +294,91 @@ def test_what_the_disk_does_not_give_is_set_aside(account: Account) -> None:
 def test_compressed_by_dovecot_is_no_damage(account: Account) -> None:
     account.message(b"\x1f\x8b\x08\0rest", 4000)
     assert account.look() == []
+
+
+def test_compressed_by_dovecot_is_counted_as_dovecot_does(account: Account) -> None:
+    account.message(b"\x1f\x8b\x08\0rest", 4000)
+    (account.inbox / "maildirsize").write_bytes(b"9000S\n4000 1\n")
+    (account.inbox / "maildirsize").chmod(0o600)
+    assert account.look() == []
+
+
+def test_the_last_of_two_is_never_set_aside(account: Account) -> None:
+    path = account.message()
+    double = path.with_name(path.name + "F")
+    double.write_bytes(TEXT)
+    double.chmod(0o600)
+    (fault,) = account.look()
+    os.unlink(fault.other)
+    mender = Mender(str(account.base), Disk(), stamp="T", host="h", now=NOW)
+    assert not mender.mend(fault)
+    assert os.path.exists(fault.path)
+
+
+def test_of_two_the_one_with_flags_stays(account: Account) -> None:
+    path = account.message()
+    (account.inbox / "new" / path.name.partition(":")[0]).write_bytes(TEXT)
+    (account.inbox / "new" / path.name.partition(":")[0]).chmod(0o600)
+    account.mend()
+    assert path.exists()
+    assert account.look() == []
+
+
+def test_a_mend_that_died_between_two_names_is_finished(account: Account) -> None:
+    path = account.message(TEXT, 5)
+
+    class Dying(Disk):
+        def unlink(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    (fault,) = account.look()
+    with pytest.raises(KeyboardInterrupt):
+        Mender(str(account.base), Dying(), stamp="T", host="h.test", now=NOW).mend(fault)
+    assert len(list(path.parent.iterdir())) == 2
+    for fault in account.look():
+        Mender(str(account.base), Disk(), stamp="U", host="h.test", now=NOW + 9).mend(fault)
+    assert len(list(path.parent.iterdir())) == 1
+    assert account.look() == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ESTALE, errno.ENOMEM])
+@pytest.mark.parametrize("kind", ["message", "folder file"])
+def test_trouble_that_is_not_the_disk_s_is_no_damage(
+    account: Account, number: int, kind: str
+) -> None:
+    path = account.message() if kind == "message" else account.inbox / folder_file.FILE
+    if kind != "message":
+        folder_file.write(Disk(), str(account.inbox), folder_file.FolderTruth("Fabc", 1))
+
+    class Busy(Disk):
+        def open(self, name: str) -> BinaryIO:
+            if name == str(path):
+                raise OSError(number, os.strerror(number), name)
+            return super().open(name)
+
+        def read(self, name: str) -> bytes:
+            with self.open(name) as file:
+                return file.read()
+
+    look = AccountLook("ann@a.test", str(account.home), Busy(), read=True, now=NOW)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        list(look.faults())
+
+
+def test_a_folder_that_lies_elsewhere_has_no_mode_of_its_own(
+    account: Account, tmp_path: Path
+) -> None:
+    os.rename(account.inbox / ".Work", tmp_path / "work")
+    (account.inbox / ".Work").mkdir(mode=0o700)
+    for name in ("cur", "new", "tmp"):
+        (account.inbox / ".Work" / name).symlink_to(tmp_path / "work" / name)
+    assert account.look() == []
+
+
+def test_a_folder_file_that_is_shut_is_opened_and_kept(account: Account) -> None:
+    folder_file.write(Disk(), str(account.inbox), folder_file.FolderTruth("Fabc", 1))
+    folder_file.note_uid_validity(Disk(), str(account.home), 1)
+    (account.inbox / folder_file.FILE).chmod(0)
+    assert account.kinds() == [Kind.MODE]
+    account.mend()
+    assert folder_file.read(Disk(), str(account.inbox)) == folder_file.FolderTruth("Fabc", 1)

@@ -178,6 +178,11 @@ def test_close_commits_and_open_works_again(network: SimNetwork, machine: SimMac
     assert written.called
     notes.open()
     assert ask(machine, notes) == ["a"]
+    notes.write(add("b"))
+    notes.close()
+    notes.open()
+    notes.write(add("c"))
+    assert ask(machine, notes) == ["a", "b", "c"]
 
 
 # Death
