@@ -29,7 +29,7 @@ from zope.interface import implementer
 from mailframe.runtime.aio import result_of
 
 _BACKLOG = 1024  # the kernel lowers it to net.core.somaxconn
-_AT_ONCE = 8
+_AT_ONCE = 4
 """Connections that a listener takes in one turn of the reactor. A greeting with all its questions
 to lists costs milliseconds, a handshake one or two: the others of a burst wait in the kernel, and
 not everybody who is there already."""

@@ -7,7 +7,6 @@ who it is: ports are bound with the privileges of the start, which are then give
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from mailframe.app.control import ControlServer
 from mailframe.app.server import ExtraDoors, MailServer, no_doors
 from mailframe.errors import ConfigError, MailframeError
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.garbage import spare_what_stays
 from mailframe.runtime.machine import Machine
 from mailframe.runtime.privileges import PrivilegeError, is_privileged, is_root
 from mailframe.runtime.salvage import NothingReadable
@@ -34,13 +34,6 @@ from mailframe.runtime.steady import SteadyTime
 
 _AT_START = "Ports below 1024 need root, or CAP_NET_BIND_SERVICE, to start the server."
 _AT_RELOAD = "Ports below 1024 can only be opened by a start: restart the server."
-
-
-def _spare_what_stays() -> None:
-    """Modules, schemas and models are never garbage; looking at all of them again and again, which
-    takes a tenth of a second, would only hold up everybody."""
-    gc.collect()
-    gc.freeze()
 
 
 class MailService(Service):
@@ -132,7 +125,7 @@ class MailService(Service):
         self._control.start()  # first: it keeps a second server off these files
         self._opened = True
         await self._server.start()
-        _spare_what_stays()
+        spare_what_stays()
         self._stalls.start()
         # Plain twistd dies of SIGHUP.
         signal.signal(signal.SIGHUP, self._hung_up)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from mailframe.backup import manifest
-from mailframe.backup.files import copy, digest_of, link, remove_tree, settle_file, walk
+from mailframe.backup.files import copy, digest_of, link, remove_tree, sync_file, walk
 from mailframe.backup.manifest import BadBackup, Total
 from mailframe.backup.sets import BackupBusy, name_of
 from mailframe.errors import MailframeError
@@ -117,8 +117,8 @@ class Placing:
             path = os.path.join(self.directory, found.path)
             if found.is_directory:
                 self._disk.sync_directory(path)
-            else:  # also links: nobody knows how the set came there
-                settle_file(self._disk, path)
+            elif found.status.st_nlink == 1:  # a link to the set's file is as durable as that
+                sync_file(self._disk, path)
         for name in self._brought():
             self._disk.rename(os.path.join(self.directory, name), os.path.join(self._base, name))
         self._disk.sync_directory(self._base)

@@ -25,7 +25,7 @@ from mailframe.delivery.dialler import Dialler, LoopsBack
 from mailframe.delivery.hosts import IF_OFFERED, Credentials, Host, Security
 from mailframe.delivery.idle import IdleSessions
 from mailframe.delivery.session import HostFailed, SmtpSession
-from mailframe.errors import INTERNAL_ERROR, Failure, PermanentFailure
+from mailframe.errors import INTERNAL_ERROR, Failure, MessageGone, PermanentFailure
 from mailframe.interfaces import Batch, ISigner, IWorkers
 from mailframe.protocols.smtp.client_extensions import Extensions
 from mailframe.protocols.smtp.client_transaction import Transaction
@@ -91,6 +91,10 @@ class Sender:
             attempt.give_up(failure.reply, failure.detail)
         except CancelledError:
             raise
+        except MessageGone as gone:
+            # The operator has removed it meanwhile, or its body is lost: no bug of ours.
+            self.log.warn("{queue_id}: {gone}", queue_id=batch.message.queue_id, gone=gone)
+            attempt.give_up(INTERNAL_ERROR, str(gone))
         except Exception:  # noqa: BLE001 - our bug is never the sender's bounce
             self.log.failure("{queue_id}: delivery broke", queue_id=batch.message.queue_id)
             attempt.give_up(INTERNAL_ERROR, "internal error, see the log")

@@ -20,7 +20,7 @@ from mailframe.core import status
 from mailframe.core.envelope import Recipient
 from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
-from mailframe.errors import INTERNAL_ERROR, Failure
+from mailframe.errors import INTERNAL_ERROR, Failure, MessageGone
 from mailframe.interfaces import Batch, ICourier
 from mailframe.runtime.aio import result_of
 
@@ -52,6 +52,10 @@ async def attempt(courier: ICourier, batch: Batch, clock: IReactorTime, seconds:
         return Attempt(_all_deferred(batch, NO_ANSWER), unknown=True, unreachable=NO_ANSWER)
     except CancelledError:
         raise
+    except MessageGone as gone:
+        # The operator has removed it meanwhile, or its body is lost: no bug of ours.
+        _log.warn("{queue_id}: {gone}", queue_id=batch.message.queue_id, gone=gone)
+        return Attempt(_all_deferred(batch, INTERNAL_ERROR), unknown=True)
     except Exception:  # noqa: BLE001 - our bug is never the sender's bounce
         _log.failure("{queue_id}: courier failed", queue_id=batch.message.queue_id)
         return Attempt(_all_deferred(batch, INTERNAL_ERROR), unknown=True)

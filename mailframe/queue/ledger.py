@@ -168,9 +168,9 @@ def _set_aside(connection: sqlite3.Connection, queue_id: object, number: object)
     connection.execute(f"{change} queue_id = ? AND number = ?", key)
     if bytes in map(type, key):
         # A text that is no UTF-8 came as octets, which are no text's equal. Reads the table.
-        octets = "CAST({0} AS BLOB) = CAST(? AS BLOB)"
-        where = f"{octets.format('queue_id')} AND {octets.format('number')}"
-        connection.execute(f"{change} {where}", key)
+        same_id = "CAST(queue_id AS BLOB) = CAST(? AS BLOB)"
+        same_number = "CAST(number AS BLOB) = CAST(? AS BLOB)"
+        connection.execute(f"{change} {same_id} AND {same_number}", key)
 
 
 def _text(octets: bytes) -> object:

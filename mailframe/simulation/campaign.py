@@ -6,9 +6,10 @@ import functools
 import gc
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from twisted.logger import globalLogBeginner
 
@@ -17,6 +18,9 @@ from mailframe.simulation.people import USERS
 from mailframe.simulation.play import play
 from mailframe.simulation.scenarios import draw
 from mailframe.simulation.station import template
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _TOGETHER = 4  # seeds that a process takes at once
 
@@ -91,15 +95,39 @@ def play_seed(seed: int, scenario: str = "", mutation: str = "") -> Played:
     )
 
 
+def hunt(mutation: str, seeds: Sequence[int], scenario: str = "") -> tuple[str, Played | None]:
+    """The first seed in which that planted bug is seen."""
+    for seed in seeds:
+        played = play_seed(seed, scenario, mutation)
+        if played.violations:
+            return mutation, played
+    return mutation, None
+
+
+def hunts(
+    mutations: Sequence[str], seeds: Sequence[int], processes: int, scenario: str = ""
+) -> Iterator[tuple[str, Played | None]]:
+    """``hunt`` for each of them, in their order."""
+    one = partial(hunt, seeds=seeds, scenario=scenario)
+    yield from _spread(one, mutations, processes, 1)
+
+
 def campaign(
     seeds: Iterable[int], processes: int, scenario: str = "", mutation: str = ""
 ) -> Iterator[Played]:
     """The seeds in their order, each as soon as it and those before it were played."""
     one = partial(play_seed, scenario=scenario, mutation=mutation)
+    yield from _spread(one, seeds, processes, _TOGETHER)
+
+
+def _spread(
+    work: Callable[[T], R], items: Iterable[T], processes: int, together: int
+) -> Iterator[R]:
+    """The results in order."""
     if processes <= 1:
         prepare()
-        yield from map(one, seeds)
+        yield from map(work, items)
         return
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, prepare) as pool:
-        yield from pool.imap(one, seeds, chunksize=_TOGETHER)
+        yield from pool.imap(work, items, chunksize=together)

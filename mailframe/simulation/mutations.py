@@ -19,9 +19,10 @@ from twisted.internet.task import deferLater
 
 from mailframe.accounts.resolver import DirectoryResolver
 from mailframe.core import status
+from mailframe.core.address import Address
 from mailframe.core.reply import Reply
 from mailframe.core.report import Outcome
-from mailframe.core.resolution import Elsewhere
+from mailframe.core.resolution import Expanded, Target
 from mailframe.delivery.attempt import Attempt
 from mailframe.mailbox import committing
 from mailframe.mailbox.index import place, syncing
@@ -110,7 +111,8 @@ def forgotten_recipient() -> Iterator[None]:
 
 
 def unfenced() -> Iterator[None]:
-    """Promise 3: an attempt whose lease went to another one settles all the same."""
+    """The queue: an attempt settles without looking at its token, also where an operator has
+    removed the recipient meanwhile."""
 
     def write(connection: Any, change: Any) -> bool:
         row = change.row
@@ -147,7 +149,7 @@ def unnamed_delivery() -> Iterator[None]:
 
 
 def done_before_report() -> Iterator[None]:
-    """Promise 2: the failed recipient is gone a moment before its report is there."""
+    """Promise 2: the failed recipient is gone some seconds before its report is there."""
 
     async def in_two_steps(self: Settlement, decisions: Any, now: float) -> None:
         reports, unreported = await self._reports(decisions, now)
@@ -162,7 +164,7 @@ def done_before_report() -> Iterator[None]:
             self._journal.record(queue_id, "remove")
         await self._spool.discard([queue_id for queue_id, in_file in removed if in_file])
         if reports:
-            await deferLater(self._clock, 1.0)
+            await deferLater(self._clock, 10.0)
             for _, _, report in reports:
                 await database.write(partial(_insert_report, report))
         self._record_reports(reports, unreported)
@@ -298,12 +300,13 @@ def own_trouble_refuses() -> Iterator[None]:
 
 
 def percent_relay() -> Iterator[None]:
-    """Promise 6: ``user%elsewhere@here`` goes elsewhere, for anybody."""
+    """Promise 6: ``user%elsewhere@here`` is sent on to elsewhere, for anybody."""
     resolve = DirectoryResolver._resolve
 
     async def hacked(self: DirectoryResolver, address: Any) -> Any:
-        if "%" in address.local_part:
-            return Elsewhere()
+        user, percent, elsewhere = address.local_part.partition("%")
+        if percent:
+            return Expanded((Target(Address(user, elsewhere), None),))
         return await resolve(self, address)
 
     with patch.object(DirectoryResolver, "_resolve", hacked):

@@ -17,7 +17,7 @@ from mailframe.simulation.letters import Sighting, recognise, wire
 from mailframe.simulation.logs import surprises
 from mailframe.simulation.people import REFUSED, UNKNOWN, ends, is_user
 from mailframe.simulation.quotas import quota_trouble
-from mailframe.simulation.record import Accepted
+from mailframe.simulation.record import Accepted, Handed
 from mailframe.simulation.schedule import early_retries
 from mailframe.simulation.station import BASE, Doubt, Station
 from mailframe.simulation.stories import gaps_in_stories
@@ -131,6 +131,9 @@ class Oracle:
                     )
 
     def _has_fate(self, accepted: Accepted, recipient: str, end: str) -> bool:
+        if (accepted.queue_id, end) in self._record.withdrawn:
+            self._check_withdrawn(accepted, end)
+            return True
         if self._is_delivered(accepted.queue_id, end):
             self._verdict.counts["delivered"] += 1
             return True
@@ -144,6 +147,15 @@ class Oracle:
         self._verdict.counts["bounced"] += 1
         self._justify(accepted, end, failed[0])
         return True
+
+    def _check_withdrawn(self, accepted: Accepted, end: str) -> None:
+        reports = self._reported.get((accepted.queue_id, end.lower()), ())
+        if any(action == "failed" for action, _ in reports):
+            self._wrong(
+                "unfenced",
+                f"{accepted.queue_id} for {end} was removed from the queue, and bounced later",
+                accepted.letter.number,
+            )
 
     def _is_delivered(self, queue_id: str, end: str) -> bool:
         if is_user(end):
@@ -205,31 +217,30 @@ class Oracle:
     def _handed_over(self) -> None:
         """Duplicates only where the peer's 250 was in flight, or our end of it went down."""
         doubts = {doubt for each in self._world.stations.values() for doubt in each.doubts}
-        confirmed: dict[tuple[str, str], int] = {}
+        taken: set[tuple[str, str]] = set()
+        confirmed: set[tuple[str, str]] = set()
         for handed in self._record.handed:
-            content = self._contents.get(handed.number)
-            seen = recognise(handed.content)
-            if content is not None and not seen.is_report and seen.rest != content:
-                self._wrong(
-                    "partial", f"{_difference(content, seen)} at {handed.host}", handed.number
-                )
-            if handed.number == 0 and handed.reverse_path:
-                self._wrong("relay", f"{handed.host} got mail of {handed.reverse_path}")
+            self._look_at_handed(handed)
+            if not handed.ids or recognise(handed.content).is_report:
+                continue
             for recipient in handed.recipients:
-                if not handed.ids or seen.is_report:
-                    continue
                 key = (handed.ids[0], recipient)
-                if key in confirmed:
-                    self._verdict.counts["remote duplicates"] += 1
-                    if Doubt(*key) not in doubts:
-                        self._wrong(
-                            "duplicated",
-                            f"{key[0]} came to {recipient} again, and its 250 had arrived",
-                            handed.number,
-                        )
-                elif handed.confirmed:
-                    confirmed[key] = 1
                 self._verdict.counts["remote"] += 1
+                self._verdict.counts["remote duplicates"] += key in taken
+                if key in confirmed and Doubt(*key) not in doubts:
+                    text = f"{key[0]} came to {recipient} again, and its 250 had arrived"
+                    self._wrong("duplicated", text, handed.number)
+                taken.add(key)
+                if handed.confirmed:
+                    confirmed.add(key)
+
+    def _look_at_handed(self, handed: Handed) -> None:
+        content = self._contents.get(handed.number)
+        seen = recognise(handed.content)
+        if content is not None and not seen.is_report and seen.rest != content:
+            self._wrong("partial", f"{_difference(content, seen)} at {handed.host}", handed.number)
+        if handed.number == 0 and handed.reverse_path:
+            self._wrong("relay", f"{handed.host} got mail of {handed.reverse_path}")
 
     # ---- promise 4: our trouble is no refusal
 

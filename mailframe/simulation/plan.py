@@ -70,6 +70,17 @@ class Intrusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The operator of the station that took it removes a letter from the queue."""
+
+    at: float
+    letter: int
+
+    def __str__(self) -> str:
+        return f"{self.at:.1f}: the operator removes letter {self.letter} from the queue"
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """``kind`` is one of ``faults.KINDS``; the rest is as that kind understands it."""
 
@@ -104,11 +115,19 @@ class Plan:
     habits: tuple[Habit, ...] = ()
     readings: tuple[Reading, ...] = ()
     intrusions: tuple[Intrusion, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
     faults: tuple[Fault, ...] = ()
 
     def pieces(self) -> tuple[object, ...]:
         """What may be left out, the likeliest to be irrelevant first."""
-        return (*self.intrusions, *self.readings, *self.habits, *self.faults, *self.letters)
+        return (
+            *self.intrusions,
+            *self.readings,
+            *self.withdrawals,
+            *self.habits,
+            *self.faults,
+            *self.letters,
+        )
 
     def only(self, pieces: Iterable[object]) -> Plan:
         """The plan with nothing but these pieces."""
@@ -119,6 +138,7 @@ class Plan:
             habits=tuple(each for each in self.habits if each in kept),
             readings=tuple(each for each in self.readings if each in kept),
             intrusions=tuple(each for each in self.intrusions if each in kept),
+            withdrawals=tuple(each for each in self.withdrawals if each in kept),
             faults=tuple(each for each in self.faults if each in kept),
         )
 
@@ -140,7 +160,10 @@ class Plan:
             f"{each.host} to caller {each.call}: {each.what} at {each.stage}"
             for each in self.habits
         ]
-        rest = [str(each) for each in (*self.readings, *self.intrusions, *self.faults)]
+        rest = [
+            str(each)
+            for each in (*self.readings, *self.intrusions, *self.withdrawals, *self.faults)
+        ]
         return [*stations, *letters, *habits, *rest]
 
 

@@ -84,6 +84,8 @@ class Record:
     refused: list[Refused] = field(default_factory=list)
     handed: list[Handed] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    withdrawn: set[tuple[str, str]] = field(default_factory=set)
+    """Queue id and address of recipients that an operator has removed."""
     wrong: list[str] = field(default_factory=list)
     """What an actor saw that may never be, in words: it stands in the verdict as it is."""
     steps: list[Step] = field(default_factory=list)

@@ -14,7 +14,15 @@ from typing import Any
 from mailframe.simulation.actors.stranger import HABITS, STAGES, Habit
 from mailframe.simulation.letters import FLAVOURS, Letter
 from mailframe.simulation.people import LATER, REFUSED, accounts
-from mailframe.simulation.plan import Fault, Intrusion, Plan, Reading, StationPlan, StrangerPlan
+from mailframe.simulation.plan import (
+    Fault,
+    Intrusion,
+    Plan,
+    Reading,
+    StationPlan,
+    StrangerPlan,
+    Withdrawal,
+)
 
 _IPS = {"mx-a": "10.0.0.1", "mx-b": "10.0.0.2", "mx-c": "10.0.0.3"}
 _DOMAINS = {"mx-a": "a.test", "mx-b": "b.test", "mx-c": "c.test"}
@@ -292,6 +300,35 @@ def policies(random: Random, seed: int) -> Plan:
     )
 
 
+def operator(random: Random, seed: int) -> Plan:
+    """One server, strangers who take their time, and an operator who removes mail meanwhile."""
+    draft = _draft(random, "mx-a", strangers=True)
+    numbers = range(1, random.randint(2, 4) + 1)
+    letters = [
+        draft.letter(
+            number, recipients=(random.choice((f"{REFUSED}-{number}@far.test", "zoe@far.test")),)
+        )
+        for number in numbers
+    ]
+    letters = [replace(letter, sender="ann@a.test") for letter in letters]
+    habits = [
+        Habit(host.name, call, random.choice(("hello", "mail")), "stall", random.uniform(10, 60))
+        for host in draft.strangers
+        for call in range(8)
+    ]
+    withdrawals = [
+        Withdrawal(round(letter.at + random.uniform(0.5, 40), 3), letter.number)
+        for letter in letters
+    ]
+    return replace(
+        draft.plan("operator", seed),
+        letters=tuple(letters),
+        habits=tuple(habits),
+        withdrawals=tuple(withdrawals),
+        faults=_faults(draft, (*_NETWORK, *_CRASHES), 0, 1),
+    )
+
+
 def everything(random: Random, seed: int) -> Plan:
     """Two or three servers and all that can go wrong."""
     names = random.choice((("mx-a", "mx-b"), ("mx-a", "mx-b", "mx-c")))
@@ -320,6 +357,7 @@ SCENARIOS: dict[str, Callable[[Random, int], Plan]] = {
     "quota": quota,
     "hijack": hijack,
     "policies": policies,
+    "operator": operator,
     "everything": everything,
 }
 _SHARES = (
@@ -328,7 +366,7 @@ _SHARES = (
     + ("partition",) * 3
     + ("full-disk",) * 3
     + ("quota",) * 2
-    + ("hijack", "policies", "everything")
+    + ("hijack", "policies", "operator", "everything")
 )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from mailframe.accounts.admin import DirectoryAdmin
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
 from mailframe.app.config import Config
 from mailframe.app.server import MailServer
+from mailframe.queue import admin
+from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.queue.schema import Lease
 from mailframe.runtime.database import Database
 from mailframe.simulation.people import ALIASES, accounts
@@ -126,6 +129,30 @@ class Station:
             return connection.execute(query, values).fetchall()
         finally:
             connection.close()
+
+    def withdraw(self, queue_ids: Sequence[str]) -> None:
+        """As ``mailframe queue rm`` does it, beside the running server."""
+        self.machine.after(0.0, self._withdraw, tuple(queue_ids))
+
+    def _withdraw(self, queue_ids: tuple[str, ...]) -> None:
+        database = Database(SPOOL, QUEUE_SCHEMA, None, disk=self.machine.disk)
+        try:
+            database.open()
+            selection = admin.Selection(ids=queue_ids)
+            found = {
+                (message.queue_id, recipient.address)
+                for message in admin.messages(database, selection)
+                for recipient in message.recipients
+            }
+            admin.remove(database, selection)
+        except (OSError, sqlite3.Error) as error:
+            self._record.note(self.plan.name, f"nothing was removed: {error}")
+            return
+        finally:
+            database.close()
+        self._record.withdrawn |= found
+        for queue_id, address in sorted(found):
+            self._record.note(self.plan.name, f"{queue_id} for {address} is removed")
 
     def queued(self) -> int:
         return int(self.rows("SELECT COUNT(*) FROM recipient")[0][0])

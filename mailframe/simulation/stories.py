@@ -30,7 +30,8 @@ def gaps_in_stories(world: World) -> Iterator[tuple[str, str, int]]:
         connection = disk.connect(f"{BASE}/journal.db", timeout=1.0)
         try:
             for accepted in world.record.accepted:
-                if accepted.station != name:
+                is_removed = any(id == accepted.queue_id for id, _ in world.record.withdrawn)
+                if accepted.station != name or is_removed:
                     continue
                 entries = story(connection, accepted.queue_id)
                 own = [entry.step for entry in entries if entry.id == accepted.queue_id]

@@ -124,6 +124,8 @@ class World:
                 target.domain,
             )
             self._go(intruder.run(intrusion.at, "victim@far.test", intrusion.port))
+        for withdrawal in self.plan.withdrawals:
+            self.network.schedule(withdrawal.at, None, "", self._withdraw, withdrawal.letter)
         for fault in self.plan.faults:
             self.network.schedule(fault.at, None, "", self._break, fault)
         self._watch()
@@ -133,6 +135,11 @@ class World:
         self.is_drained = self.network.run_until(self._is_done, bound)
         self.network.run(_SETTLING)
         self._last_looks()
+
+    def _withdraw(self, letter: int) -> None:
+        for accepted in self.record.accepted:
+            if accepted.letter.number == letter:
+                self.stations[accepted.station].withdraw([accepted.queue_id])
 
     def _send(self, letter: Letter) -> None:
         login = letter.sender if is_user(letter.sender) else ""

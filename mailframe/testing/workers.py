@@ -40,6 +40,7 @@ class SimWorkers(Workers):
     def stop(self) -> None:
         """What waits is done at once; the results come later."""
         self._is_open = False
+        self._busy += len(self._waiting)  # each ends as those in a lane do
         calls = [*self._starting.values(), *self._waiting]
         self._starting.clear()
         self._waiting.clear()

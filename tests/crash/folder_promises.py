@@ -171,9 +171,7 @@ def _copy(step: Step, seen: Tree) -> Iterator[str]:
     yield from _came_in(step, seen, step.target, letters)
 
 
-def _came_in(
-    step: Step, seen: Tree, folder: str, letters: tuple[str, ...]
-) -> Iterator[str]:
+def _came_in(step: Step, seen: Tree, folder: str, letters: tuple[str, ...]) -> Iterator[str]:
     """All or none."""
     yield from _same(step.before, seen, frozenset([folder]))
     told, found = step.before.named()[folder], seen.named().get(folder)

@@ -202,12 +202,14 @@ def _expunge(session: Session) -> None:
 
 
 def _seen_and_gone(session: Session) -> None:
-    """Out of new/, marked, expunged."""
+    """Out of new/: one is marked and expunged, one is moved."""
     session.deliver(Letter("arrived"))
+    session.deliver(Letter("another"))
     session.select(INBOX)
-    uids = session.uids(INBOX)
-    session.store(INBOX, uids[-1:], SEEN)
-    session.expunge(INBOX, uids[-1])
+    first, second = session.uids(INBOX)[-2:]
+    session.move(INBOX, [second], "Work")
+    session.store(INBOX, [first], SEEN)
+    session.expunge(INBOX, first)
 
 
 def _rename(session: Session) -> None:

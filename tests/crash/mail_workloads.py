@@ -63,7 +63,6 @@ class Work:
         self.rooms.close()
 
 
-
 def _subject(
     name: str,
     what: Callable[[Work], None],

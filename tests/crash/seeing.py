@@ -22,7 +22,7 @@ from mailframe.runtime.disk import Disk
 from mailframe.testing.crash import Ledger
 from mailframe.testing.disk import SimDisk
 from tests.crash.letters import Sight, recognize
-from tests.crash.rooms import ACCOUNTS, BASE, NOW, Rooms, octets_of, now
+from tests.crash.rooms import ACCOUNTS, BASE, NOW, Rooms, now, octets_of
 
 LATER = NOW + 1_000.0
 YEARS_LATER = NOW + 1e8
@@ -186,9 +186,7 @@ def _folders(rooms: Rooms, account: str) -> Iterator[tuple[str, FolderSeen]]:
         yield info.name, FolderSeen(folder.uid_validity, folder.uid_next, messages, info.subscribed)
 
 
-def _uids_disagree(
-    rooms: Rooms, folders: Mapping[str, Mapping[str, FolderSeen]]
-) -> Iterator[str]:
+def _uids_disagree(rooms: Rooms, folders: Mapping[str, Mapping[str, FolderSeen]]) -> Iterator[str]:
     """Between the index and the Maildirs, and between quota and sum."""
     for account, seen in folders.items():
         inbox = tree.Maildir(maildir_of(BASE, account), rooms.disk)

@@ -38,9 +38,7 @@ class Work:
         self.ledger = ledger
         self.house = House(disk, lambda taken: ledger.begun(taken), answer)
 
-    def send(
-        self, letter: Letter, *addresses: str, sender: str = "zoe@sender.example"
-    ) -> None:
+    def send(self, letter: Letter, *addresses: str, sender: str = "zoe@sender.example") -> None:
         final = [ANN if a == TEAM else a for a in addresses] + [BOB] * (TEAM in addresses)
         refused = tuple(a for a in addresses if a == REFUSING)
         fact = Accepted(letter, tuple(final), refused, sender)
@@ -77,9 +75,12 @@ def after_start(disk: SimDisk, ledger: Ledger) -> View:
         wrong.append(f"a further message did not get through: {names}")
     house.close()
     view = mail_and_queue(disk.killed())
-    if sorted(m for m in view.mail if m[0] != CID) != sorted(mail):
-        wrong.append(f"IMAP shows {sorted(mail)} of {sorted(view.mail)}")
-    return View(queued=view.queued, mail=view.mail, litter=view.litter, wrong=tuple(wrong))
+    # The further message is nobody's promise; an interrupted start may have left it.
+    kept = tuple(each for each in view.mail if each[0] != CID)
+    queued = tuple(each for each in view.queued if each[0] != CID)
+    if sorted(kept) != sorted(mail):
+        wrong.append(f"IMAP shows {sorted(mail)} of {sorted(kept)}")
+    return View(queued=queued, mail=kept, litter=view.litter, wrong=tuple(wrong))
 
 
 def _subject(name: str, what: Callable[[Work], None]) -> Subject[View]:
@@ -119,7 +120,7 @@ def _by_imap(work: Work) -> None:
     """Every message is somewhere once, whatever is done with it, until it is expunged."""
     session = Imap(work.house, ANN)
     session.ask("CREATE Work")
-    session.ask('CREATE Spam (USE (\\Junk))')
+    session.ask("CREATE Spam (USE (\\Junk))")
     for name in ("kept", "moved", "spam"):
         fact = Accepted(Letter(name), (ANN,))
         work.ledger.begun(fact)
@@ -144,4 +145,3 @@ SERVER_SUBJECTS = [
     _subject("server: POP3 deletion", _fetched),
     _subject("server: IMAP session", _by_imap),
 ]
-

@@ -107,7 +107,9 @@ _DIRECTORY_QUERIES = (
 )
 
 
-def _show_rows(path: str, migrations: Sequence[str], queries: Sequence[str], disk: SimDisk) -> Shown:
+def _show_rows(
+    path: str, migrations: Sequence[str], queries: Sequence[str], disk: SimDisk
+) -> Shown:
     opened = Database(path, migrations, None, disk=disk)
     opened.open()
 
@@ -120,9 +122,7 @@ def _show_rows(path: str, migrations: Sequence[str], queries: Sequence[str], dis
         opened.close()
 
 
-_show_directory = partial(
-    _show_rows, f"{BASE}/directory.db", DIRECTORY_SCHEMA, _DIRECTORY_QUERIES
-)
+_show_directory = partial(_show_rows, f"{BASE}/directory.db", DIRECTORY_SCHEMA, _DIRECTORY_QUERIES)
 
 _DIRECTORY_STEPS = (
     _with_admin(lambda admin: admin.add_domain(HERE)),
@@ -254,4 +254,3 @@ STATE_SUBJECTS = [
     _subject("IMAP METADATA and ACL", _FOLDER_STEPS, _show_folders),
     _subject("backup", (_backup, _backup), _show_backups),
 ]
-

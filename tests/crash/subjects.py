@@ -10,8 +10,7 @@ from tests.crash.mail_workloads import MAIL_SUBJECTS
 from tests.crash.server_workloads import SERVER_SUBJECTS
 from tests.crash.state_workloads import STATE_SUBJECTS
 
+# Recovered in the rooms that keep the state, in milliseconds; SERVER_SUBJECTS by a whole start.
 SUBJECTS: list[Subject[Any]] = [*MAIL_SUBJECTS, *FOLDER_SUBJECTS, *STATE_SUBJECTS]
-
-"""Their owner recovers in the rooms that keep the state: some milliseconds each."""
 
 __all__ = ["SERVER_SUBJECTS", "SUBJECTS"]

@@ -53,7 +53,8 @@ def rows_of(disk: SimDisk) -> set[str]:
     changed: SQLite looks after its logs."""
     found = set(_database_files(disk))
     for path in _files(disk, BASE):
-        found.add("F5") if _SMALL.fullmatch(path.rpartition("/")[2]) else None
+        if _SMALL.fullmatch(path.rpartition("/")[2]):
+            found.add("F5")
     rows = _queue_rows(disk)
     found |= set(_queue(disk, rows))
     taken = {key_of(f"{queue_id}:{address}") for queue_id, _, _, lease, address in rows
@@ -75,7 +76,7 @@ def _files(disk: SimDisk, directory: str) -> Iterator[str]:
 
 
 def _database_files(disk: SimDisk) -> Iterator[str]:
-    names = {path for path in _files(disk, BASE)}
+    names = set(_files(disk, BASE))
     for name in ("queue/spool.db", "directory.db", "spam.db"):
         path = f"{BASE}/{name}"
         if any(each.startswith(f"{path}.new") for each in names):
@@ -111,7 +112,9 @@ def _queue(disk: SimDisk, rows: list[tuple[str, bool, int, int, str]]) -> Iterat
     for name in bodies:
         if name not in known:
             # On disk a complete one that was never committed looks like one that is done.
-            yield from ("S1", "S5") if recognize(disk.read(f"{BODIES}/{name}")).is_whole else ("S1",)
+            yield from (
+                ("S1", "S5") if recognize(disk.read(f"{BODIES}/{name}")).is_whole else ("S1",)
+            )
     for queue_id, in_file, octets, lease, _ in rows:
         if in_file:
             path = f"{BODIES}/{queue_id}"

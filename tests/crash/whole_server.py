@@ -153,8 +153,8 @@ class Client:
     def hear(self, mark: bytes) -> bytes:
         """All up to and with ``mark``."""
         talk = self._talk
-        found = self._network.run_until(lambda: mark in talk.heard or talk.is_over, _PATIENCE)
-        assert found and mark in talk.heard, f"no {mark!r} in {talk.heard[-300:]!r}"
+        self._network.run_until(lambda: mark in talk.heard or talk.is_over, _PATIENCE)
+        assert mark in talk.heard, f"no {mark!r} in {talk.heard[-300:]!r}"
         end = talk.heard.index(mark) + len(mark)
         data, talk.heard = talk.heard[:end], talk.heard[end:]
         return data
@@ -235,7 +235,9 @@ class Imap:
 
     def folders(self) -> list[str]:
         lines = self.ask('LIST "" *').split(b"\r\n")
-        return [line.rpartition(b" ")[2].strip(b'"').decode() for line in lines if b"* LIST" in line]
+        return [
+            line.rpartition(b" ")[2].strip(b'"').decode() for line in lines if b"* LIST" in line
+        ]
 
     def letters(self, folder: str) -> list[tuple[str, bool]]:
         """What lies there, and whether it is whole."""

@@ -69,6 +69,8 @@ _DAMAGED = f"{DAMAGED}/"
 _MESSAGE = re.compile(r"mail/[^/]+/[^/]+/Maildir/(?:\.[^/]+/)?(?:new|cur)/[^/]+")
 _BODY = re.compile(r"queue/bodies/[^/]+")
 _INDEX = re.compile(r"mail/[^/]+/[^/]+/index\.db")
+_NO_DIRECTORY = re.compile(r"mail/[^/]+/[^/]+/index\.(?:db|mark)")
+"""Names of files that the copy needs, whatever lies there."""
 _LITTER = re.compile(
     r".*\.db-(?:wal|shm|journal)"
     r"|(?:.*/)?(?:[^/.][^/]*|\.shared)\.tmp"
@@ -84,7 +86,9 @@ def kind_of(path: str, is_directory: bool = False) -> Kind:
     """Of a regular file, or a directory, which is LITTER or not."""
     if _LITTER_BELOW.fullmatch(path):
         return Kind.LITTER
-    if is_directory or path.startswith(_DAMAGED):
+    if is_directory:
+        return Kind.LITTER if _NO_DIRECTORY.fullmatch(path) else Kind.PLAIN
+    if path.startswith(_DAMAGED):
         return Kind.PLAIN
     if _MESSAGE.fullmatch(path) or _BODY.fullmatch(path):
         return Kind.FROZEN

@@ -83,7 +83,7 @@ class MailCopy:
         for domain in _directories(self.disk, os.path.join(self.base, MAIL)):
             try:
                 homes = _directories(self.disk, os.path.join(self.base, MAIL, domain))
-            except PermissionError as error:
+            except OSError as error:
                 self._note_unread(f"{MAIL}/{domain}", error)
                 continue
             for local in homes:
@@ -180,7 +180,7 @@ class MailCopy:
 
 def _maildirs(disk: Disk, inbox: str) -> Iterator[str]:
     yield inbox
-    with contextlib.suppress(PermissionError):  # the walk tells
+    with contextlib.suppress(OSError):  # the walk tells
         for name in _directories(disk, inbox):
             if name.startswith("."):
                 yield os.path.join(inbox, name)

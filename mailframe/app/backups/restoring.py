@@ -8,6 +8,7 @@ for nothing may vanish, or put on hold (``hold``).
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from mailframe.runtime.soundness import faults_of, is_newer
 OURS = frozenset({"run", "lost+found"})
 """Names in an empty base: of a server that ran here, of a file system that begins here."""
 
+_NO_FILE = {errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY}
+"""A directory lies where a small file should."""
 Progress = Callable[[str, int], None]
 
 
@@ -100,7 +103,12 @@ def _settle_indexes(disk: Disk, directory: str, now: float | None) -> int:
              if f.path.endswith("/Maildir") and f.is_directory}  # fmt: skip
     for home in homes:
         path = os.path.join(directory, home)
-        is_settled = renewal.keep(disk, path) if now is None else renewal.renew(disk, path, now)
+        try:
+            is_settled = renewal.keep(disk, path) if now is None else renewal.renew(disk, path, now)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            is_settled = False  # nothing but a damaged mailbox: fsck mends it
         if not is_settled and now is None:
             raise BadBackup(f"the index of {home} cannot go on with its uids")
     return len(homes)

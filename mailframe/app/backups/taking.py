@@ -258,15 +258,18 @@ class _Run:
     def _copy_indexes(self, homes: list[str]) -> None:
         for home in homes:
             path = f"{home}/{layout.INDEX_NAME}"
-            if not self._disk.exists(self._source(path)):
-                continue
             try:
+                if not stat.S_ISREG(self._disk.status(self._source(path)).st_mode):
+                    self._warn(f"{path}: no file; left out, it will be made anew")
+                    continue
                 self.writer.add_database(self._source(path), BASE + path)
                 self.writer.reuse(BASE + path)
-            except (sqlite3.DatabaseError, FileNotFoundError) as error:
+            except FileNotFoundError:
+                continue  # none yet, or the account was removed
+            except sqlite3.DatabaseError as error:
                 # It can be made again from the messages; half of one is worse than none.
                 self.writer.remove(BASE + path)
-                self.taken.warnings.append(f"{path}: {error}; left out, it will be made anew")
+                self._warn(f"{path}: {error}; left out, it will be made anew")
                 continue
             self.writer.add_content(layout.OLD_MARK, f"{BASE}{home}/{layout.MARK_NAME}")
 

@@ -53,7 +53,12 @@ def plan(base: str, disk: Disk) -> Iterator[Step]:
     for _, inbox in inboxes(base, disk):
         path = os.path.relpath(os.path.join(os.path.dirname(inbox.path), layout.INDEX_NAME), base)
         if disk.exists(os.path.join(base, path)):
-            yield _step(base, disk, path, layout.INDEX_SCHEMA)
+            try:
+                yield _step(base, disk, path, layout.INDEX_SCHEMA)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                yield Step(path, 0, layout.INDEX_SCHEMA)  # damaged: begun anew, as an old one
 
 
 def migrate(base: str, disk: Disk, step: Step) -> None:

@@ -33,7 +33,12 @@ class _Seeds(click.ParamType[range]):
 @click.command()
 @click.option("--seeds", type=_Seeds(), default="1:100", show_default=True, help="Which worlds.")
 @click.option("--scenario", metavar="NAME", default="", help="Only this kind of world.")
-@click.option("--mutate", metavar="NAME", default="", help="Plant this bug first.")
+@click.option(
+    "--mutate",
+    metavar="NAME",
+    default="",
+    help="Plant this bug first; all: each of them, and say where it is seen.",
+)
 @click.option("--list", "lists", is_flag=True, help="Name the scenarios and the bugs, and stop.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--story", is_flag=True, help="Tell the story also of a seed that did well.")
@@ -65,6 +70,9 @@ def sim(
         _list()
         return
     _check("scenario", scenario, list(SCENARIOS))
+    if mutate == "all":
+        _hunt(list(MUTATIONS), seeds, scenario, processes, as_json=as_json)
+        return
     _check("mutate", mutate, list(MUTATIONS))
     summary = Summary()
     for played in campaign(seeds, processes, scenario, mutate):
@@ -75,6 +83,22 @@ def sim(
             break
     _report(summary, scenario, mutate, as_json=as_json, story=story and len(seeds) == 1)
     if summary.failed:
+        sys.exit(exits.PROBLEM)
+
+
+def _hunt(names: list[str], seeds: range, scenario: str, processes: int, *, as_json: bool) -> None:
+    from mailframe.simulation.campaign import hunts
+
+    unseen = 0
+    for name, played in hunts(names, seeds, processes, scenario):
+        unseen += played is None
+        seed = None if played is None else played.seed
+        what = "not seen" if played is None else str(played.violations[0])
+        if as_json:
+            click.echo(json.dumps({"mutation": name, "seed": seed, "violation": what}))
+        else:
+            click.echo(f"{name:24} {'' if seed is None else f'seed {seed}: '}{what[:160]}")
+    if unseen:
         sys.exit(exits.PROBLEM)
 
 

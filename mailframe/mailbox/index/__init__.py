@@ -3,9 +3,10 @@
 What lives here
     ``live.LiveFolders``: one ``LiveFolder`` a folder, shared by all sessions; ``folder``: a
     session's view (``IFolder``). ``handle``: the file and its jobs. ``opening``: which row is
-    a directory's. ``syncing``: what other programs did, with ``halves``. ``storing``, ``expunging``,
-    ``appending``, ``copying`` with ``transferring``: what sessions do. ``keywords`` and
-    ``uidlist``: Dovecot's and Courier's files. ``watching``: inotify, or looking.
+    a directory's. ``syncing``: what other programs did; ``halves``: what a crash did to
+    renames. ``storing``, ``expunging``, ``appending``, ``copying`` with ``transferring``: what
+    sessions do. ``keywords`` and ``uidlist``: Dovecot's and Courier's files. ``watching``:
+    inotify, or looking.
 
 May import
     As ``mailbox``.

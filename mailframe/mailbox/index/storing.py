@@ -1,6 +1,6 @@
 """STORE, and taking mail out of new/: renames in the Maildir and rows, in one job.
 
-A flag is durable by the name of its file; the directory is synced once, before the commit.
+A flag is durable by the name of its file; each directory is synced once, before the commit.
 What a crash leaves between the two looks as if another program had set the flags, which the
 next sync takes in.
 """
@@ -57,8 +57,7 @@ def store(
 
 
 def leave_new(connection: sqlite3.Connection, place: FolderPlace) -> None:
-    """A session takes the folder: what lies in new/ goes to cur/. Not synced: to lose it is
-    no loss. Raises OSError."""
+    """A session takes the folder: what lies in new/ goes to cur/. Raises OSError."""
     if not place.has_new:
         return
     uids = [
@@ -73,8 +72,8 @@ def leave_new(connection: sqlite3.Connection, place: FolderPlace) -> None:
     for row in stored_rows(connection, place.id, uids):
         if where := renaming.give(row, row.flags):
             rows.append((as_stored(where), place.id, row.uid))
+    renaming.finish(before)
     if rows:
-        place.note_own_change(before)
         connection.executemany("UPDATE message SET place = ? WHERE folder = ? AND uid = ?", rows)
         connection.execute(
             "UPDATE folder SET new_stamp = 0, cur_stamp = 0 WHERE id = ?", (place.id,)
@@ -90,6 +89,7 @@ class _Renaming:
         self._infos: dict[tuple[str, str], str] = {}
         self._elsewhere: dict[str, str] | None = None
         self._renamed = False
+        self._left_new = False
 
     def give(self, row: Stored, text: str) -> str:
         """Make the file's name say ``text``; its place then, empty when it is gone."""
@@ -103,13 +103,17 @@ class _Renaming:
         except FileNotFoundError:
             return self._rename_moved(row, text)
         self._renamed = True
+        self._left_new |= row.directory == "new"
         return where
 
     def finish(self, before: tuple[int, int]) -> None:
-        """Make the new names durable."""
-        if self._renamed:
-            self._place.disk.sync_directory(self._place.maildir.subdirectory("cur"))
-            self._place.note_own_change(before)
+        """Make the new names durable, and that those in new/ are gone: one that came back would
+        bring the message back after it was expunged."""
+        if not self._renamed:
+            return
+        for name in ("cur", "new") if self._left_new else ("cur",):
+            self._place.disk.sync_directory(self._place.maildir.subdirectory(name))
+        self._place.note_own_change(before)
 
     def _rename_moved(self, row: Stored, text: str) -> str:
         """Another program gave it other flags: those of ours win, letters unknown stay."""
@@ -126,6 +130,7 @@ class _Renaming:
         except FileNotFoundError:
             return ""
         self._renamed = True
+        self._left_new |= name.startswith("new/")
         return f"cur/{info}"
 
     def _info(self, old: str, text: str) -> str:

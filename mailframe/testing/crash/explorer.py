@@ -173,7 +173,7 @@ class _Explorer(Generic[V]):
             random = Random(f"{self._seed} {self._subject.name} {at}")
             states = self._recorded.states(at, self._per_operation, random)
             for state in states:
-                self._look(at, moment, state, random)
+                self._look(at, moment, state)
                 if self._is_enough():
                     return self._result()
         return self._result()
@@ -191,17 +191,19 @@ class _Explorer(Generic[V]):
             frozenset(self._seen),
         )
 
-    def _look(self, at: int, moment: Moment, state: CrashState, random: Random) -> None:
+    def _look(self, at: int, moment: Moment, state: CrashState) -> None:
         # The same disk at a later moment has more promises to keep, but shows the same.
         found = self._seen.get(state.key)
         if found is None:
-            found = self._seen[state.key] = list(self._recovered(at, state, random))
+            found = self._seen[state.key] = list(self._recovered(at, state))
         for each in found:
             for broken in self._subject.check(each.view, each.moment_after(moment)):
                 self._violated(at, state, each.recovery, broken)
 
-    def _recovered(self, at: int, state: CrashState, random: Random) -> Iterator[_Found[V]]:
+    def _recovered(self, at: int, state: CrashState) -> Iterator[_Found[V]]:
         disk = state.disk()
+        # Of the state alone: whether a neighbour has had it already must change nothing.
+        random = Random(f"{self._seed} {state.key.hex()}")
         is_interrupted = random.random() < self._interrupted
         ledger = Ledger(lambda: disk.count)
         first = self._recover(at, state, "first", disk, ledger)

@@ -73,9 +73,9 @@ def exchanged(recorded: Recorded[V], number: int) -> Recorded[V]:
 def needs(one: Op, other: Op) -> bool:
     """Whether the second cannot be asked for before the first is done: its file, its directory
     or one of its names comes from there."""
-    if one.kind in ("create", "mkdir"):
-        if other.inode == one.inode or any(entry[0] == one.inode for entry in other.entries):
-            return True
+    is_made = one.kind in ("create", "mkdir")
+    if is_made and one.inode in (other.inode, *(entry[0] for entry in other.entries)):
+        return True
     names = {(directory, name) for directory, name, _ in one.entries}
     return any((directory, name) in names for directory, name, _ in other.entries)
 

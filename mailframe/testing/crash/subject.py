@@ -70,9 +70,7 @@ class Exploration:
 
     def shortest(self) -> Violation | None:
         """The violation with the least to tell."""
-        return min(
-            self.violations, key=lambda found: (len(found.story), found.at), default=None
-        )
+        return min(self.violations, key=lambda found: (len(found.story), found.at), default=None)
 
     def merged(self, others: Iterable[Exploration]) -> Exploration:
         """With what other processes found on the same work."""

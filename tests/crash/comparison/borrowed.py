@@ -137,7 +137,9 @@ class Borrowed:
 @contextlib.contextmanager
 def on_disk(disk: SimDisk, *modules: Any) -> Iterator[Borrowed]:
     borrowed = Borrowed(disk)
-    before = [(module, module.__dict__.get("os"), module.__dict__.get("open")) for module in modules]
+    before = [
+        (module, module.__dict__.get("os"), module.__dict__.get("open")) for module in modules
+    ]
     for module in modules:
         module.os, module.open = borrowed, borrowed.file
     try:

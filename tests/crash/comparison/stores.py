@@ -89,13 +89,17 @@ def _before_twisted() -> SimDisk:
 
 
 def _work_twisted(disk: SimDisk, ledger: Ledger) -> None:
-    with on_disk(disk, *_TWISTED) as borrowed, unittest.mock.patch.multiple(
-        MaildirMailbox.AppendFactory,
-        osopen=staticmethod(borrowed.open),
-        oswrite=staticmethod(borrowed.write),
-        osclose=staticmethod(borrowed.close),
-        osrename=staticmethod(borrowed.rename),
-    ), unittest.mock.patch.object(twisted.mail.maildir, "reactor", Clock()) as clock:
+    with (
+        on_disk(disk, *_TWISTED) as borrowed,
+        unittest.mock.patch.multiple(
+            MaildirMailbox.AppendFactory,
+            osopen=staticmethod(borrowed.open),
+            oswrite=staticmethod(borrowed.write),
+            osclose=staticmethod(borrowed.close),
+            osrename=staticmethod(borrowed.rename),
+        ),
+        unittest.mock.patch.object(twisted.mail.maildir, "reactor", Clock()) as clock,
+    ):
 
         def accept(letter: Letter) -> None:
             # ``startMessage`` mixes text and bytes, which Python 3 refuses; this works.
@@ -150,7 +154,7 @@ def _work_aiosmtpd(disk: SimDisk, ledger: Ledger) -> None:
 def _see_aiosmtpd(disk: SimDisk, ledger: Ledger) -> Seen:
     with on_disk(disk, mailbox):
         box = mailbox.Maildir(HOME, create=False)
-        return tuple(recognize(box.get_bytes(key)) for key in box.keys())
+        return tuple(recognize(box.get_bytes(key)) for key in list(box.keys()))
 
 
 # ---- this server

@@ -117,9 +117,7 @@ def test_whoever_thinks_better_of_it_has_his_base_as_it_was(house: House) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore_base(
-            source, str(house.base), disk=house.disk, now=NOW, force=True, progress=stop
-        )
+        restore_base(source, str(house.base), disk=house.disk, now=NOW, force=True, progress=stop)
     assert not is_unfinished(Disk(), str(house.base))
     assert (house.base / "directory.db").exists()
 
@@ -249,3 +247,14 @@ def test_what_the_backup_has_not_or_has_damaged_is_refused(house: House) -> None
     with pytest.raises(BadBackup):
         returned(house, taken.path)
     assert list((house.maildir() / "new").iterdir()) == []
+
+
+def test_one_damaged_mailbox_does_not_keep_the_others_away(house: House, tmp_path: Path) -> None:
+    home = make_index(house)
+    message = house.deliver(user="bob")
+    (home / "uidvalidity").unlink()
+    (home / "uidvalidity").mkdir()
+    restore(house, house.back_up().path, tmp_path / "new")
+    assert (tmp_path / "new" / message.relative_to(house.base)).exists()
+    # and nobody goes on with uids of an index that is too old
+    assert (tmp_path / "new/mail/a.test/ann/index.mark").read_bytes() == OLD_MARK

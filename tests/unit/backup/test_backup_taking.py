@@ -518,3 +518,13 @@ def test_a_manifest_that_is_no_file_is_none(house: House) -> None:
     os.mkfifo(manifest)
     with pytest.raises(BadBackup, match="no file"):
         read_total(Disk(), str(manifest.parent))
+
+
+def test_an_index_that_is_no_file_is_named(house: House) -> None:
+    good = house.deliver()
+    (house.base / "mail/a.test/ann/index.db").mkdir()
+    (house.base / "mail/a.test/bob/index.mark").mkdir(parents=True)
+    sqlite3.connect(house.base / "mail/a.test/bob/index.db").close()
+    taken = house.back_up()
+    assert [path.name for path in mails(taken.path)] == [good.name]
+    assert ["no file" in warning for warning in taken.warnings] == [True]

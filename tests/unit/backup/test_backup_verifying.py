@@ -129,3 +129,11 @@ def test_the_base_says_who_served_it_last(house: House) -> None:
     assert noted_version(str(house.base), Disk()) == __version__
     said = json.loads((house.base / "version").read_text())
     assert said["schemas"]["queue/spool.db"] == len(layout.QUEUE)
+
+
+def test_a_damaged_index_is_no_reason_not_to_migrate_the_rest(house: House) -> None:
+    house.deliver()
+    (house.base / "mail/a.test/ann/index.db").write_bytes(b"junk" * 2000)
+    steps = {step.path: step.action for step in plan(str(house.base), house.disk)}
+    assert steps["mail/a.test/ann/index.db"] == "migrate"
+    assert steps["directory.db"] == "nothing"

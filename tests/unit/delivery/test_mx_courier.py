@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from mailframe.core.address import Address
 from mailframe.core.envelope import Body, Recipient
 from mailframe.core.report import DeliveryReport, Outcome
-from mailframe.errors import DnsTemporary
+from mailframe.errors import DnsTemporary, MessageGone
 from mailframe.interfaces import ICourier
 from tests.unit.delivery.delivery_world import TEXT, Stored, World, batch
 
@@ -357,6 +358,17 @@ def test_a_connection_serves_several_messages(world: World) -> None:
     assert "RSET" not in made[0].said
 
 
+def test_a_host_that_deferred_on_a_kept_connection_is_not_asked_again_at_once(
+    world: World,
+) -> None:
+    made = world.serve()
+    world.send()
+    made[0].answers["RCPT"] = b"450 4.2.1 later\r\n"
+    report = world.send()[0]
+    assert (report.outcome, report.reply.code) == (Outcome.DEFERRED, 450)
+    assert len(made) == 1
+
+
 def test_an_idle_connection_is_closed_after_a_while(world: World) -> None:
     made = world.serve()
     world.send()
@@ -579,3 +591,23 @@ def test_a_refusal_amid_the_content_is_heard_while_waiting(world: World) -> None
     (report,) = world.run(sending)
     assert outcomes([report]) == ["failed 552"]
     assert world.net.seconds() < 5
+
+
+def test_a_message_that_is_removed_meanwhile_is_no_bug(world: World) -> None:
+    class Removed(Stored):
+        async def open(self) -> Any:
+            raise MessageGone("TESTQUEUEID1 has left the queue")
+
+    failures: list[Any] = []
+
+    def observe(event: Any) -> None:
+        failures.extend(filter(None, [event.get("log_failure")]))
+
+    world.serve()
+    globalLogPublisher.addObserver(observe)
+    try:
+        report = world.send(message=Removed())[0]
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert (report.outcome, report.reply.code) == (Outcome.DEFERRED, 451)
+    assert failures == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailframe.runtime.copies import copy_database
+from mailframe.runtime.copies import copy_database, keep_before_migration
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.soundness import faults_of, faults_of_frozen, integrity_faults
 
@@ -70,3 +70,30 @@ def test_copies_of_the_same_commit_are_the_same(path: str, tmp_path: Path) -> No
     copy = sqlite3.connect(tmp_path / "1")
     assert copy.execute("SELECT count(*) FROM t").fetchone() == (301,)
     copy.close()
+
+
+def test_a_file_that_is_busy_is_not_damaged(path: str) -> None:
+    class Hasty(Disk):
+        def connect(self, path: str, *, timeout: float) -> sqlite3.Connection:
+            return super().connect(path, timeout=0)
+
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("DELETE FROM t WHERE k = '1'")
+    holder.execute("PRAGMA user_version=4")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        faults_of(Hasty(), path)
+    holder.close()
+
+
+def test_what_is_kept_before_a_migration_is_the_file_as_it_is(path: str) -> None:
+    """Also where one is left of an earlier attempt, after which somebody went back."""
+    for number in range(2):
+        kept = keep_before_migration(Disk(), path, 3)
+        found = sqlite3.connect(kept)
+        assert found.execute("SELECT max(n) FROM t").fetchone()[0] == 1 + number
+        found.close()
+        changed = sqlite3.connect(path)
+        changed.execute("UPDATE t SET n = n + 1")
+        changed.commit()
+        changed.close()

@@ -101,9 +101,12 @@ def test_a_stop_does_what_waits(network: SimNetwork, machine: SimMachine) -> Non
     network.run(1)
     assert all(call.called for call in calls)
     pool.start()
-    again = pool.run(int)
-    network.run(1)
-    assert result_of(again) == 0
+    machine.disk.faults.slow("create", seconds=30.0)
+    again = [pool.run(machine.disk.make_file, f"/{number}") for number in range(2)]
+    network.run(31)
+    assert [call.called for call in again] == [True, False]  # still one lane
+    network.run(31)
+    assert again[1].called
 
 
 def test_a_slow_disk_takes_time(network: SimNetwork, machine: SimMachine) -> None:

@@ -1,0 +1,55 @@
+"""Keeping the interpreter's search for garbage from holding up everybody.
+
+CPython looks for cycles of dead objects now and then, and every time that it has a quarter more
+of old ones it looks at all there are. With two thousand connections, open folders and caches that
+is half a million, and a fifth of a second in which no thread runs. Most of them live as long as
+the process, or are freed without any search because they are in no cycle.
+
+So what has survived one full search is set aside (``gc.freeze``), and the next looks only at what
+is new since: some milliseconds. What dies in a cycle after it was set aside is not found by that.
+Therefore all is looked at again once twice as much has been set aside as there was the last time:
+garbage is bounded by what lives, and a long search is as rare as a doubling of the memory.
+
+This is for the process, not for a server in it: ``spare_what_stays`` at the end of the start.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from typing import Any
+
+_LEAST = 100_000
+"""Objects, some ten megabytes: growth by less is no reason for a long search."""
+
+
+class _Spared:
+    def __init__(self) -> None:
+        self._after_all = 0
+        """Objects that were left after the last search through all of them."""
+        self._is_through_all = True
+
+    def __call__(self, phase: str, info: Mapping[str, Any]) -> None:
+        """As one of ``gc.callbacks``; whatever thread has let it run."""
+        if phase != "stop" or info["generation"] != 2:
+            return
+        gc.freeze()
+        frozen = gc.get_freeze_count()
+        if self._is_through_all:
+            self._after_all, self._is_through_all = frozen, False
+        elif frozen > 2 * self._after_all + _LEAST:
+            gc.unfreeze()
+            self._is_through_all = True
+
+
+def spare_what_stays() -> None:
+    """From now on, in this process. Once is enough, more does no harm."""
+    if not any(isinstance(each, _Spared) for each in gc.callbacks):
+        gc.callbacks.append(_Spared())
+    gc.collect()
+
+
+def look_at_all() -> None:
+    """Undo it: for tests."""
+    gc.callbacks[:] = [each for each in gc.callbacks if not isinstance(each, _Spared)]
+    gc.unfreeze()

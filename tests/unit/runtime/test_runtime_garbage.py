@@ -1,0 +1,62 @@
+"""What stays is not looked at again and again, and garbage does not grow without end."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from mailframe.runtime import garbage
+
+
+@pytest.fixture(autouse=True)
+def spared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(garbage, "_LEAST", 1_000)
+    garbage.spare_what_stays()
+    yield
+    garbage.look_at_all()
+    gc.collect()
+
+
+class Knot:
+    """In a cycle with itself."""
+
+    def __init__(self) -> None:
+        self.self = self
+
+
+def test_what_survives_a_full_search_is_set_aside() -> None:
+    before = gc.get_freeze_count()
+    kept = [Knot() for _ in range(500)]
+    gc.collect()
+    assert gc.get_freeze_count() >= before + len(kept)
+    assert not any(isinstance(each, Knot) for each in gc.get_objects())
+
+
+def test_what_is_new_is_found_as_ever() -> None:
+    knot = Knot()
+    gone = weakref.ref(knot)
+    del knot
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_died_after_it_was_set_aside_is_found_after_a_doubling() -> None:
+    knot = Knot()
+    gone = weakref.ref(knot)
+    gc.collect()
+    del knot
+    gc.collect()
+    assert gone() is not None  # the price
+    kept = [Knot() for _ in range(gc.get_freeze_count() + 5_000)]
+    gc.collect()
+    gc.collect()
+    assert gone() is None
+    assert len(kept) > 5_000
+
+
+def test_twice_is_once() -> None:
+    garbage.spare_what_stays()
+    assert sum(isinstance(each, garbage._Spared) for each in gc.callbacks) == 1
