@@ -255,7 +255,7 @@ class Attempt:
                 self._unheard(session, transaction, index, failure)
             elif verdict.is_positive:
                 self._settle(index, _done(session), verdict, session)
-            elif _is_crowded(verdict) and transaction.accepted:
+            elif _is_crowded(verdict) and _others_were_accepted(transaction, place):
                 again.append(index)
                 self._hear(index, verdict, session)
             elif verdict.is_permanent:
@@ -334,6 +334,12 @@ def _done(session: SmtpSession) -> Outcome:
 
 def _encryption(session: SmtpSession) -> str:
     return str(session.tls or "plain text")
+
+
+def _others_were_accepted(transaction: Transaction, place: int) -> bool:
+    """So that each further transaction has fewer to ask for. Who was accepted himself heard 452
+    about the content: the server has no room, and would say so for ever."""
+    return bool(transaction.accepted) and place not in transaction.accepted
 
 
 def _is_crowded(reply: Reply) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import multiprocessing
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -72,9 +73,16 @@ class Summary:
         )
 
 
+def _hear(unraisable: sys.UnraisableHookArgs) -> None:
+    """Coroutines of machines that died may say that they did not end well: that they did not."""
+    if "GeneratorExit" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
+
+
 @functools.cache
 def prepare() -> None:
     """Once in a process: what all seeds share is made, and never collected again."""
+    sys.unraisablehook = _hear
     globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
     for domain in USERS:
         template(domain)

@@ -23,6 +23,9 @@ from mailframe.simulation.station import BASE, Doubt, Station
 from mailframe.simulation.stories import gaps_in_stories
 from mailframe.simulation.world import World
 
+_MOST_EVENTS = 60_000
+"""Of a world; the busiest that is well has half as many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -72,6 +75,9 @@ class Oracle:
             self._wrong("wrong", text)
         if not self._world.is_drained:
             self._wrong("stuck", self._what_is_left())
+        if self._world.network.events > _MOST_EVENTS:
+            events = self._world.network.events
+            self._wrong("busy", f"{events} events: somebody asks again and again, without a pause")
         self._gather()
         for accepted in self._record.accepted:
             self._follow(accepted)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mailframe.simulation.mutations import planted
@@ -29,16 +26,6 @@ class Outcome:
     """Seconds."""
 
 
-@contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """What the dead have to say when their coroutines are thrown away is nobody's business."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
-
-
 def play(plan: Plan, mutation: str = "") -> Outcome:
     """Play it with the bug of that name planted, if any."""
     with planted(mutation) if mutation else contextlib.nullcontext():
@@ -48,9 +35,7 @@ def play(plan: Plan, mutation: str = "") -> Outcome:
             verdict = Oracle(world).judge()
             digest = world.digest()
         finally:
-            with _unheard():
-                world.close()
-                gc.collect()
+            world.close()
     return Outcome(
         plan,
         digest,

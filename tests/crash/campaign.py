@@ -22,9 +22,9 @@ def campaign(
     states: int, seed: int, *, processes: int = 2, only: str = ""
 ) -> Iterator[Exploration]:
     """One workload after the other; about so many states in all. Those of the whole server
-    take long: one in a hundred. ``only``: workloads whose names have that in them."""
+    take long: one in two hundred. ``only``: workloads whose names have that in them."""
     yield from _explored(SUBJECTS, states, seed, processes, only)
-    yield from _explored(SERVER_SUBJECTS, states // 100, seed, processes, only)
+    yield from _explored(SERVER_SUBJECTS, states // 200, seed, processes, only)
 
 
 def _explored(

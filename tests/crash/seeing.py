@@ -111,6 +111,8 @@ def _mail(disk: Disk) -> Iterator[tuple[str, str, Sight]]:
 def _disagreements(rooms: Rooms, mail: tuple[tuple[str, str, Sight], ...]) -> Iterator[str]:
     """Between what lies in the Maildirs and what POP3 hands out; quota and their sum."""
     for account in ACCOUNTS:
+        if not rooms.disk.is_directory(maildir_of(BASE, account)):
+            continue
         mailbox = rooms.store.mailbox(account)
         found = []
         for info in now(mailbox.messages()):

@@ -118,7 +118,7 @@ class _Chosen:
                     self.present += 1
                     continue
                 if (read := maildir.read(path, name)) is None:
-                    continue
+                    raise BadBackup(f"{path} cannot be read")
                 content, modified = read
                 if hashlib.sha256(content).hexdigest() != self._known.get(path):
                     raise BadBackup(f"{path} is not what the manifest says")

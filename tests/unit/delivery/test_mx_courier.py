@@ -369,6 +369,15 @@ def test_a_host_that_deferred_on_a_kept_connection_is_not_asked_again_at_once(
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("verb", ["DATA", "end"])
+def test_a_server_that_has_no_room_is_not_asked_again_and_again(world: World, verb: str) -> None:
+    full = b"452 4.3.1 Insufficient system storage\r\n"
+    made = world.serve(answers={verb: full})
+    reports = world.send("bea@dest.example", "cem@dest.example")
+    assert [report.reply.code for report in reports] == [452, 452]
+    assert sum(line.startswith("MAIL") for server in made for line in server.said) == 1
+
+
 def test_an_idle_connection_is_closed_after_a_while(world: World) -> None:
     made = world.serve()
     world.send()
