@@ -138,6 +138,7 @@ class Bounces:
                         break
             finally:
                 source.close()
-        except MessageGone:
-            self.log.failure("{queue_id}: content lost", queue_id=message.queue_id)
+        except MessageGone as gone:
+            # Damaged, or the operator has removed it meanwhile.
+            self.log.warn("{queue_id}: content lost: {gone}", queue_id=message.queue_id, gone=gone)
         return content

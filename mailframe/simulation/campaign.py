@@ -24,6 +24,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _TOGETHER = 4  # seeds that a process takes at once
+# Worlds leave some megabytes behind each: a process is replaced after so many turns.
+_TURNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +139,5 @@ def _spread(
         yield from map(work, items)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, prepare) as pool:
+    with context.Pool(processes, prepare, maxtasksperchild=_TURNS) as pool:
         yield from pool.imap(work, items, chunksize=together)

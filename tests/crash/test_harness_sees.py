@@ -1,4 +1,5 @@
-"""The exploration sees it when a sync is forgotten or two operations change places.
+"""The exploration sees it when a sync is forgotten, two operations change places, or a reply
+goes out too early.
 
 What is forgotten or exchanged is found in the recorded workloads, so a new sync is tried as soon
 as it is there. What the exploration need not see stands in a table with its reason, and a line
@@ -12,6 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+from twisted.internet.defer import Deferred
+
+from mailframe.queue.spool import Spool
 from mailframe.testing.crash import Recorded, explore_recorded, record
 from mailframe.testing.crash.explorer import in_processes
 from mailframe.testing.crash.mutations import (
@@ -27,7 +32,7 @@ from mailframe.testing.crash.mutations import (
     without,
 )
 from mailframe.testing.disk import Op
-from tests.crash.subjects import SUBJECTS
+from tests.crash.subjects import SERVER_SUBJECTS, SUBJECTS
 
 _PER_OPERATION = 8
 
@@ -142,6 +147,27 @@ def test_every_sync_is_needed() -> None:
         assert doubled & set(together), f"{each} is not needed any more"
         uses = [use for site in together for use in sites()[site]]
         assert is_seen(uses, is_at(*together)), f"nobody sees that all of {together} are missing"
+
+
+# ---- replies
+
+
+def test_a_reply_before_the_commit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = Spool.store
+
+    async def hasty(spool: Spool, *args: Any, **kwargs: Any) -> None:
+        Deferred.fromCoroutine(commit(spool, *args, **kwargs))
+
+    monkeypatch.setattr(Spool, "store", hasty)
+    hasty_server = record(SERVER_SUBJECTS[0])
+    monkeypatch.undo()
+    found = explore_recorded(
+        hasty_server,
+        per_operation=1,
+        points=hasty_server.ledger.promises(),
+        stop_at_first=True,
+    )
+    assert "is nowhere" in str(found.shortest())
 
 
 # ---- order

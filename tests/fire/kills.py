@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from tests.fire.clients import Crowd
 from tests.fire.ground import Ground
-from tests.fire.ledger import Ledger
+from tests.fire.ledger import KINDS, Ledger
 from tests.fire.verdict import Verdict, judge
-from tests.interop.peers.process import Process
+from tests.interop.peers.process import Process, wait_until
 
+_GOING, _GOING_SECONDS = 10, 5.0
 _DURING_START = 0.15
 """Of all kills: the server is killed before it is ready."""
 
@@ -48,7 +49,7 @@ class Campaign:
                 if crowd.failures:
                     break
             self._start()
-            time.sleep(self.longest / 2)
+            wait_until(self._all_worked, "every client was served", 60)
         finally:
             crowd.stop()
         return self.settle()
@@ -67,11 +68,21 @@ class Campaign:
             self.killed_starting += 1
         else:
             self._start()
+            self._get_going()
             time.sleep(chance.random() * self.longest)
             server.kill()
         self.in_flight.update(self.ground.in_flight())
 
+    def _get_going(self) -> None:
+        """A machine that has other things to do needs its time until there is any load."""
+        before, end = self.ledger.answers.total(), time.monotonic() + _GOING_SECONDS
+        while self.ledger.answers.total() < before + _GOING and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def _all_worked(self) -> bool:
+        return all(self.ledger.answers[what] for what in KINDS)
+
     def _start(self) -> None:
         begun = time.monotonic()
-        self.ground.mailframe.start()
+        self.ground.mailframe.start(90)
         self.starts.append(time.monotonic() - begun)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from tests.fire.letters import Letter
 
+KINDS = ("sent", "append", "store", "move", "pop3 session")
+"""What every campaign must have acknowledged."""
 GONE = ""
 """The place of a message that was removed."""
 

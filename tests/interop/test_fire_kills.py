@@ -11,12 +11,10 @@ from tests.fire.kills import Campaign
 @pytest.mark.slow
 def test_ten_kills_lose_nothing() -> None:
     with ground() as place:
-        campaign = Campaign(place, seed=5, longest=0.5)
+        campaign = Campaign(place, seed=5, longest=0.3)
         verdict = campaign.run(10)
         print(campaign.ledger.answers, verdict.counts, verdict.repeated)
         assert verdict.problems == []
         assert place.mailframe.tracebacks == []
-    done = campaign.ledger.answers
-    assert min(done[what] for what in ("sent", "append", "store", "move", "pop3 session")) > 0
     assert verdict.counts["relayed"] > 10
-    assert verdict.counts["reported"] > 0
+    assert verdict.counts["kept by IMAP"] > 0
