@@ -17,6 +17,12 @@ from mailframe.simulation.letters import FLAVOURS, Letter, recognise, wire
 from mailframe.simulation.mutations import MUTATIONS
 from mailframe.simulation.scenarios import SCENARIOS, draw
 
+RARELY_SEEN = {
+    "answer-before-commit": 65,
+    "unfenced": 67,
+    "name-before-content": 89,
+    "percent-relay": 21,
+}
 SEEDS = os.environ.get("MAILFRAME_SIM_SEEDS", "1:150")
 
 
@@ -47,11 +53,16 @@ def test_no_promise_is_broken() -> None:
 
 
 def test_every_planted_bug_is_seen() -> None:
-    played = sim("--seeds", "1:200", "--mutate", "all", "--processes", "2", "--json")
+    """All of them in the first seeds, but for a few whose seed is known: to hunt them through the
+    seeds before takes minutes (``mailframe sim --seeds 1:200 --mutate all`` does it)."""
+    played = sim("--seeds", "1:12", "--mutate", "all", "--processes", "2", "--json")
     found = {line["mutation"]: line["seed"] for line in map(json.loads, played.stdout.splitlines())}
     assert list(found) == list(MUTATIONS)
-    assert None not in found.values(), found
-    assert played.returncode == 0
+    unseen = {name for name, seed in found.items() if seed is None}
+    assert unseen <= RARELY_SEEN.keys()
+    for name in unseen:
+        seed = str(RARELY_SEEN[name])
+        assert sim("--seeds", seed, "--mutate", name).returncode == 1, name
 
 
 def test_a_failing_seed_is_told_as_short_as_can_be() -> None:
