@@ -1,6 +1,7 @@
 """The simulated disk: faults, stamps, power cuts, snapshots."""
 
 import errno
+import inspect
 from collections.abc import Callable
 
 import pytest
