@@ -23,7 +23,7 @@ RARELY_SEEN = {
     "name-before-content": 89,
     "percent-relay": 21,
 }
-SEEDS = os.environ.get("MAILFRAME_SIM_SEEDS", "1:150")
+SEEDS = os.environ.get("MAILFRAME_SIM_SEEDS", "1:300")
 
 
 def sim(
