@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import Disk, new_file
 
 CHUNK = 1 << 20
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -101,18 +101,11 @@ def copy(disk: Disk, source: str, target: str) -> str:
         content = disk.open(source)
     with content:
         modified = disk.facts(content).st_mtime
-        file = disk.create(target)
-        try:
+        with new_file(disk, target) as file:
             while chunk := _next_chunk(content, source):
                 digest.update(chunk)
                 file.write(chunk)
             file.set_modified(modified)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                disk.unlink(target)
-            raise
-        finally:
-            file.close()
     return digest.hexdigest()
 
 
@@ -154,11 +147,8 @@ def settle_file(disk: Disk, path: str) -> None:
 
 def write_new(disk: Disk, path: str, data: bytes) -> None:
     """Not synced. Raises OSError, FileExistsError."""
-    file = disk.create(path)
-    try:
+    with new_file(disk, path) as file:
         file.write(data)
-    finally:
-        file.close()
 
 
 def remove_tree(disk: Disk, top: str) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import Disk, new_file
 
 FILE = "mailframe-folder"
 HIGHEST = "uidvalidity"
@@ -135,16 +135,9 @@ def replace_file(disk: Disk, path: str, data: bytes) -> None:
     with _changing:  # one writer at a time: the temporary name is always the same
         with contextlib.suppress(FileNotFoundError):
             disk.unlink(temporary)  # of one who died
-        file = disk.create(temporary)
-        try:
+        with new_file(disk, temporary) as file:
             file.write(data)
             file.sync()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                disk.unlink(temporary)
-            raise
-        finally:
-            file.close()
         disk.rename(temporary, path)
         disk.sync_directory(directory)
 

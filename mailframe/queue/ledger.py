@@ -23,6 +23,7 @@ from mailframe.queue.records import (
     row_from,
 )
 from mailframe.queue.schema import MICROSECONDS, RUNNABLE, Lease, State, micros
+from mailframe.runtime.salvage import text_if_any
 
 RECIPIENTS_PER_BATCH = 100
 """RFC 5321 section 4.5.3.1.8 has every server take a hundred."""
@@ -139,7 +140,7 @@ def _lease_lane(
     runs: list[list[Row]] = []
     damaged: list[_Damaged] = []
     due = _DUE_IN_DOUBT if ask.doubtful_only else _DUE
-    connection.text_factory = _text  # a text that is none must not keep the others waiting
+    connection.text_factory = text_if_any  # a text that is none must not keep the others waiting
     for state in (State.FRESH,) if ask.fresh_only else RUNNABLE:
         found = connection.execute(due, (ask.lane, state, now))
         _take_runs(found, ask.batches, runs, damaged)
@@ -171,13 +172,6 @@ def _set_aside(connection: sqlite3.Connection, queue_id: object, number: object)
         same_id = "CAST(queue_id AS BLOB) = CAST(? AS BLOB)"
         same_number = "CAST(number AS BLOB) = CAST(? AS BLOB)"
         connection.execute(f"{change} {same_id} AND {same_number}", key)
-
-
-def _text(octets: bytes) -> object:
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return octets
 
 
 def _with_messages(
@@ -329,7 +323,7 @@ def remove_finished(
 
 def lanes_due(connection: sqlite3.Connection, before: float) -> list[tuple[str, float]]:
     """Lanes with a recipient due before then, and when the first one is. Reads one index."""
-    connection.text_factory = _text
+    connection.text_factory = text_if_any
     rows = connection.execute(
         "SELECT lane, MIN(next_at) FROM recipient WHERE state < ? GROUP BY lane"
         " HAVING MIN(next_at) < ?",
@@ -429,7 +423,7 @@ _NO_RECIPIENT = (
 
 def _set_odd_aside(connection: sqlite3.Connection, now: int) -> tuple[Odd, ...]:
     """What no commit of ours leaves: it is kept, shown, and not tried."""
-    connection.text_factory = _text
+    connection.text_factory = text_if_any
     odd: list[Odd] = []
 
     def found(query: str, why: str) -> bool:

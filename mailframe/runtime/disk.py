@@ -8,6 +8,7 @@ asked. ``disk_failure`` says what trouble means to a peer.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -249,6 +250,22 @@ class Disk:
     def status(self, path: str) -> os.stat_result:
         """Of the entry itself, where it is a symbolic link."""
         return os.lstat(path)
+
+
+@contextlib.contextmanager
+def new_file(disk: Disk, path: str) -> Iterator[DiskFile]:
+    """A new file to be written within, and closed then; where that fails, nothing is left of it.
+    Raises as ``Disk.create``."""
+    file = disk.create(path)
+    try:
+        try:
+            yield file
+        finally:
+            file.close()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.unlink(path)
+        raise
 
 
 def connect_sqlite(

@@ -116,7 +116,7 @@ def _read(disk: Disk, path: str, made: str, migrations: Sequence[str]) -> Salvag
     """Copy into ``made``, which is complete and synced then."""
     source = disk.connect(path, timeout=_BUSY_SECONDS)
     try:
-        source.text_factory = _text
+        source.text_factory = text_if_any
         version = _version(source, migrations)
         target = disk.connect(made, timeout=_BUSY_SECONDS)
         try:
@@ -363,7 +363,7 @@ def _copy_file(disk: Disk, source: str, target: str, first: bytes) -> None:
         made.close()
 
 
-def _text(octets: bytes) -> object:
+def text_if_any(octets: bytes) -> object:
     """A text that is no UTF-8 any more stays what it is, for its owner to judge."""
     try:
         return octets.decode()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import Disk, new_file
 
 _DAYS = 397  # what browsers and Apple's mail programs still take
 _RENEW_DAYS = 30
@@ -54,12 +54,9 @@ def ensure_self_signed(directory: str, names: Sequence[str], now: float, disk: D
     beside = f"{path}.new"
     if disk.exists(beside):
         disk.unlink(beside)  # of a start that was cut off
-    file = disk.create(beside)
-    try:
+    with new_file(disk, beside) as file:
         file.write(make_self_signed(names, now))
         file.sync()
-    finally:
-        file.close()
     disk.rename(beside, path)
     disk.sync_directory(directory)
     return path

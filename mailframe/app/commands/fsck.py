@@ -77,7 +77,7 @@ def fsck(
         counts["messages"] += look.messages
         if repair:
             settle_quota(disk, inbox)
-    if not counts["accounts"]:
+    if address is not None and not counts["accounts"]:
         raise exits.CommandFailed("there is no such mailbox", exits.NO_USER)
     names = ("accounts", "messages", "faults", "mended")
     if as_json:

@@ -33,7 +33,7 @@ from mailframe.mailbox.index.place import (
 )
 from mailframe.mailbox.names import with_sizes
 from mailframe.mailbox.quota import note_in_maildirsize
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import Disk, new_file
 
 _NO_LINK = {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP}
 _CHUNK = 1 << 20
@@ -250,19 +250,11 @@ def _copy_octets(disk: Disk, origin: str, path: str) -> None:
     """By way of the target's tmp; INTERNALDATE is the file's time."""
     cur, name = os.path.split(path)
     temporary = os.path.join(os.path.dirname(cur), "tmp", name.partition(":")[0])
-    with disk.open(origin) as content:
-        file = disk.create(temporary)
-        try:
-            while chunk := content.read(_CHUNK):
-                file.write(chunk)
-            file.set_modified(disk.facts(content).st_mtime)
-            file.sync()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                disk.unlink(temporary)
-            raise
-        finally:
-            file.close()
+    with disk.open(origin) as content, new_file(disk, temporary) as file:
+        while chunk := content.read(_CHUNK):
+            file.write(chunk)
+        file.set_modified(disk.facts(content).st_mtime)
+        file.sync()
     disk.rename(temporary, path)
 
 

@@ -40,6 +40,7 @@ from mailframe.mailbox.index.reserve import Reserve
 from mailframe.mailbox.index.schema import MIGRATIONS
 from mailframe.mailbox.paths import account_directory
 from mailframe.runtime.disk import STORAGE_FULL, Disk, is_read_only
+from mailframe.runtime.salvage import is_damage
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -48,8 +49,6 @@ REBUILT = Reply(451, status.SYSTEM_OTHER, "The mailbox index is being rebuilt, t
 _BUSY_SECONDS = 10.0
 _MAX_BATCH = 256
 _BACKLOG = 4_000  # jobs of one account that may wait
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_CUT_OFF = sqlite3.SQLITE_IOERR_SHORT_READ
 _PLACES = ("", "-wal", "-shm", "-journal")
 
 
@@ -401,12 +400,7 @@ def _connect(disk: Disk, path: str) -> sqlite3.Connection:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    code: int = getattr(error, "sqlite_errorcode", 0) or 0
-    if isinstance(error, OtherVersion | Replaced):
-        return True
-    # A file that was emptied is a valid one, without tables.
-    is_empty = isinstance(error, sqlite3.OperationalError) and "no such table" in str(error)
-    return is_empty or code == _CUT_OFF or (code & 0xFF) in _DAMAGED
+    return isinstance(error, OtherVersion | Replaced) or is_damage(error)
 
 
 def _failure(error: sqlite3.Error) -> Failure:

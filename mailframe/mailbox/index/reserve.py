@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from mailframe.runtime.disk import Disk
+from mailframe.runtime.disk import Disk, new_file
 
 _OCTETS = 4 << 20
 _PLENTY = 4 * _OCTETS  # so that keeping it does not fill the disk
@@ -32,11 +32,8 @@ class Reserve:
             self._disk.make_directories(os.path.dirname(self._path))
             if self._disk.free(os.path.dirname(self._path)) < _PLENTY:
                 return
-            file = self._disk.create(self._path)
-            try:
+            with new_file(self._disk, self._path) as file:
                 file.write(bytes(_OCTETS))
-            finally:
-                file.close()
 
     def give_up(self) -> bool:
         """Whether there was something to give up."""

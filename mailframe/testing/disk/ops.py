@@ -23,7 +23,7 @@ KINDS = (
     "rename", "link", "unlink", "mkdir", "rmdir", "sync_directory",
 )  # fmt: skip
 
-_SEAM = ("mailframe.testing.disk", "mailframe.runtime.disk")
+_SEAM = ("mailframe.testing.disk", "mailframe.runtime.disk", "contextlib")
 
 
 class PowerLost(BaseException):

@@ -92,7 +92,7 @@ class Unreachable(RuntimeError):
 
 
 @cache
-def library() -> ctypes.CDLL:
+def loaded() -> ctypes.CDLL:
     """Raises Unreachable."""
     path: Any = getattr(_sqlite3, "__file__", None)  # none in an interpreter made in one piece
     try:
@@ -116,4 +116,4 @@ def library() -> ctypes.CDLL:
 
 def seed_randomness(seed: int) -> None:
     """What SQLite draws from now on, in this process: salts of logs, rowids, random()."""
-    library().sqlite3_test_control(_SEED, c_int(seed & 0x7FFFFFFF or 1), c_void_p(None))
+    loaded().sqlite3_test_control(_SEED, c_int(seed & 0x7FFFFFFF or 1), c_void_p(None))

@@ -89,7 +89,7 @@ class _Slot:
             **_calls,
         )
         self.address = ctypes.addressof(self.vfs)
-        sqlite.library().sqlite3_vfs_register(self.address, 0)
+        sqlite.loaded().sqlite3_vfs_register(self.address, 0)
 
 
 def connect(volume: Volume, path: str, timeout: float) -> sqlite3.Connection:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("reachable")
 @pytest.fixture(scope="module")
 def reachable() -> None:
     try:
-        sqlite_library.library()
+        sqlite_library.loaded()
     except sqlite_library.Unreachable as error:
         pytest.skip(str(error))
 
