@@ -102,13 +102,14 @@ class Site:
         self.audit.write_text("")
 
     def talk(self, door: str, data: bytes) -> bytes:
-        """Say all of it, and hear the answers until the server closes."""
+        """Say all of it once greeted, and hear the answers until the server closes."""
         address = (self.server.address, self.server.ports[door])
-        heard = b""
         with socket.create_connection(address, 20) as connection:
+            heard = connection.recv(65536)  # who talks before is not listened to
             connection.sendall(data)
             while piece := connection.recv(65536):
                 heard += piece
+        assert heard.count(b"\n") > 5, f"the payload was hardly listened to: {heard!r}"
         return heard
 
     def tables(self) -> dict[str, list[tuple[object, ...]]]:
