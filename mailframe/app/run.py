@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -104,12 +105,18 @@ def begin_log(level: str) -> None:
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
+# Twisted has two lines for every UDP socket, and each question to the DNS has a socket of its own.
+_SOCKETS = re.compile(r"_UdpQuestion starting on [0-9]+|\(UDP Port [0-9]+ Closed\)")
+
+
 def _line(event: LogEvent) -> str | None:
     if event.get("log_format") == "{line}" and "log_failure" not in event:
         # Nine of ten are the journal's. The long way makes the same of them in ten times the time.
         text = event["line"].replace("\n", "\n\t")
         level = event["log_level"].name
         return f"{_time(event['log_time'])} [{event['log_namespace']}#{level}] {text}\n"
+    if _SOCKETS.fullmatch(event.get("log_text", "")):
+        return None
     return formatEventAsClassicLogText(event, formatTime=_time)
 
 

@@ -4,6 +4,9 @@ A UDP question goes out from a socket of its own, so that the kernel draws a fre
 port each time (RFC 5452 section 9.2), and the socket is connected, so that the kernel drops
 what comes from elsewhere and tells at once when nobody listens. Datagrams that do not
 answer the question are ignored until the time is over.
+
+Reading an answer and going on with what waited for it takes a third of a millisecond, and hundreds
+may come at once: ``turns`` has them take their turn.
 """
 
 from __future__ import annotations
@@ -20,15 +23,19 @@ from twisted.python.failure import Failure
 
 from mailframe.dns.wire import Answer, Question
 from mailframe.errors import DnsTemporary
+from mailframe.runtime.turns import InTurn
 
 Server = tuple[str, int]
 
+_MAX_HELD = 8
+"""Datagrams of one question that wait for their turn; what comes beyond is lost, as UDP may."""
+
 
 def ask_by_udp(
-    reactor: Any, server: Server, question: Question, timeout: float
+    reactor: Any, turns: InTurn, server: Server, question: Question, timeout: float
 ) -> Deferred[Answer]:
     """``timeout`` in seconds. Fails with DnsTemporary."""
-    asking = _UdpQuestion(reactor, server, question, timeout)
+    asking = _UdpQuestion(reactor, turns, server, question, timeout)
     interface = "::" if ipaddress.ip_address(server[0]).version == 6 else ""
     try:
         reactor.listenUDP(0, asking, interface=interface, maxPacketSize=65_535)
@@ -38,7 +45,13 @@ def ask_by_udp(
 
 
 class _UdpQuestion(DatagramProtocol):
-    def __init__(self, reactor: Any, server: Server, question: Question, timeout: float) -> None:
+    noisy = False
+
+    def __init__(
+        self, reactor: Any, turns: InTurn, server: Server, question: Question, timeout: float
+    ) -> None:
+        self._turns = turns
+        self._held = 0
         self._server = server
         self._question = question
         self.result: Deferred[Answer] = Deferred(lambda _: self._close())
@@ -53,10 +66,17 @@ class _UdpQuestion(DatagramProtocol):
             self.fail(str(error))
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        if addr[:2] != self._server:
+        if addr[:2] != self._server or self._held >= _MAX_HELD:
+            return
+        self._held += 1
+        self._turns.run(lambda: self._hear(datagram))
+
+    def _hear(self, datagram: bytes) -> None:
+        self._held -= 1
+        if self.result.called:
             return
         answer = self._question.read(datagram)
-        if answer is not None and not self.result.called:
+        if answer is not None:
             self._close()
             self.result.callback(answer)
 
@@ -80,10 +100,10 @@ class _UdpQuestion(DatagramProtocol):
 
 
 def ask_by_tcp(
-    reactor: Any, server: Server, question: Question, timeout: float
+    reactor: Any, turns: InTurn, server: Server, question: Question, timeout: float
 ) -> Deferred[Answer]:
     """RFC 7766; ``timeout`` in seconds for all of it. Fails with DnsTemporary."""
-    asking = _TcpQuestion(question)
+    asking = _TcpQuestion(turns, question)
     version = ipaddress.ip_address(server[0]).version
     make = TCP6ClientEndpoint if version == 6 else TCP4ClientEndpoint
     connecting = connectProtocol(make(reactor, *server, timeout=timeout), asking)
@@ -101,22 +121,32 @@ def ask_by_tcp(
 
 
 class _TcpQuestion(Int16StringReceiver):
-    def __init__(self, question: Question) -> None:
+    def __init__(self, turns: InTurn, question: Question) -> None:
+        self._turns = turns
         self._question = question
+        self._is_answered = False
         self.result: Deferred[Answer] = Deferred()
 
     def connectionMade(self) -> None:
         self.sendString(self._question.encode())  # type: ignore[no-untyped-call]
 
     def stringReceived(self, string: bytes) -> None:
+        if not self._is_answered:
+            self._is_answered = True
+            self._turns.run(lambda: self._hear(string))
+
+    def _hear(self, string: bytes) -> None:
+        if self.result.called:
+            return
         answer = self._question.read(string)
         if answer is None:
             self.give_up("a malformed answer")
-        elif not self.result.called:
+        else:
             self.result.callback(answer)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.give_up("the connection was closed")
+        if not self._is_answered:
+            self.give_up("the connection was closed")
 
     def give_up(self, why: str) -> None:
         if not self.result.called:

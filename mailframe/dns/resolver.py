@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -27,6 +28,7 @@ from mailframe.dns.wire import Answer, Meaning, Question
 from mailframe.errors import DnsError, DnsTemporary, NoSuchDomain
 from mailframe.interfaces import IResolver, MxHost
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.turns import InTurn
 
 # Recursive servers follow 8 to 16; who needs more has a loop.
 _MAX_ALIASES = 8
@@ -66,6 +68,7 @@ class DnsResolver:
         self._cache = Cache(cache_size, reactor.seconds, cache_octets)
         self._waiting: dict[tuple[str, int], list[Deferred[Outcome]]] = {}
         self._slots = DeferredSemaphore(max_under_way)
+        self._turns = InTurn(reactor)
 
     # IResolver
 
@@ -150,8 +153,8 @@ class DnsResolver:
     def _tell(self, outcome: Outcome, key: tuple[str, int]) -> None:
         self._cache.put(key, outcome)
         for waiting in self._waiting.pop(key):
-            if not waiting.called:  # cancelled meanwhile
-                waiting.callback(outcome)
+            # Each goes on with a session of its own, and they may be hundreds.
+            self._turns.run(partial(_answer, waiting, outcome))
 
     def _outcome_of_error(self, failure: Failure) -> Outcome:
         error = failure.value
@@ -196,15 +199,21 @@ class DnsResolver:
         self, server: tuple[str, int], name: str, rdtype: int, timeout: float
     ) -> Answer:
         question = Question(name, rdtype, self._random.randrange(65_536))
-        answer = await ask_by_udp(self._reactor, server, question, timeout)
+        answer = await ask_by_udp(self._reactor, self._turns, server, question, timeout)
         if answer.meaning is Meaning.NO_EDNS:
             question = Question(name, rdtype, self._random.randrange(65_536), edns=False)
-            answer = await ask_by_udp(self._reactor, server, question, timeout)
+            answer = await ask_by_udp(self._reactor, self._turns, server, question, timeout)
         if answer.meaning is Meaning.TRUNCATED:
-            answer = await ask_by_tcp(self._reactor, server, question, self._tcp_timeout)
+            timeout = self._tcp_timeout
+            answer = await ask_by_tcp(self._reactor, self._turns, server, question, timeout)
         if answer.meaning in (Meaning.TRUNCATED, Meaning.NO_EDNS):
             raise DnsTemporary(f"{name}: {server[0]}: {answer.meaning.value}")
         return answer
+
+
+def _answer(waiting: Deferred[Outcome], outcome: Outcome) -> None:
+    if not waiting.called:  # cancelled meanwhile
+        waiting.callback(outcome)
 
 
 def _fresh(error: DnsError) -> DnsError:

@@ -84,7 +84,9 @@ class Bounces:
             recipients=recipients,
             original=original,
         )
-        content = await signed(build_dsn(notification), self._signer)
+        # A thousand recipients, each refused with a page of text, are a second of work.
+        content = await self._spool.workers.run(build_dsn, notification)
+        content = await signed(content, self._signer)
         envelope = Envelope(
             reverse_path=None,
             body=Body.SEVEN_BIT if content.isascii() else Body.EIGHT_BIT,

@@ -5,6 +5,7 @@ What lives here
     ``workers``: named thread pools with bounded queues. ``disk``: the one seam to files.
     ``database``: one SQLite file with a single writer and group commit. ``tlsfacts``: what a
     TLS handshake says, for servers and couriers alike. ``sources``: messages read whole.
+    ``turns``: how long one thing may keep the reactor.
 
 May import
     core, errors, interfaces, Twisted, pyOpenSSL, cryptography.

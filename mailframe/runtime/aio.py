@@ -67,6 +67,25 @@ class Background:
         task.addBoth(done)
         return finished
 
+    def outliving(self, coroutine: Coroutine[Any, Any, T], what: str) -> Deferred[T]:
+        """Run it until done, whoever waits: cancelling the Deferred, which has its result,
+        leaves it under way. An error of which nobody hears is logged under ``what``."""
+        waiting: Deferred[T] = Deferred()
+
+        async def telling() -> None:
+            try:
+                value = await coroutine
+            except BaseException:
+                if waiting.called:
+                    raise
+                waiting.errback(Failure())
+            else:
+                if not waiting.called:
+                    waiting.callback(value)
+
+        self.start(telling(), what)
+        return waiting
+
     def __len__(self) -> int:
         return len(self._running)
 

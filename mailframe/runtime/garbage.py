@@ -27,19 +27,32 @@ class _Spared:
     def __init__(self) -> None:
         self._after_all = 0
         """Objects that were left after the last search through all of them."""
+        self._at_most = 0
+        """Objects set aside; fewer, when some were freed meanwhile."""
         self._is_through_all = True
 
     def __call__(self, phase: str, info: Mapping[str, Any]) -> None:
         """As one of ``gc.callbacks``; whatever thread has let it run."""
         if phase != "stop" or info["generation"] != 2:
             return
+        # Counting what is new is cheap: the search has just been there. Counting all that was set
+        # aside takes up to 20 ms, and is put off until it may be too much.
+        self._at_most += len(gc.get_objects(generation=2))
         gc.freeze()
-        frozen = gc.get_freeze_count()
         if self._is_through_all:
-            self._after_all, self._is_through_all = frozen, False
-        elif frozen > 2 * self._after_all + _LEAST:
+            self._after_all, self._is_through_all = self._at_most, False
+        elif self._is_too_much() and self._counted():
             gc.unfreeze()
             self._is_through_all = True
+            self._at_most = 0
+
+    def _is_too_much(self) -> bool:
+        return self._at_most > 2 * self._after_all + _LEAST
+
+    def _counted(self) -> bool:
+        """Whether it is too much indeed."""
+        self._at_most = gc.get_freeze_count()
+        return self._is_too_much()
 
 
 def spare_what_stays() -> None:

@@ -13,6 +13,11 @@ _MOST_FINDINGS = 20
 _FIRST_FINDINGS = 100
 _ALL_FINDINGS = 10_000_000
 _NOTHING_SAID = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM}
+_TYPES = {
+    **dict.fromkeys(("INTEGER", "BIGINT", "SMALLINT"), "integer"),
+    "TEXT": "text",
+    "BLOB": "blob",
+}
 _NULL = re.compile(r"NULL value in ([^.]+)\.(.+)")
 
 
@@ -48,6 +53,32 @@ def _is_so(connection: sqlite3.Connection, text: str) -> bool:
     # IS NULL is never asked of the rows where the column is declared NOT NULL.
     query = f"""SELECT 1 FROM "{table}" WHERE typeof("{column}") = 'null' LIMIT 1"""
     return connection.execute(query).fetchone() is not None
+
+
+def mistyped(connection: sqlite3.Connection) -> list[str]:
+    """Columns with values of another type than they are declared with, which only damage leaves
+    there: SQLite converts what is written where it can, and does not mind where it cannot.
+    Reads the rows, not what hangs over on pages of its own. Raises sqlite3.Error."""
+    found = []
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    for (table,) in connection.execute(query).fetchall():
+        columns = _declared(connection, table)
+        rows = f'''SELECT 1 FROM "{table}" WHERE typeof("%s") NOT IN ('%s', '%s') LIMIT 1'''
+        for column, allowed, missing in columns:
+            if connection.execute(rows % (column, allowed, missing)).fetchone() is not None:
+                found.append(f"{table}.{column}: a value is no {allowed.upper()}")
+    return found[:_MOST_FINDINGS]
+
+
+def _declared(connection: sqlite3.Connection, table: str) -> list[tuple[str, str, str]]:
+    """Columns of one of the types that we use, the type, and ``null`` where that may be too."""
+    return [
+        (name, kind, kind if not_null else "null")
+        for _, name, declared, not_null, _, _ in connection.execute(
+            f'''PRAGMA table_info("{table}")'''
+        )
+        if (kind := _TYPES.get(declared.upper(), "")) != ""
+    ]
 
 
 def faults_of(disk: Disk, path: str, schema: int | None = None) -> list[str]:
@@ -90,7 +121,7 @@ def faults_of_frozen(disk: Disk, path: str) -> list[str]:
 
 def _faults(connection: sqlite3.Connection, schema: int | None) -> list[str]:
     try:
-        found = integrity_faults(connection)
+        found = integrity_faults(connection) or mistyped(connection)
         orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
         found += [f"{row[0]}: a row refers to none in {row[2]}" for row in orphans[:1]]
         version = version_of(connection)

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
 from mailframe.core.session import Role, TlsFacts
+from mailframe.servers.channel import PeerGone
 from mailframe.servers.imap_commands import COMMANDS
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_deflate import BadStream, Deflated
@@ -21,6 +25,7 @@ from mailframe.servers.line_connection import HIGH_WATER, LineConnection
 if TYPE_CHECKING:
     from mailframe.servers.imap import ImapFactory
 
+T = TypeVar("T")
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 
 
@@ -33,6 +38,8 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
     def __init__(self, factory: ImapFactory) -> None:
         super().__init__(factory)
         self._deflated: Deflated | None = None
+        self._reading_for: Deferred[Any] | None = None
+        """What is under way only to be told to the client."""
 
     def _converse(self, facts: TlsFacts | None) -> Conversation:
         return Conversation(self._factory, self.session, self, COMMANDS, facts)
@@ -53,6 +60,35 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
         self._started = self._clock.seconds()
         self._cancel_timer()
         self._timer = self._clock.callLater(self._factory.limits.login, self._tick)
+
+    async def while_there(self, work: Deferred[T]) -> T:
+        """What it yields; it is cancelled, and PeerGone raised, when the connection is lost."""
+        if self._lost:
+            work.addErrback(lambda _: None)
+            work.cancel()
+            raise PeerGone
+        self._reading_for = work
+        try:
+            return await work
+        except CancelledError:
+            if self._lost:
+                raise PeerGone from None
+            raise
+        finally:
+            self._reading_for = None
+
+    # The end
+
+    def readConnectionLost(self) -> None:
+        super().readConnectionLost()
+        if self._busy and self._conversation is not None:
+            self._conversation.input_ended()
+
+    def _wake_up(self, failure: Failure) -> None:
+        reading, self._reading_for = self._reading_for, None
+        if reading is not None:
+            reading.cancel()
+        super()._wake_up(failure)
 
     # Octets
 

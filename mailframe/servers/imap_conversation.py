@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mailframe.core.folders import FolderChange
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "Conversation", "PeerGone"]
 
+T = TypeVar("T")
+
 
 class Channel(channel.Channel, Protocol):
     """The connection, as far as a conversation needs it."""
@@ -73,6 +76,9 @@ class Channel(channel.Channel, Protocol):
 
     def logged_out(self) -> None:
         """Nobody is logged in any more (RFC 8437): the time for a login begins anew."""
+
+    async def while_there(self, work: Deferred[T]) -> T:
+        """What it yields; it is cancelled, and PeerGone raised, when the connection is lost."""
 
 
 class Appender(Protocol):
@@ -146,6 +152,10 @@ class Conversation:
     def shut_down(self, text: str) -> None:
         self.engine.shut_down(text)
 
+    def input_ended(self) -> None:
+        """The client says no more, or is gone."""
+        self._progress.hasten()
+
     async def finish(self) -> None:
         """The connection is gone and nothing is under way: give back what is held."""
         if self._appender is not None:
@@ -206,6 +216,11 @@ class Conversation:
     async def room(self) -> None:
         """Send what waits; return when the client has taken enough. Raises PeerGone."""
         await self.channel.room()
+
+    async def while_there(self, work: Deferred[T]) -> T:
+        """What it yields. For what only reads and may take long: it is given up when there is
+        nobody left to tell it to. Raises PeerGone."""
+        return await self.channel.while_there(work)
 
     def open_folder(self) -> Selected:
         """What is selected. Raises Refused (BAD) where nothing is."""

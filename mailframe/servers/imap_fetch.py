@@ -199,7 +199,7 @@ class _Answering:
         try:
             while loading is not None:
                 ahead, loading = loading, None
-                loaded = await ahead
+                loaded = await self._talk.while_there(ahead)
                 loading = _begin_next(loads)
                 self._left += loaded.left
                 await self._answer(loaded)

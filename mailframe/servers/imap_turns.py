@@ -9,7 +9,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from mailframe.servers.turns import SLICE
+from mailframe.runtime.turns import SLICE
 
 
 class Turn:

@@ -36,8 +36,8 @@ from mailframe.core.session import Role, Session, TlsFacts
 from mailframe.interfaces import IJournal, ITlsContexts
 from mailframe.runtime.aio import Background
 from mailframe.runtime.tlsfacts import tls_facts
+from mailframe.runtime.turns import Slice
 from mailframe.servers.channel import Nothing, PeerGone, Talk
-from mailframe.servers.turns import Slice
 
 HIGH_WATER = 64 * 1024
 _LEAVE_SECONDS = 3.0
@@ -249,6 +249,10 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
         if self._leaving:
             linger = min(linger, _LEAVE_SECONDS)
         self._timer = self._clock.callLater(linger, self.abort, reason)
+        if not self._reading and not self._input_ended:
+            # TLS ends when the client's own goodbye is read (RFC 8446 section 6.1).
+            self._reading = True
+            self.transport.resumeProducing()
         # A transport does not close while somebody may produce more.
         self.transport.unregisterProducer()
         self.transport.loseConnection()

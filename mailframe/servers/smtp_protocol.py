@@ -34,8 +34,8 @@ from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp.events import ENOUGH, Pause
 from mailframe.protocols.smtp.server import SmtpServer
 from mailframe.runtime.tlsfacts import tls_facts
+from mailframe.runtime.turns import Slice
 from mailframe.servers.smtp_session import Answer, SmtpSession
-from mailframe.servers.turns import Slice
 
 if TYPE_CHECKING:
     from mailframe.servers.smtp import SmtpFactory
@@ -419,5 +419,9 @@ class SmtpProtocol(Protocol):
             self._timer.cancel()
         transport = self._transport()
         self._timer = self._clock.callLater(_LINGER, transport.abortConnection)
+        if not self._reading:
+            # TLS ends when the client's own goodbye is read (RFC 8446 section 6.1).
+            self._reading = True
+            transport.resumeProducing()
         transport.unregisterProducer()
         transport.loseConnection()

@@ -188,8 +188,8 @@ def forgotten_removal() -> Iterator[None]:
     """What was removed by POP3 and acknowledged is there again: the first of several stays."""
     remove = MaildirMailbox._remove_files
 
-    def all_but_one(self: MaildirMailbox, entries: Any) -> Any:
-        return remove(self, entries[1:])
+    def all_but_one(self: MaildirMailbox, known: Any, uids: frozenset[str]) -> Any:
+        return remove(self, known, frozenset(sorted(uids)[1:]))
 
     with patch.object(MaildirMailbox, "_remove_files", all_but_one):
         yield

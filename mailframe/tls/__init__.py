@@ -12,9 +12,9 @@ Start reading at
     ``contexts``.
 
 Invariants
-    Nothing below TLS 1.2. Contexts are made by ``CertificateOptions``, which releases idle
-    buffers: 26 KB a connection where a bare context costs 47. A certificate that cannot be
-    read never replaces one that works.
+    Nothing below TLS 1.2; as clients no DHE, whose numbers the server chooses. Contexts are
+    made by ``CertificateOptions``, which releases idle buffers: 26 KB a connection where a bare
+    context costs 47. A certificate that cannot be read never replaces one that works.
 
 RFCs
     8446 (TLS 1.3), 6066 section 3 (SNI), 6125 and 9525 (whose certificate is it), 7435

@@ -5,12 +5,17 @@ it: numbers stay within the view, EXISTS never shrinks it, a number keeps its ui
 and never come back, EXPUNGE never comes where RFC 9051 section 7.5.1 forbids it. At the end all
 views are the same, and every message whose APPEND was answered with OK is there, or was
 expunged by somebody. ``MAILFRAME_SEED`` repeats a run's choices, though not its timing.
+
+And what one client does to the others of its account with a search that takes long, whether it
+waits for the answer or not.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -308,6 +313,90 @@ def test_twenty_clients_agree_in_the_end(server: Mailframe) -> None:
         raw.ok(b"SELECT " + FOLDERS[0])
         fresh = [int(m[1]) for line in raw.ok(b"FETCH 1:* UID") if (m := _UID.search(line))]
         assert fresh == views[0][0]
+
+
+MANY = 3_000  # messages
+DEAR = b"SEARCH " + b"".join(b"OR BODY z%d " % n for n in range(4_000)) + b"BODY zz"
+PATIENCE = 3.0  # seconds, for a machine that does other things too
+RESET = struct.pack("ii", 1, 0)
+
+
+def closed(client: RawImap) -> None:
+    """As a program does that ends: TCP says that no more will come."""
+    client.close()
+
+
+def reset(client: RawImap) -> None:
+    client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+
+def test_a_search_whose_client_is_gone_keeps_nobody_waiting(server: Mailframe) -> None:
+    fill(server, MANY)
+    with selected(server) as other:
+        other.ok(b"SEARCH BODY zz")  # all are read
+        plain = max(seconds(other.ok, b"SEARCH ALL") for _ in range(5))
+        for leave in (reset, closed):
+            client = selected(server)
+            client.say(b"d " + DEAR + b"\r\n")
+            time.sleep(0.5)
+            leave(client)
+            after = [seconds(other.ok, each) for each in (b"SEARCH ALL", b"FETCH 1 BODY[]")]
+            with selected(server) as fresh:
+                after.append(seconds(fresh.ok, b"SEARCH BODY zz"))
+            print(f"plain {plain:.3f} s; {leave.__name__}:", *(f"{each:.3f} s" for each in after))
+            assert max(after) < 20 * plain + PATIENCE
+            assert is_at_rest_within(10, server), "it goes on for nobody"
+    assert server.tracebacks == []
+
+
+def test_a_search_that_takes_long_lets_others_go_first(server: Mailframe) -> None:
+    fill(server, MANY)
+    with selected(server) as client, selected(server) as other:
+        other.ok(b"SEARCH BODY zz")  # all are read
+        plain = max(seconds(other.ok, b"SEARCH ALL") for _ in range(5))
+        client.say(b"d " + DEAR + b"\r\n")
+        time.sleep(0.5)
+        for command in (b"SEARCH ALL", b"FETCH 1 (ENVELOPE BODY[])", b"SORT (SIZE) UTF-8 ALL"):
+            took = seconds(other.ok, command)
+            print(f"plain {plain:.3f} s; beside it {command.decode()} {took:.3f} s")
+            assert took < 20 * plain + PATIENCE
+        assert b"d OK" not in client.drained(0.1), "it is over, and nothing was shown"
+    assert server.tracebacks == []
+
+
+def fill(server: Mailframe, count: int) -> None:
+    directory = server.maildir(ANN) / ".Many"
+    for name in ("cur", "new", "tmp"):
+        (directory / name).mkdir(parents=True)
+    text = b"Some words, and no end of them.\r\n" * 60
+    for number in range(count):
+        (directory / f"cur/{1_700_000_000 + number}.M{number}.test:2,").write_bytes(
+            message(number) + text
+        )
+
+
+def selected(server: Mailframe) -> RawImap:
+    client = RawImap(server, ANN, timeout=120)
+    client.ok(b"SELECT Many")
+    return client
+
+
+def seconds(act: Callable[[bytes], object], command: bytes) -> float:
+    began = time.monotonic()
+    act(command)
+    return time.monotonic() - began
+
+
+def is_at_rest_within(limit: float, server: Mailframe) -> bool:
+    """Whether it takes hardly any processor time, soon."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until:
+        before = server.processor_time()
+        time.sleep(0.5)
+        if server.processor_time() - before < 0.1:
+            return True
+    return False
 
 
 def lost(server: Mailframe, ledger: Ledger) -> set[int]:

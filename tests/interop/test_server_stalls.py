@@ -33,6 +33,9 @@ OFFENDERS = (
     "all doors: 1,000 connections a second",
     "mail: 10^5 MIME parts",
     "tls: 200 handshakes at once",
+    "login: SCRAM by submission, begun and aborted",
+    "remote: handshakes with 10,000 bits",
+    "remote: 100 refusals of 60 KB",
 )
 
 

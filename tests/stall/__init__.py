@@ -7,6 +7,7 @@ the reactor, what it was doing, and how long a client beside that says NOOP had 
 ``served``   the server process, with the reactor's turns measured from within (``turns``)
 ``crowd``    the idle and the busy, in a process of their own
 ``beside``   the client that says NOOP every 10 ms, and a sleeper: what this machine adds
+``remotes``  the servers that our mail goes to
 ``scenes``   the attacks, one function each, by the door they knock at
 
 What counts is the reactor thread's own CPU time within one turn, which neighbours on the machine

@@ -27,11 +27,15 @@ from tests.interop.peers.bad_dns import BadDns
 from tests.interop.peers.mailframe import PASSWORD, Mailframe
 from tests.interop.peers.process import loopback_address
 from tests.interop.peers.raw_imap import RawImap
+from tests.stall.remotes import Remotes
 from tests.stall.turns import Inside
 
 VICTIM = "victim@mf.test"
 """Whose mailbox the attacker owns, and fills."""
 MANY = 10_000  # messages in the victim's folder Many
+HOARDER = "hoarder@mf.test"
+"""Whose INBOX has ``DROP`` messages, once ``hoard`` was called."""
+DROP = 100_000
 _COMMAND = '#!/bin/sh\nexec "{python}" -m tests.stall.served "$@"\n'
 
 
@@ -42,6 +46,8 @@ class Target:
         self.private, public = _key()
         self.dns = BadDns(f"v=DKIM1; p={public}")
         stack.callback(self.dns.close)
+        self.remotes = Remotes(directory)
+        stack.callback(self.remotes.close)
         command = directory / "mailframe"
         command.write_text(_COMMAND.format(python=sys.executable))
         command.chmod(0o755)
@@ -51,7 +57,13 @@ class Target:
         self.users = [f"u{number}@mf.test" for number in range(users)]
         self._stack = stack
         self.mailframe.configure(
-            policy={"order": list(DEFAULT_ORDER), "dkim": {"max_signatures": 50}},
+            policy={
+                "order": list(DEFAULT_ORDER),
+                "dkim": {"max_signatures": 50},
+                "brake": {"failures_per_hour": 0, "new_recipients_per_day": 0},
+            },
+            routes=self.remotes.routes,
+            queue={"concurrency": 250},
             dns={"servers": [self.dns.server], "timeouts": ["2s"]},
             auth={"allow_plaintext": True, "failures_per_ip": 0, "failures_per_account": 0},
             log={"level": "warn"},
@@ -62,7 +74,7 @@ class Target:
                 "tarpit": "0s",
             },
         )
-        self.mailframe.add_users(VICTIM, *self.users)
+        self.mailframe.add_users(VICTIM, HOARDER, *self.users)
         for user in self.users:
             _fill(self.mailframe.maildir(user), 20)
             _fill(self.mailframe.maildir(user) / ".Quiet", 20)
@@ -86,6 +98,11 @@ class Target:
     def fill(self, folder: str, count: int) -> None:
         """A folder of the victim's, with many messages, before it is looked at."""
         _fill(self.mailframe.maildir(VICTIM) / f".{folder}", count)
+
+    def hoard(self) -> None:
+        maildir = self.mailframe.maildir(HOARDER)
+        if not (maildir / "cur").is_dir() or len(os.listdir(maildir / "cur")) < DROP:
+            _fill(maildir, DROP)
 
     def mode(self, mode: str) -> None:
         """How its name server behaves."""
@@ -121,6 +138,12 @@ class Target:
             code, reply = client.getreply()
         time.sleep(1)
         return f"{code} {reply.decode()}"
+
+    def send(self, message: bytes, *recipients: str) -> None:
+        """To others, as the first of its users; returns when it is in the queue."""
+        with self.mailframe.smtp("submission", timeout=120) as client:
+            client.login(self.users[0], PASSWORD)
+            client.sendmail(self.users[0], recipients, message, ["BODY=8BITMIME"])
 
     def append(self, message: bytes, folder: bytes = b"INBOX") -> None:
         """Stored by its owner, as is."""
@@ -211,4 +234,4 @@ def _fill(maildir: Path, count: int) -> None:
         (maildir / "cur" / f"{1_700_000_000 + number}.M{number}.host:2,").write_text(content)
 
 
-__all__ = ["MANY", "PASSWORD", "VICTIM", "Beside", "Crowd", "Target"]
+__all__ = ["DROP", "HOARDER", "MANY", "PASSWORD", "VICTIM", "Beside", "Crowd", "Target"]

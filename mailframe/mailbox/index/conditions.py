@@ -1,13 +1,17 @@
 """A search key as the condition of one SQL statement over ``message AS m``.
 
-Dear conditions are subqueries that stand behind the cheap ones, so that texts are read only
-of messages that are still in question. ``AND`` and ``OR`` of many become trees: SQLite limits
-the depth of an expression to 1,000, and what its parser has open at any point to 100 tokens.
+Dear conditions stand behind the cheap ones, so that texts are read only of messages that are
+still in question. What they look at is joined, once: as subqueries, of which each opens a cursor
+of its own and SQLite walks all that are open for each, a thousand keys took a thousand times as
+long as thirty. ``AND`` and ``OR`` of many become trees: SQLite limits the depth of an expression
+to 1,000, and what its parser has open at any point to 100 tokens. A condition is true or false,
+never NULL, or NOT of it would be NULL too.
 """
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,35 +27,48 @@ MAX_OPEN = 75
 MAX_KEYS = 20_000
 MAX_PARAMETERS = 32_000  # SQLite: 32,766
 _FEW_RANGES = 20
+_MANY = 200  # keys
 _MAX_INTEGER = (1 << 63) - 1
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _DAY = 86_400
 
 _HEADING = {"from": "from_", "to": "to_", "cc": "cc", "bcc": "bcc", "subject": "subject"}
 _DATES = {DateOf.RECEIVED: "m.received", DateOf.SAVED: "m.saved"}
-_OF_HEADING = "coalesce((SELECT {} FROM heading AS h WHERE h.content = m.content), 0)"
-_OF_WORDS = "coalesce((SELECT {} FROM words AS w WHERE w.content = m.content), 0)"
+HEADING = " LEFT JOIN heading AS h ON h.content = m.content"
+_WORDS = " LEFT JOIN words AS w ON w.content = m.content"
 _OF_CONTENT = "coalesce(m.content IN (SELECT id FROM content WHERE {} = ?), 0)"
+_IN_HEADERS = "ifnull(instr(w.headers, ?), 0) > 0"
+_IN_BODY = "ifnull(instr(w.body, ?), 0) > 0"
 _NEVER = "0"
 
 
 class Condition:
-    """``sql`` with ``parameters`` for its marks. Raises FolderRefused (LIMIT)."""
+    """``sql`` with ``parameters`` for its marks, behind ``FROM message AS m`` and ``joins``.
+    Raises FolderRefused (LIMIT)."""
 
     def __init__(self, key: SearchKey) -> None:
         self.parameters: list[Any] = []
+        self._joins: set[str] = set()
         self.sets: list[Sequence[tuple[int, int]]] = []
         """Of uids, too large for a statement: ``prepare`` puts them into a table."""
-        self._keys = 0
+        self.keys = 0
+        """How many it has."""
         self.sql = self._of(key, 0)
 
+    def joins(self, *others: str) -> str:
+        """What it looks at beside the message, and ``others``."""
+        return "".join(join for join in (HEADING, _WORDS) if join in {*self._joins, *others})
+
     def prepare(self, connection: sqlite3.Connection) -> None:
-        """What the statement needs beside the tables; once, before it is run."""
-        connection.create_function("in_field", 3, _in_field, deterministic=True)
-        connection.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS uid_set (number INTEGER, first INTEGER, last INTEGER,"
-            " PRIMARY KEY (number, first)) WITHOUT ROWID"
-        )
+        """What the statement needs beside the tables; before it is run."""
+        known = "SELECT 1 FROM temp.sqlite_master WHERE name = 'uid_set'"
+        if connection.execute(known).fetchone() is None:
+            # Once: a function that is made anew has SQLite compile all statements again.
+            connection.create_function("in_field", 3, _in_field, deterministic=True)
+            connection.execute(
+                "CREATE TEMP TABLE uid_set (number INTEGER, first INTEGER, last INTEGER,"
+                " PRIMARY KEY (number, first)) WITHOUT ROWID"
+            )
         connection.execute("DELETE FROM uid_set")
         for number, ranges in enumerate(self.sets):
             connection.executemany(
@@ -63,11 +80,16 @@ class Condition:
         self.parameters += parameters
         return sql
 
+    def look(self, join: str, sql: str, *parameters: Any) -> str:
+        """At a table that is joined."""
+        self._joins.add(join)
+        return self.add(sql, *parameters)
+
     def _of(self, key: SearchKey, opened: int) -> str:
         """``opened``: tokens that the parser has open before it."""
-        self._keys += 1
+        self.keys += 1
         key = _without_double_negation(key)
-        is_large = self._keys > MAX_KEYS or len(self.parameters) > MAX_PARAMETERS
+        is_large = self.keys > MAX_KEYS or len(self.parameters) > MAX_PARAMETERS
         if opened > MAX_OPEN or is_large:
             raise FolderRefused(FolderReason.LIMIT, "The search is too complex")
         if isinstance(key, And):
@@ -97,6 +119,11 @@ class Condition:
 def needs_contents(key: SearchKey) -> bool:
     """Whether messages must have been read to answer."""
     return any(_leaf_cost(leaf) > 0 for leaf in _leaves(key))
+
+
+def has_many(key: SearchKey) -> bool:
+    """Whether the statement is too large to be kept."""
+    return next(itertools.islice(_leaves(key), _MANY, None), None) is not None
 
 
 def uids_within(key: SearchKey) -> tuple[int, int]:
@@ -198,13 +225,12 @@ def _header(condition: Condition, key: search.Header) -> str:
     column = _HEADING.get(key.name)
     if column is not None:
         if not needle:
-            return _OF_HEADING.format(f"length(h.{column}) > 0")
-        return condition.add(_OF_HEADING.format(f"instr(h.{column}, ?) > 0"), needle)
+            return condition.look(HEADING, f"ifnull(length(h.{column}), 0) > 0")
+        return condition.look(HEADING, f"ifnull(instr(h.{column}, ?), 0) > 0", needle)
     beginning = b"\n%b: " % key.name.lower().encode("utf-8", "replace")
-    return condition.add(
-        _OF_WORDS.format(
-            "instr(w.headers, ?) > 0 AND instr(w.headers, ?) > 0 AND in_field(w.headers, ?, ?)"
-        ),
+    return condition.look(
+        _WORDS,
+        f"({_IN_HEADERS} AND {_IN_HEADERS} AND in_field(w.headers, ?, ?))",
         beginning,
         needle,
         beginning,
@@ -212,8 +238,11 @@ def _header(condition: Condition, key: search.Header) -> str:
     )
 
 
-def _in_field(headers: bytes, beginning: bytes, needle: bytes) -> bool:
-    """Whether a field of the message itself that begins so contains the needle."""
+def _in_field(headers: bytes | None, beginning: bytes, needle: bytes) -> bool:
+    """Whether a field of the message itself that begins so contains the needle. None: of what
+    was not read nothing is known."""
+    if headers is None:
+        return False
     end = headers.find(b"\n\n")  # those of its parts follow
     at = headers.find(beginning, 0, end + 1)
     while at >= 0:
@@ -229,23 +258,21 @@ def _body(condition: Condition, key: search.Body) -> str:
     needle = body_needle(key.value)
     if not needle:
         return "1"
-    return condition.add(_OF_WORDS.format("instr(w.body, ?) > 0"), needle)
+    return condition.look(_WORDS, _IN_BODY, needle)
 
 
 def _text(condition: Condition, key: search.Text) -> str:
     in_header, in_body = header_needle(key.value), body_needle(key.value)
     if not in_header:
         return "1"
-    return condition.add(
-        _OF_WORDS.format("instr(w.headers, ?) > 0 OR instr(w.body, ?) > 0"), in_header, in_body
-    )
+    return condition.look(_WORDS, f"({_IN_HEADERS} OR {_IN_BODY})", in_header, in_body)
 
 
 def _dated(condition: Condition, key: search.Dated) -> str:
     day = key.day.toordinal() - _EPOCH
     if key.what is DateOf.SENT:
         operator = {When.BEFORE: "<", When.ON: "=", When.SINCE: ">="}[key.when]
-        return condition.add(_OF_HEADING.format(f"h.sent_day {operator} ?"), day)
+        return condition.look(HEADING, f"ifnull(h.sent_day {operator} ?, 0)", day)
     column, begin, end = _DATES[key.what], day * _DAY, (day + 1) * _DAY
     if key.when is When.BEFORE:
         return condition.add(f"{column} < ?", begin)

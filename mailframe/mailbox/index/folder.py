@@ -97,7 +97,7 @@ class IndexedFolder:
         try:
             return await self.live.index.read(lambda connection: self._open(connection, uid))
         except OSError as error:
-            self.live.place.is_doubtful = True
+            self.live.doubt()
             raise MessageGone(f"{uid} of {self.live.place.path}: {error}") from error
 
     async def store(
@@ -164,9 +164,12 @@ class IndexedFolder:
     async def contents(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         self.live.require()
         with disk_trouble(f"read {self.live.place.path}"):
-            return await self.live.index.read(
+            found = await self.live.index.read(
                 lambda connection: read_contents(connection, self.live, uids)
             )
+        if len(found) < len(uids):
+            self.live.doubt()
+        return found
 
     # ---- ICopying
 
@@ -197,8 +200,9 @@ class IndexedFolder:
 
     def _searched(self) -> SearchedFolder:
         self.live.require()
-        place = self.live.place
-        return SearchedFolder(self.live.index, place.id, place.maildir, self.live.around.reader)
+        live, place = self.live, self.live.place
+        generation = live.index.generation
+        return SearchedFolder(live.index, place.id, generation, place.maildir, live.around)
 
     def _open(self, connection: sqlite3.Connection, uid: int) -> FileSource:
         """On a worker. Raises OSError, MessageGone."""
@@ -216,8 +220,9 @@ class IndexedFolder:
         try:
             octets = place.disk.facts(file).st_size
             size = row.size
-            if octets != row.octets:
-                # The name is wrong or the file is: hand out what is there, with its true size.
+            if octets != row.octets or not octets <= size <= 2 * octets:
+                # The name is wrong, or the file or the row: hand out what is there, with its true
+                # size, which is an octet more for each line's end at most.
                 size = count(file)
                 file.seek(0)
             source = FileSource(file, size, self.live.around.workers, verbatim=size == octets)
@@ -243,7 +248,6 @@ def read_contents(
         except OSError:
             continue
     if missing:
-        place.is_doubtful = True
         where = {name.base: path for path, name in place.maildir.files()}
         for row in missing:
             try:

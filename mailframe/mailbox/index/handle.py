@@ -22,41 +22,31 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailframe.core import status
-from mailframe.core.reply import Reply
 from mailframe.errors import TransientFailure
 from mailframe.interfaces import IWorkers
+from mailframe.mailbox.index.columns import Garbage
+from mailframe.mailbox.index.lane import REBUILT, Job, Lane, Queued
 from mailframe.mailbox.index.mark import Mark, last_commit, note_commit
 from mailframe.mailbox.index.reserve import Reserve
 from mailframe.mailbox.index.schema import MIGRATIONS
 from mailframe.mailbox.paths import account_directory
 from mailframe.runtime.disk import STORAGE_FULL, Disk, is_read_only
 from mailframe.runtime.salvage import is_damage
+from mailframe.runtime.soundness import mistyped
 
 T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], T]
-
-REBUILT = Reply(451, status.SYSTEM_OTHER, "The mailbox index is being rebuilt, try again")
 _BUSY_SECONDS = 10.0
-_MAX_BATCH = 256
-_BACKLOG = 4_000  # jobs of one account that may wait
 _PLACES = ("", "-wal", "-shm", "-journal")
-
-
-class _Queued(NamedTuple):
-    job: Job[Any]
-    done: Deferred[Any]
-    then: Callable[[Any], None] | None
-    lasts: bool = True
+_STUMBLES = (TypeError, ValueError, LookupError, AttributeError)
 
 
 class AccountIndex:
@@ -73,8 +63,8 @@ class AccountIndex:
         """Changes whenever uids from before do not count any more."""
         self._disk = disk
         self._workers = workers
-        self._writer = _Lane(self, self._commit_together)
-        self._reader = _Lane(self, self._read_each)
+        self._writer = Lane(self.path, workers, self._commit_together)
+        self._reader = Lane(self.path, workers, self._read_each, drops=True)
         self._write_connection: sqlite3.Connection | None = None
         self._read_connection: sqlite3.Connection | None = None
         self._read_generation = 0
@@ -88,17 +78,18 @@ class AccountIndex:
         when it raises (a savepoint sees to it). ``then`` is called with the result first, in
         the order of the jobs, even when the Deferred was cancelled: the commit was not."""
         self.on_use(self)
-        return self._writer.add(_Queued(job, Deferred(), then))
+        return self._writer.add(Queued(job, Deferred(), then))
 
     def remember(self, job: Job[T]) -> Deferred[T]:
         """The same for what can be read again, of which nobody was told: a power cut may take
         it back, for its commit is not synced for its own sake."""
         self.on_use(self)
-        return self._writer.add(_Queued(job, Deferred(), None, lasts=False))
+        return self._writer.add(Queued(job, Deferred(), lasts=False))
 
-    def read(self, job: Job[T]) -> Deferred[T]:
+    def read(self, job: Job[T], *, patient: bool = False) -> Deferred[T]:
         """``job(connection)``, which only reads, in the file as it is when this is called:
-        fails with TransientFailure where that was begun anew meanwhile."""
+        fails with TransientFailure where that was begun anew meanwhile. ``patient``: it takes
+        some time, and lets others go first."""
         self.on_use(self)
         generation = self.generation
 
@@ -111,7 +102,18 @@ class AccountIndex:
             # The writer throws the file away if it is what the reader says.
             return self.run(checked) if isinstance(failure.value, _Unreadable) else failure
 
-        return self._reader.add(_Queued(checked, Deferred(), None)).addErrback(failed)
+        return self._reader.add(Queued(checked, Deferred(), patient=patient)).addErrback(failed)
+
+    def forget_statements(self) -> None:
+        """After what was large: Python keeps a connection's last hundred statements as SQLite
+        compiled them, which is a megabyte for each 2,000 search keys. Those of ``read`` go."""
+
+        def close(connection: sqlite3.Connection) -> None:
+            connection.close()
+            self._read_connection = None
+
+        # Where there is no connection, whoever reads next is told why.
+        self._reader.add(Queued(close, Deferred())).addErrback(lambda _: None)
 
     @property
     def is_idle(self) -> bool:
@@ -142,7 +144,7 @@ class AccountIndex:
 
     # ---- on workers
 
-    def _commit_together(self, batch: list[_Queued]) -> list[Any]:
+    def _commit_together(self, batch: list[Queued]) -> list[Any]:
         try:
             connection = self._writing()
             before = connection.total_changes
@@ -164,12 +166,15 @@ class AccountIndex:
         except BaseException:
             self._give_up_writer()  # no transaction may stay open
             raise
-        for outcome in outcomes:
+        for number, outcome in enumerate(outcomes):
             if isinstance(outcome, Failure) and isinstance(outcome.value, sqlite3.Error):
                 self._look_at(outcome.value)
+            elif isinstance(outcome, Failure) and (found := _garbage(connection, outcome.value)):
+                self._look_at(found)
+                outcomes[number] = _failure(found)
         return outcomes
 
-    def _read_each(self, batch: list[_Queued]) -> list[Any]:
+    def _read_each(self, batch: list[Queued]) -> list[Any]:
         outcomes: list[Any] = []
         for queued in batch:
             try:
@@ -184,8 +189,10 @@ class AccountIndex:
                 if _is_damage(error):
                     self.log.error("{path}: {error}", path=self.path, error=error)
                     outcomes[-1] = Failure(_Unreadable(REBUILT, f"index: {error}"))
-            except Exception:  # noqa: BLE001 - it is the job's caller who hears of it
+            except Exception as error:  # noqa: BLE001 - it is the job's caller who hears of it
                 outcomes.append(Failure())
+                if found := _garbage(self._read_connection, error):
+                    outcomes[-1] = Failure(_Unreadable(REBUILT, f"index: {found}"))
         return outcomes
 
     def _follow_writer(self) -> None:
@@ -286,57 +293,6 @@ class _Unreadable(TransientFailure):
     """What the reader has is damaged."""
 
 
-class _Lane:
-    """Jobs of one kind: one batch at a time, in order."""
-
-    def __init__(self, index: AccountIndex, work: Callable[[list[_Queued]], list[Any]]) -> None:
-        self._index = index
-        self._work = work
-        self._waiting: deque[_Queued] = deque()
-        self._running = False
-
-    @property
-    def is_busy(self) -> bool:
-        return self._running or bool(self._waiting)
-
-    def add(self, queued: _Queued) -> Deferred[Any]:
-        done = queued.done
-        if len(self._waiting) >= _BACKLOG:
-            done.errback(TransientFailure(REBUILT, f"{self._index.path}: too many jobs wait"))
-            return done
-        self._waiting.append(queued)
-        self._start()
-        return done
-
-    def begin_pause(self) -> None:
-        """Nothing is begun until ``end_pause``; it must be idle."""
-        self._running = True
-
-    def end_pause(self) -> None:
-        self._running = False
-        self._start()
-
-    def _start(self) -> None:
-        if self._running or not self._waiting:
-            return
-        self._running = True
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_BATCH))]
-        self._index._workers.run(self._work, batch).addBoth(self._ended, batch)
-
-    def _ended(self, result: Any, batch: list[_Queued]) -> None:
-        self._running = False
-        outcomes = [result] * len(batch) if isinstance(result, Failure) else result
-        for queued, outcome in zip(batch, outcomes, strict=True):
-            if queued.then is not None and not isinstance(outcome, Failure):
-                try:
-                    queued.then(outcome)
-                except Exception:  # noqa: BLE001 - the commit is done; the others are told too
-                    self._index.log.failure("what follows a commit failed")
-            if not queued.done.called:
-                queued.done.callback(outcome)
-        self._start()
-
-
 class Indexes:
     """The indexes of all accounts; at most ``most_open`` of the idle ones keep their file."""
 
@@ -400,7 +356,18 @@ def _connect(disk: Disk, path: str) -> sqlite3.Connection:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    return isinstance(error, OtherVersion | Replaced) or is_damage(error)
+    return isinstance(error, OtherVersion | Replaced | Garbage) or is_damage(error)
+
+
+def _garbage(connection: sqlite3.Connection | None, error: object) -> Garbage | None:
+    """Whether a job stumbled over what the file holds, and not over a mistake of its own."""
+    if connection is None or not isinstance(error, _STUMBLES):
+        return None
+    try:
+        found = mistyped(connection)
+    except sqlite3.Error as worse:
+        found = [str(worse)]
+    return Garbage(", ".join(found)) if found else None
 
 
 def _failure(error: sqlite3.Error) -> Failure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -32,10 +33,11 @@ from mailframe.mailbox.failures import disk_trouble
 from mailframe.mailbox.index import expunging, opening, storing
 from mailframe.mailbox.index.answers import Answers
 from mailframe.mailbox.index.around import Around
-from mailframe.mailbox.index.handle import REBUILT, AccountIndex
+from mailframe.mailbox.index.handle import AccountIndex
+from mailframe.mailbox.index.lane import REBUILT
 from mailframe.mailbox.index.opening import Opened
 from mailframe.mailbox.index.place import Delta, FolderPlace
-from mailframe.mailbox.index.syncing import sync
+from mailframe.mailbox.index.syncing import forget_stamps, sync
 from mailframe.runtime.disk import STORAGE_FULL
 
 T = TypeVar("T")
@@ -312,6 +314,13 @@ class LiveFolder:
         for waiter in looking.waiters:
             if not waiter.called:
                 waiter.callback(result)
+
+    def doubt(self) -> None:
+        """A message that is noted could not be read: look at the directories again although they
+        seem to be as they were, and so does whoever opens the folder next."""
+        self.place.is_doubtful = True
+        forgotten = self.index.remember(partial(forget_stamps, folder=self.place.id))
+        forgotten.addErrback(lambda why: self.log.failure("{path}", why, path=self.place.path))
 
     async def verify(self) -> None:
         """It ends where other programs put another folder in its place."""

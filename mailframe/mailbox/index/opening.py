@@ -30,6 +30,7 @@ from mailframe.errors import FolderRefused
 from mailframe.mailbox import folder_file
 from mailframe.mailbox.folder_file import FolderTruth
 from mailframe.mailbox.index import uidlist
+from mailframe.mailbox.index.columns import of_type
 from mailframe.mailbox.index.flags import flag_set
 from mailframe.mailbox.index.place import FolderPlace, forget_contents, is_settled
 from mailframe.mailbox.index.syncing import sync
@@ -209,6 +210,7 @@ def load(connection: sqlite3.Connection, place: FolderPlace, truth: FolderTruth)
         "WHERE folder = ? ORDER BY uid",
         (place.id,),
     ):
+        of_type(int, changed, size, received, saved)
         texts[text] += 1
         total += size
         messages[uid] = MessageState(uid, flag_set(text), changed, size, received, saved)

@@ -18,8 +18,8 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -91,7 +91,8 @@ class ContentReader:
         at, last, wanted = min(uids) - 1, max(uids), frozenset(uids)
         with self._urgent(index):
             while at >= 0:
-                at = await self._read_facts(index, folder, maildir, at, last, wanted)
+                batch = self._read_facts(index, folder, maildir, at, last, wanted)
+                at = await self._ended(batch, maildir)
 
     async def ensure_words(
         self,
@@ -104,10 +105,17 @@ class ContentReader:
         at, last = max(between[0], 1) - 1, between[1]
         with self._urgent(index):
             while at >= 0:
-                at = await self._read_facts(index, folder, maildir, at, last, words=_always)
+                batch = self._read_facts(index, folder, maildir, at, last, words=_always)
+                at = await self._ended(batch, maildir)
             at = 0
             while at >= 0:
-                at = await self._read_words(index, folder, maildir, at, between)
+                batch = self._read_words(index, folder, maildir, at, between)
+                at = await self._ended(batch, maildir)
+
+    def _ended(self, batch: Coroutine[Any, Any, int], maildir: Maildir) -> Deferred[int]:
+        """A batch that was begun is ended though whoever wanted it is gone: what is read is
+        remembered, and a worker that has a large message in memory does not let go of it."""
+        return self._background.outliving(batch, f"read messages of {maildir.path}")
 
     @contextlib.contextmanager
     def _urgent(self, index: AccountIndex) -> Iterator[None]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mailframe.core.facts import Fact, MessageFacts
+from mailframe.mailbox.index.columns import Garbage, of_type
 from mailframe.message.parts import parts_from_bytes
 
 _CHUNK = 500
@@ -31,14 +32,18 @@ def facts(
         )
     )
     query = (
-        f"SELECT m.uid, c.id, {columns} FROM message AS m "
+        f"SELECT m.uid, m.content, c.id, {columns} FROM message AS m "
         "LEFT JOIN content AS c ON c.id = m.content WHERE m.folder = ? AND m.uid "
     )
     rows = _rows(connection, query, folder, uids)
-    for uid, content, envelope, body, structure, preview, email, thread, parts in rows:
-        if content is None:
+    for uid, row, content, envelope, body, structure, preview, email, thread, parts in rows:
+        if row is None:
             unread.append(uid)
+        elif content is None:
+            raise Garbage(f"{uid} has what was read of it in row {row!r}, which is none")
         else:
+            of_type(bytes, envelope, body, structure)
+            of_type(str, preview, email, thread)
             root = parts_from_bytes(parts) if parts else None
             found[uid] = MessageFacts(envelope, body, structure, preview, email, thread, root)
     return found, unread
@@ -59,6 +64,7 @@ def headers(
     )
     for uid, content, octets in rows:
         if octets is not None:
+            of_type(bytes, octets)
             found[uid] = octets
         elif content is None:
             unread.append(uid)
@@ -72,7 +78,8 @@ def _rows(
         chunk = uids[start : start + _CHUNK]
         low, high = min(chunk), max(chunk)
         if high - low + 1 == len(chunk):
-            yield from connection.execute(query + "BETWEEN ? AND ?", (folder, low, high))
+            rows = connection.execute(query + "BETWEEN ? AND ?", (folder, low, high))
         else:
             marks = ",".join("?" * len(chunk))
-            yield from connection.execute(f"{query} IN ({marks})", (folder, *chunk))
+            rows = connection.execute(f"{query} IN ({marks})", (folder, *chunk))
+        yield from rows.fetchall()  # so that nothing hangs on the connection between two

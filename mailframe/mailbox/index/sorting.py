@@ -3,7 +3,7 @@
 Texts sort as i;unicode-casemap has it (``folding.collation_key``), by keys that were computed
 when the messages were read. The sent date of a message without a usable Date is its
 INTERNALDATE (RFC 5256 section 2.2). Ties go by uid. SQLite sorts, without holding the
-interpreter; threads are made on the worker that read the rows.
+interpreter; threads are made on a worker.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from mailframe.core.search import SearchKey, SortBy, SortCriterion, ThreadAlgorithm, ThreadNode
-from mailframe.mailbox.index.conditions import Condition, needs_contents, uids_within
+from mailframe.mailbox.index.conditions import HEADING, Condition, needs_contents, uids_within
 from mailframe.mailbox.index.searching import (
     SearchedFolder,
     cancellable,
     condition_of,
+    narrowed,
     read_first,
 )
 from mailframe.message.threading import Threaded
@@ -35,7 +36,6 @@ _KEYS = {
     SortBy.DISPLAYTO: "coalesce(h.display_to, x'')",
 }
 _UNREAD_WILL_DO = {SortBy.ARRIVAL, SortBy.SIZE}
-_FROM = " FROM message AS m LEFT JOIN heading AS h ON h.content = m.content"
 _WHERE = " WHERE m.folder = ? AND m.uid BETWEEN ? AND ? AND "
 
 
@@ -43,9 +43,11 @@ async def sort(folder: SearchedFolder, key: SearchKey, by: Sequence[SortCriterio
     """uids that match, in that order."""
     if needs_contents(key) or any(criterion.by not in _UNREAD_WILL_DO for criterion in by):
         await read_first(folder, key)
+    among = await narrowed(folder, key)
+    folder.require()
     return await cancellable(
         folder.index,
-        lambda connection: in_order(connection, folder.folder, key, condition_of(key), by),
+        lambda connection: in_order(connection, folder.folder, among, condition_of(among), by),
     )
 
 
@@ -54,12 +56,14 @@ async def thread(
 ) -> list[ThreadNode]:
     """Threads of those that match."""
     await read_first(folder, key)
-    return await cancellable(
+    among = await narrowed(folder, key)
+    folder.require()
+    messages = await cancellable(
         folder.index,
-        lambda connection: make_threads(
-            threaded(connection, folder.folder, key, condition_of(key)), algorithm
-        ),
+        lambda connection: threaded(connection, folder.folder, among, condition_of(among)),
     )
+    threads: list[ThreadNode] = await folder.around.workers.run(make_threads, messages, algorithm)
+    return threads
 
 
 def in_order(
@@ -77,7 +81,8 @@ def in_order(
         terms.setdefault(_KEYS[criterion.by], " DESC" if criterion.reverse else "")
     order = ", ".join([term + direction for term, direction in terms.items()] + ["m.uid"])
     rows = connection.execute(
-        f"SELECT m.uid{_FROM}{_WHERE}{condition.sql} ORDER BY {order}",
+        f"SELECT m.uid FROM message AS m{condition.joins(HEADING)}{_WHERE}{condition.sql}"
+        f" ORDER BY {order}",
         (folder, *uids_within(key), *condition.parameters),
     )
     return [uid for (uid,) in rows]
@@ -90,8 +95,8 @@ def threaded(
     condition.prepare(connection)
     rows = connection.execute(
         f"SELECT m.uid, coalesce(h.message_id, ''), coalesce(h.reference_ids, ''), {_SENT},"
-        f" m.received, coalesce(h.base_subject, x''), coalesce(h.is_reply, 0){_FROM}{_WHERE}"
-        f"{condition.sql} ORDER BY m.uid",
+        f" m.received, coalesce(h.base_subject, x''), coalesce(h.is_reply, 0)"
+        f" FROM message AS m{condition.joins(HEADING)}{_WHERE}{condition.sql} ORDER BY m.uid",
         (folder, *uids_within(key), *condition.parameters),
     )
     return [

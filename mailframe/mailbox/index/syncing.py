@@ -107,6 +107,11 @@ def sync(
     return delta
 
 
+def forget_stamps(connection: sqlite3.Connection, folder: int) -> None:
+    """Who opens it next reads the directories."""
+    connection.execute("UPDATE folder SET new_stamp = 0 WHERE id = ? AND new_stamp", (folder,))
+
+
 def _remove_pending(connection: sqlite3.Connection, place: FolderPlace, names: set[str]) -> None:
     """Files of an all-or-none that a crash, or a commit that failed, cut off. They are durably
     gone before their names are forgotten."""

@@ -12,7 +12,8 @@ shell called a method that the current event does not allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from mailframe.core.scram import ScramVerifier
 from mailframe.errors import LocalProtocolError
@@ -52,6 +53,8 @@ from mailframe.protocols.pop3.verbs import (
 _MUCH_OUTPUT = 64 * 1024
 # And a short one a short one: after so many lines others have their turn.
 _AT_ONCE = 100
+# Lines of LIST and UIDL that count as one of those: some hundred microseconds.
+_LISTED_AT_ONCE = 200
 _LOGINS = (PasswordOffered, ApopOffered, VerifierWanted, IdentityProved, ProofWrong)
 
 
@@ -94,6 +97,8 @@ class Pop3Engine:
         self._undecided: Event | None = None
         self._ready: list[Event] = []
         self._maildrop = Maildrop(())
+        self._listing: Iterator[str] | None = None
+        """What is left of the answer under way."""
         self._stuffer: DotStuffer | None = None
         self._cutter: TopCutter | None = None
         if not self._may_log_in or "APOP" not in mechanisms:
@@ -136,7 +141,9 @@ class Pop3Engine:
             if self._pending >= _MUCH_OUTPUT or carried_out >= _AT_ONCE:
                 return Pause.OUTPUT
             carried_out += 1
-            if not self._next_line():
+            if self._listing is not None:
+                self._list_more(self._listing)
+            elif not self._next_line():
                 return Pause.NEED_DATA
         event = self._ready.pop(0)
         if not isinstance(event, Closing):
@@ -297,8 +304,17 @@ class Pop3Engine:
             number, entry = self._maildrop.entry(arguments[0])
             self._say(replies.ok(f"{number} {fact(entry)}"))
             return
-        lines = (f"{number} {fact(entry)}" for number, entry in self._maildrop.entries())
-        self._say(replies.listing(f"{self._maildrop.count} messages", lines))
+        self._say(replies.ok(f"{self._maildrop.count} messages"))
+        self._listing = (f"{number} {fact(entry)}" for number, entry in self._maildrop.entries())
+
+    def _list_more(self, listing: Iterator[str]) -> None:
+        """A hundred thousand messages take a tenth of a second and megabytes: piece by piece, as
+        the client takes them."""
+        lines = list(islice(listing, _LISTED_AT_ONCE))
+        self._say(replies.lines(lines))
+        if len(lines) < _LISTED_AT_ONCE:
+            self._listing = None
+            self._say(replies.END)
 
     def _retr(self, arguments: list[bytes]) -> None:
         number, entry = self._maildrop.entry(arguments[0])
@@ -404,7 +420,8 @@ class Pop3Engine:
     def shut_down(self) -> None:
         """The server stops: take leave. Without effect while an event is under way, so ask
         again then."""
-        if self._undecided is None and not self._ready and self._state is not State.CLOSED:
+        is_idle = self._undecided is None and not self._ready and self._listing is None
+        if is_idle and self._state is not State.CLOSED:
             self._say(replies.err("The server is shutting down", ResponseCode.SYS_TEMP))
             self._close(Trigger.GIVEN_UP, "server shuts down")
 

@@ -37,6 +37,15 @@ def err(text: str, code: ResponseCode | None = None) -> bytes:
     return (f"-ERR [{code.value}] {text}\r\n" if code else f"-ERR {text}\r\n").encode()
 
 
-def listing(text: str, lines: Iterable[str]) -> bytes:
-    """A multi-line reply. No line of ours begins with a dot, so there is nothing to stuff."""
-    return "\r\n".join([f"+OK {text}", *lines, ".\r\n"]).encode()
+END = b".\r\n"
+"""Of a multi-line reply."""
+
+
+def lines(texts: Iterable[str]) -> bytes:
+    """Of a multi-line reply. No line of ours begins with a dot, so there is nothing to stuff."""
+    return "".join([f"{text}\r\n" for text in texts]).encode()
+
+
+def listing(text: str, texts: Iterable[str]) -> bytes:
+    """A multi-line reply, whole."""
+    return ok(text) + lines(texts) + END

@@ -32,7 +32,7 @@ from mailframe.errors import LocalProtocolError, RemoteProtocolError
 from mailframe.protocols.smtp import client_commands as commands
 from mailframe.protocols.smtp.client_body import BdatBody, DataBody
 from mailframe.protocols.smtp.client_extensions import Extensions
-from mailframe.protocols.smtp.client_replies import ReplyReader
+from mailframe.protocols.smtp.client_replies import ReplyReader, for_people
 from mailframe.protocols.smtp.client_transaction import Transaction
 
 # RFC 4954 section 4: an initial response must fit the 512 octets of a command line.
@@ -236,7 +236,7 @@ class SmtpClient:
 
     def _hear(self, reply: Reply) -> list[Event]:
         if not self._pending:
-            return self._hear_unasked(reply)
+            return self._hear_unasked(for_people(reply))
         step, index = self._pending.popleft()
         if str(reply.code)[0] not in _FITTING[step]:
             raise RemoteProtocolError(f"{reply.code} makes no sense as the reply to {step.value}")
@@ -244,7 +244,7 @@ class SmtpClient:
         if reply.code == 421:
             self.is_closing = True
         if self._transaction is not None:
-            return self._hear_in_transaction(step, index, reply)
+            return self._hear_in_transaction(step, index, for_people(reply))
         return self._hear_alone(step, reply)
 
     def _hear_unasked(self, reply: Reply) -> list[Event]:
@@ -269,7 +269,7 @@ class SmtpClient:
             if not self._reader.is_empty:
                 raise RemoteProtocolError("plain text smuggled in after STARTTLS")
             self._tls_expected = True
-        return [Answered(step, reply)]
+        return [Answered(step, for_people(reply))]
 
     def _hear_challenge(self, reply: Reply) -> list[Event]:
         try:

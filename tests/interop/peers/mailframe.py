@@ -185,6 +185,11 @@ class Mailframe:
         assert found is not None
         return int(found[1])
 
+    def processor_time(self) -> float:
+        """Seconds, of all its threads, since it was started."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def forget_memory_peak(self) -> None:
         """Let VmHWM begin anew at what is in use now."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")

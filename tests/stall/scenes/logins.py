@@ -62,16 +62,58 @@ def long_passwords(target: Target) -> None:
         pour(line, data * 3, 3)
 
 
-@scene("login: SCRAM begun 2,000 times")
-def scram(target: Target) -> None:
-    first = base64.b64encode(f"n,,n={VICTIM},r={'r' * 1000}".encode())
-    for number in range(200):
-        line = target.connect("submission", f"127.7.{number}.3")
-        line.sendall(b"EHLO x\r\n" + (b"AUTH SCRAM-SHA-256 " + first + b"\r\n*\r\n") * 10)
-        with contextlib.suppress(OSError):
-            line.settimeout(0.05)
-            line.recv(65536)
-        line.close()
+# SCRAM (RFC 5802): how an exchange is begun with a first message, by protocol
+_BEGIN = {
+    "submission": (b"EHLO x\r\n", b"AUTH SCRAM-SHA-256 %b\r\n"),
+    "imap": (b"", b"a AUTHENTICATE SCRAM-SHA-256 %b\r\n"),
+    "pop3": (b"", b"AUTH SCRAM-SHA-256 %b\r\n"),
+}
+
+
+def _first(login: str, nonce: str) -> bytes:
+    return base64.b64encode(f"n,,n={login},r={nonce}".encode())
+
+
+def _scram(name: str, listener: str, answer: bytes, *, quick: bool = False) -> None:
+    """From 50 connections at once as much as they can send of exchanges that are begun, and what
+    the server says to that answered with this line."""
+
+    @scene(f"login: SCRAM by {listener}, {name}", quick=quick)
+    def attack(target: Target) -> None:
+        hello, begin = _BEGIN[listener]
+
+        def play(number: int) -> None:
+            login = VICTIM if number % 2 else f"nobody{number}@mf.test"
+            one = begin % _first(login, "r" * 1000) + answer + b"\r\n"
+            many = 1 + 2_000_000 // len(one)
+            for again in range(5):
+                line = target.connect(listener, f"127.7.{number}.{3 + again}")
+                pour(line, hello + one * many, 2)
+
+        with ThreadPoolExecutor(50) as threads:
+            list(threads.map(play, range(50)))
+
+
+for _listener in _BEGIN:
+    _scram("begun and aborted", _listener, b"*", quick=_listener == "submission")
+    _scram("a wrong proof", _listener, base64.b64encode(b"c=biws,r=x,p=" + b"A" * 44))
+    _scram("an answer of 1 MB", _listener, b"QUFB" * 250_000)
+
+
+@scene("login: SCRAM, a first message of 1 MB")
+def long_scram(target: Target) -> None:
+    for listener, (hello, begin) in _BEGIN.items():
+        for first in (
+            _first(VICTIM, "r" * 1_000_000),
+            _first("x" * 1_000_000, "r"),
+            _first("=2C" * 2_000, "r"),
+            _first("\u0345" * 1_000, "r"),
+            _first("\u212b\u1e9b\u0323" * 400, "r"),
+            base64.b64encode(b"," * 3_000),
+        ):
+            pour(target.connect(listener), hello + begin % first * 5, 2)
+            asked = begin.replace(b" %b", b"") + first + b"\r\n"
+            pour(target.connect(listener), hello + asked * 5, 2)
 
 
 @scene("login: 2,000 right ones at once")

@@ -10,10 +10,10 @@ import zlib
 from tests.interop.peers.raw_imap import Hangup
 from tests.stall.scenes.content import _parts, boundaries, forwarded, header, nested
 from tests.stall.scenes.scene import pour, scene
-from tests.stall.target import MANY, PASSWORD, VICTIM, Target
+from tests.stall.target import DROP, HOARDER, MANY, PASSWORD, VICTIM, Target
 
 _LOGIN = f'a LOGIN {VICTIM} "{PASSWORD}"\r\n'.encode()
-_POP3 = f"USER {VICTIM}\r\nPASS {PASSWORD}\r\n".encode()
+_HOARD = f"USER {HOARDER}\r\nPASS {PASSWORD}\r\n".encode()
 
 
 def _many(target: Target) -> None:
@@ -97,11 +97,81 @@ _many_commands(
 )
 
 
-@scene(f"pop3: login, UIDL, LIST with {MANY:,}", prepare=_many)
-def pop3_many(target: Target) -> None:
-    """INBOX is small; a link to the folder would be another test's."""
-    line = target.connect("pop3")
-    pour(line, _POP3 + b"UIDL\r\nLIST\r\nSTAT\r\n" * 200, 10)
+# a maildrop
+
+
+def _hoard(target: Target) -> None:
+    """One login, since the first looks at every message."""
+    target.hoard()
+    _hoarder(target).close()
+
+
+def _hoarder(target: Target) -> socket.socket:
+    """Logged in, as soon as nobody else is."""
+    while True:
+        line = target.connect("pop3")
+        line.settimeout(300)
+        line.sendall(_HOARD)
+        try:
+            _until(line, b"messages\r\n")
+        except InUse:
+            line.close()
+            time.sleep(0.1)
+        else:
+            return line
+
+
+class InUse(Exception):
+    """The session before is still there."""
+
+
+def _until(line: socket.socket, end: bytes) -> None:
+    held = b""
+    while not held.endswith(end):
+        got = line.recv(1 << 20)
+        if b"-ERR [IN-USE]" in got:
+            raise InUse
+        if not got or b"-ERR" in got:
+            raise RuntimeError(f"POP3: {(held + got)[-200:]!r}")
+        held = (held + got)[-1000:]
+
+
+def _maildrop(name: str, *commands: bytes, quick: bool = False) -> None:
+    @scene(f"pop3: {name}, {DROP:,} messages", prepare=_hoard, quick=quick)
+    def attack(target: Target) -> None:
+        pour(_hoarder(target), b"".join(commands), 30)
+
+
+_maildrop("login", b"STAT\r\nQUIT\r\n")
+_maildrop("UIDL and LIST", b"UIDL\r\nLIST\r\nSTAT\r\n" * 3 + b"RSET\r\nQUIT\r\n")
+_maildrop(
+    "UIDL and LIST of each", *(b"UIDL %d\r\nLIST %d\r\n" % (n, n) for n in range(1, DROP + 1))
+)
+_maildrop("RETR and TOP", *(b"RETR %d\r\nTOP %d 1\r\n" % (n, n) for n in range(1, 5_001)))
+_maildrop(
+    "DELE of all, RSET",
+    *(b"DELE %d\r\n" % number for number in range(1, DROP + 1)),
+    b"STAT\r\nLIST\r\nRSET\r\nQUIT\r\n",
+)
+
+
+@scene(f"pop3: five who ask and do not read, {DROP:,} messages", prepare=_hoard)
+def deaf(target: Target) -> None:
+    """One after the other, since a maildrop is one session's."""
+    for _ in range(5):
+        line = _hoarder(target)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.sendall(b"UIDL\r\n" * 1_000)
+        time.sleep(0.3)
+        line.close()
+
+
+@scene(f"pop3: DELE of all and QUIT, {DROP:,} messages", prepare=_hoard)
+def dele_all(target: Target) -> None:
+    """The last of these: it leaves an empty maildrop."""
+    line = _hoarder(target)
+    dele = b"".join(b"DELE %d\r\n" % number for number in range(1, DROP + 1))
+    pour(line, dele + b"QUIT\r\n", 55)
 
 
 # giant messages

@@ -31,3 +31,21 @@ def test_other_events_go_the_long_way() -> None:
         "count": 3,
     }
     assert str(run._line(event)).endswith("[mailframe.app#warn] 3 of them\n")
+
+
+@pytest.mark.parametrize("said", ["_UdpQuestion starting on 5353", "(UDP Port 5353 Closed)"])
+def test_the_sockets_of_questions_to_the_dns_are_no_news(said: str) -> None:
+    assert run._line(_legacy(said)) is None
+    assert str(run._line(_legacy(f"{said} again"))).endswith(f"{said} again\n")
+
+
+def _legacy(said: str) -> LogEvent:
+    """As ``twisted.python.log.msg`` has it."""
+    return {
+        "log_level": LogLevel.info,
+        "log_namespace": "log_legacy",
+        "log_time": 1_795_640_000.7,
+        "log_format": "{log_text}",
+        "log_text": said,
+        "message": (said,),
+    }

@@ -20,6 +20,7 @@ from mailframe.dns import DnsResolver
 from mailframe.dns.system import system_servers
 from mailframe.errors import DnsTemporary, NoSuchDomain
 from mailframe.interfaces import IResolver, MxHost
+from tests.unit.runtime.loops import turn
 
 SERVER = ("192.0.2.53", 53)
 OTHER = ("192.0.2.54", 53)
@@ -347,6 +348,7 @@ def test_tcp_trouble_is_temporary(network: Network, trouble: str) -> None:
         wire = truncating(query).to_wire()
         protocol.dataReceived(len(wire).to_bytes(2, "big") + wire)
     assert isinstance(result(network, asking), DnsTemporary)
+    network.advance(0)
     assert not network.getDelayedCalls()
 
 
@@ -414,6 +416,71 @@ def test_equal_questions_under_way_share_one_answer(network: Network) -> None:
     del many[3]
     assert {result(network, one) for one in many} == {(MxHost(1, "m.example"),)}
     assert len(network.asked) == 1
+
+
+class Working(Network):
+    """Its clock goes on within a turn, while somebody ``works``."""
+
+    def works(self, seconds: float) -> None:
+        self.rightNow += seconds
+
+
+def _most_in_a_turn(network: Network, count: Callable[[], int]) -> int:
+    """By how much ``count`` grows in a turn, until it is 200."""
+    most = before = 0
+    while count() < 200:
+        network.rightNow += 0.001
+        turn(network)
+        most, before = max(most, count() - before), count()
+    return most
+
+
+def test_those_who_wait_for_one_answer_go_on_a_few_in_a_turn() -> None:
+    network = Working()
+    network.servers[SERVER] = Asked("a.example. 0 MX 1 m.example.")
+    asking = resolver(network)
+    went_on = 0
+
+    def go_on(_: object) -> None:
+        nonlocal went_on
+        went_on += 1
+        network.works(0.001)
+
+    for _ in range(200):
+        asking.mx("a.example").addCallback(go_on)
+    assert 1 <= _most_in_a_turn(network, lambda: went_on) <= 5
+
+
+def test_answers_that_come_together_are_heard_a_few_in_a_turn() -> None:
+    network = Working()
+    network.servers[SERVER] = lambda q: answer(q, f"{q.question[0].name} 60 MX 1 m.example.")
+    asking = resolver(network)
+    went_on = 0
+
+    def go_on(_: object) -> None:
+        nonlocal went_on
+        went_on += 1
+        network.works(0.001)
+
+    for number in range(200):
+        asking.mx(f"a{number}.example").addCallback(go_on)
+    assert 1 <= _most_in_a_turn(network, lambda: went_on) <= 5
+
+
+def test_a_flood_of_wrong_answers_is_not_held(network: Network) -> None:
+    """While others have their turn; the right one is asked for again."""
+    busy = Working()
+    busy.servers[SERVER] = lambda q: None
+    asking = resolver(busy, timeouts=(1.0, 2.0))
+    asked = asking.mx("a.example")
+    other = asking.mx("b.example").addErrback(lambda _: busy.works(1))
+    assert len(busy.ports) == 2
+    for _ in range(10_000):
+        busy.ports[0].hear(b"\0" * 12)
+    assert len(asking._turns._waiting) <= 10
+    busy.servers[SERVER] = Asked("a.example. 0 MX 1 m.example.", "b.example. 0 MX 1 m.example.")
+    assert result(busy, asked) == (MxHost(1, "m.example"),)
+    assert len(other.result) == 1  # type: ignore[arg-type]
 
 
 def test_questions_under_way_are_bounded(network: Network) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.defer import DeferredList, gatherResults
 from twisted.internet.task import Clock
 
+from mailframe.interfaces import MessageInfo
+from mailframe.mailbox import mailbox
 from mailframe.mailbox.events import MailboxEvents
 from mailframe.mailbox.quota import Quota
 from mailframe.mailbox.store import MaildirStore
@@ -60,6 +64,24 @@ def test_many_at_once_share_their_directory_syncs(threads: Threads) -> None:
     assert disk.calls.count("sync_directory") < 60
     listed = threads.loop.result(store.mailbox(ANN).messages())
     assert sorted(info.uid for info in listed) == sorted(info.uid for info in infos)
+
+
+def test_all_of_a_listing_is_made_by_a_worker(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a hundred thousand messages it is a fifth of a second of work."""
+    makers = set()
+
+    def noting(*facts: Any) -> MessageInfo:
+        makers.add(threading.current_thread())
+        return MessageInfo(*facts)
+
+    store = threads.store(Disk())
+    threads.loop.result(store.deliver(ANN, "", Message(b"x\r\n"), b"", "T1", False))
+    monkeypatch.setattr(mailbox, "MessageInfo", noting)
+    assert len(threads.loop.result(store.mailbox(ANN).messages())) == 1
+    assert len(makers) == 1
+    assert threads.loop.thread not in makers
 
 
 def test_one_that_fails_does_not_fail_those_beside_it(threads: Threads) -> None:

@@ -490,6 +490,37 @@ def test_long_answers_wait_until_they_are_taken():
     assert answers + machine.take_output().count(b"+OK") == 100
 
 
+@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 400, 20_000])
+def test_a_long_list_comes_in_pieces_and_is_whole(count):
+    machine = logged_in([Entry(f"uid{n}", n) for n in range(1, count + 1)])
+    machine.receive(b"UIDL\r\nDELE 1\r\nUIDL\r\n")
+    pieces = []
+    while machine.next_event() is Pause.OUTPUT:
+        pieces.append(machine.take_output())
+    pieces.append(machine.take_output())
+    assert max(map(len, pieces)) < 100_000
+    lines = [b"%d uid%d\r\n" % (n, n) for n in range(1, count + 1)]
+    first = b"+OK %d messages\r\n%b.\r\n" % (count, b"".join(lines))
+    second = b"+OK %d messages\r\n%b.\r\n" % (max(0, count - 1), b"".join(lines[1:]))
+    dele = b"+OK Message 1 marked as deleted\r\n" if count else b"-ERR No such message\r\n"
+    assert b"".join(pieces) == first + dele + second
+
+
+def test_a_list_is_not_cut_by_the_end_of_the_server():
+    machine = logged_in([Entry(f"uid{n}", n) for n in range(20_000)])
+    machine.receive(b"LIST\r\n")
+    assert machine.next_event() is Pause.OUTPUT
+    machine.shut_down()
+    octets = machine.take_output()
+    while machine.next_event() is Pause.OUTPUT:
+        octets += machine.take_output()
+    octets += machine.take_output()
+    assert octets.count(b"\r\n") == 20_002
+    assert octets.endswith(b"\r\n.\r\n")
+    machine.shut_down()
+    assert machine.next_event() == Closing("server shuts down")
+
+
 def test_shutting_down():
     machine = logged_in()
     say(machine, "RETR 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 
@@ -26,7 +27,7 @@ from mailframe.protocols.smtp.client import (
 )
 from mailframe.protocols.smtp.client_body import BdatBody, DataBody
 from mailframe.protocols.smtp.client_extensions import Extensions
-from mailframe.protocols.smtp.client_replies import ReplyReader
+from mailframe.protocols.smtp.client_replies import MAX_KEPT, ReplyReader
 from mailframe.protocols.smtp.client_transaction import Transaction
 
 ANN = Address.parse("ann@sender.example")
@@ -108,6 +109,9 @@ def test_helo_and_lhlo() -> None:
         (b"250 lone feed\n", 250, None, "lone feed"),
         (b"250 caf\xc3\xa9 \xff\r\n", 250, None, "caf\u00e9 \\xff"),
         (b"250 a\0b\x1b\rc\r\n", 250, None, "a\\x00b\\x1b\\x0dc"),
+        (b"250 a\tb\x7f\xc2\x85\xc2\xa0\r\n", 250, None, "a\tb\\x7f\\x85\u00a0"),
+        (b"250 \xff\x01\xc3\xa9\x7fok\r\n", 250, None, "\\xff\\x01\\xc3\\xa9\\x7fok"),
+        (b"250 a\xc3\r\n", 250, None, "a\\xc3"),
     ],
 )
 def test_replies_are_kept_word_for_word(
@@ -670,3 +674,62 @@ def test_the_same_replies_in_any_split_give_the_same_events(cuts: list[int], lmt
         return events, sending.verdicts
 
     assert run(split_at(wire, cuts)) == run([wire])
+
+
+# What is kept of a server that talks without end
+
+_PAGE = b"".join(b"550-%b\r\n" % (b"never " * 100) for _ in range(90))
+
+
+def test_of_a_long_verdict_the_beginning_is_kept() -> None:
+    client, sent = ready("PIPELINING"), transaction(3)
+    client.begin(sent)
+    client.receive(b"250 ok\r\n" + (_PAGE + b"550 no\r\n") * 3 + b"503 no\r\n")
+    assert sent.ended
+    for verdict in sent.verdicts:
+        assert verdict is not None
+        assert verdict.code == 550
+        assert verdict.text.startswith("never never")
+        assert verdict.text.endswith(" [...]")
+        assert len(verdict.text) <= MAX_KEPT + 6
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "amid the content", "out of the blue"])
+def test_so_it_is_with_other_refusals(step: str) -> None:
+    client = SmtpClient()
+    page = _PAGE.replace(b"550", b"421")
+    if step == "greeting":
+        (event,) = client.receive(page + b"421 no\r\n")
+    elif step == "EHLO":
+        client.receive(b"220 hello\r\n")
+        client.hello("mail.sender.example")
+        (event,) = client.receive(page + b"421 no\r\n")
+    else:
+        client, sent = ready(), transaction()
+        if step == "amid the content":
+            client.begin(sent)
+            for answer in (b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n"):
+                client.receive(answer)
+        (event,) = client.receive(page + b"421 no\r\n")
+        if isinstance(event, TransactionEnded):
+            assert sent.verdicts[0] is not None
+            event = Closing(sent.verdicts[0])
+    assert isinstance(event, Answered | Closing)
+    assert len(event.reply.text) <= MAX_KEPT + 6
+
+
+def test_what_is_offered_is_heard_to_the_end() -> None:
+    client = SmtpClient()
+    client.receive(b"220 hello\r\n")
+    client.hello("mail.sender.example")
+    lines = b"".join(b"250-X-%d %b\r\n" % (number, b"x" * 100) for number in range(90))
+    client.receive(b"250-mx.dest.example\r\n" + lines + b"250 STARTTLS\r\n")
+    assert "STARTTLS" in client.extensions
+
+
+def test_a_long_challenge_is_heard_to_the_end() -> None:
+    client = ready("AUTH X")
+    client.auth("X", None)
+    challenge = b"x" * 1_500
+    (event,) = client.receive(b"334 " + base64.b64encode(challenge) + b"\r\n")
+    assert event == Challenged(challenge)

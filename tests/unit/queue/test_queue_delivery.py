@@ -23,6 +23,7 @@ from mailframe.core.resolution import Expanded, Local, Refused, Target
 from mailframe.core.routing import Route
 from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.interfaces import Arrival
+from mailframe.message.dsn import build_dsn
 from mailframe.queue import admin
 from mailframe.queue.schema import Lease, State
 from tests.unit.queue.world import BUSY, DOWN, EPOCH, OK, REFUSED, FakeCourier, World, to
@@ -108,6 +109,22 @@ def test_a_failure_is_reported_in_the_transaction_that_removes_the_recipient(
     assert original.get_payload()[0]["Subject"] == "hello"
     assert world.is_empty()
     assert world.journal.steps("A1") == ["attempt", "fail", "bounce", "remove"]
+
+
+def test_a_report_is_written_by_a_worker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thousand recipients, each refused with a page of text, it is a second of work."""
+    run, by_workers = world.spool.workers.run, []
+
+    def noting(function: Any, *arguments: Any) -> Any:
+        by_workers.append(function)
+        return run(function, *arguments)
+
+    monkeypatch.setattr(world.spool.workers, "run", noting)
+    world.mx.answer = lambda address: REFUSED
+    world.accept("A1", to("bob@far.example", sender="ann@here.example"))
+    world.run()
+    assert len(reports(world.local)) == 1
+    assert by_workers.count(build_dsn) == 1
 
 
 def test_expiry_fails_with_4_4_7_and_the_last_words(world: World) -> None:

@@ -1,4 +1,4 @@
-"""A reactor as far as threads see one; the test turns it by hand."""
+"""Reactors that a test turns by hand: as far as threads see one, and as far as clocks do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import Clock
 from zope.interface import implementer
 
 
@@ -39,3 +40,12 @@ class Loop:
         if not good:
             value.raiseException()
         return value
+
+
+def turn(clock: Clock) -> None:
+    """What is due now, and not what that brings: ``Clock.advance`` makes one turn of all."""
+    for call in [call for call in clock.calls if call.getTime() <= clock.seconds()]:
+        if call.active():
+            clock.calls.remove(call)
+            call.called = 1
+            call.func(*call.args, **call.kw)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import globalLogPublisher
 
 from mailframe.runtime.aio import Background, as_deferred, fired, result_of
@@ -81,3 +81,43 @@ def test_stop_with_nothing_running() -> None:
     done: list[None] = []
     Background().stop().addCallback(done.append)
     assert done == [None]
+
+
+def test_what_outlives_its_waiter_goes_on_and_is_waited_for_at_the_end() -> None:
+    background, gate = Background(), Deferred[int]()
+    heard: list[object] = []
+    waiting = background.outliving(awaited(gate), "reading")
+    waiting.addErrback(lambda failure: heard.append(failure.type))
+    waiting.cancel()
+    assert heard == [CancelledError]
+    ended = background.ended()
+    assert len(background) == 1
+    assert not ended.called
+    gate.callback(3)
+    assert ended.called
+    assert len(background) == 0
+
+
+def test_its_waiter_has_the_result_or_the_error() -> None:
+    background = Background()
+    assert fired(background.outliving(coroutine(), "reading")) == 3
+    with pytest.raises(KeyError):
+        fired(background.outliving(result_of(fail(KeyError("x"))), "reading"))
+
+
+def test_an_error_of_which_nobody_hears_is_logged() -> None:
+    events: list[dict[str, object]] = []
+    gate: Deferred[int] = Deferred()
+    waiting = Background().outliving(awaited(gate), "reading")
+    waiting.addErrback(lambda _: None)
+    waiting.cancel()
+    globalLogPublisher.addObserver(events.append)
+    try:
+        gate.errback(KeyError("x"))
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert [event.get("what") for event in events] == ["reading"]
+
+
+async def awaited(gate: Deferred[int]) -> int:
+    return await gate

@@ -60,3 +60,24 @@ def test_what_died_after_it_was_set_aside_is_found_after_a_doubling() -> None:
 def test_twice_is_once() -> None:
     garbage.spare_what_stays()
     assert sum(isinstance(each, garbage._Spared) for each in gc.callbacks) == 1
+
+
+def test_all_is_counted_only_when_it_may_be_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, counted = gc.get_freeze_count, []
+
+    def noting() -> int:
+        counted.append(count())
+        return counted[-1]
+
+    monkeypatch.setattr(gc, "get_freeze_count", noting)
+    gc.collect()
+    for _ in range(10):
+        gc.collect()
+    assert counted == []
+    stays = count()
+    for _ in range(10):
+        passing = [[number] for number in range(stays // 4)]
+        gc.collect()
+        del passing
+    assert 1 <= len(counted) <= 3
+    assert count() >= stays - 100  # nothing was taken back from what was set aside

@@ -44,6 +44,28 @@ def test_a_null_that_is_there_is_told(path: str) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("n", "x", ["t.n: a value is no INTEGER"]),
+        ("n", b"\x01", ["t.n: a value is no INTEGER"]),
+        ("k", b"key", ["t.k: a value is no TEXT"]),
+        ("b", "text", ["t.b: a value is no BLOB"]),
+        ("b", None, []),
+        ("b", b"\x00", []),
+        ("k", 7, []),  # SQLite makes a text of it
+    ],
+)
+def test_values_of_another_type_are_told(
+    path: str, column: str, value: object, told: list[str]
+) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("ALTER TABLE t ADD COLUMN b BLOB")
+    connection.execute(f"UPDATE t SET {column} = ? WHERE k = ?", (value, f"{7:060}"))
+    connection.close()
+    assert faults_of(Disk(), path, 3) == told
+
+
 def test_damage_newer_and_foreign_files_are_told(path: str, tmp_path: Path) -> None:
     assert "schema 3" in faults_of(Disk(), path, 2)[0]
     (tmp_path / "y.db").write_bytes(b"something else")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
@@ -36,6 +36,7 @@ from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_selected import Selected
 
 START = 1_700_000_000
+T = TypeVar("T")
 
 
 @implementer(IWorkers)
@@ -286,6 +287,9 @@ class Talk(Conversation):
     async def room(self) -> None:
         self.rooms += 1
         self.on_room()
+
+    async def while_there(self, work: Deferred[T]) -> T:
+        return await work
 
     def abort(self, reason: str) -> None:
         self.aborted = reason

@@ -402,6 +402,64 @@ def test_cut_off_in_the_middle_of_a_command() -> None:
     assert not house.factory.open
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SEARCH ALL",
+        "SORT (SIZE) UTF-8 ALL",
+        "THREAD ORDEREDSUBJECT UTF-8 ALL",
+        "ESEARCH IN (personal) ALL",
+        "FETCH 1 ENVELOPE",
+    ],
+)
+def test_what_only_reads_ends_with_the_connection(command: str, failures: Any) -> None:
+    house = House(message())
+    client = house.client("SELECT INBOX")
+    cancelled: list[Any] = []
+    gate: Deferred[None] = Deferred(cancelled.append)
+    house.inbox.gate = gate
+    client.send(f"a {command}\r\n".encode())
+    assert house.inbox.gate is None
+    assert not cancelled
+    client.hang_up()
+    assert cancelled == [gate]
+    assert house.store.logouts == 1
+    assert not house.factory.open
+    assert failures == []
+
+
+def test_what_changes_something_is_done_to_its_end() -> None:
+    house = House(message())
+    client = house.client("SELECT INBOX")
+    gate: Deferred[None] = Deferred()
+    house.inbox.gate = gate
+    client.send(b"a STORE 1 +FLAGS (\\Seen)\r\n")
+    client.hang_up()
+    assert not gate.called
+    gate.callback(None)
+    assert "\\Seen" in house.inbox.messages[1].flags
+    assert house.store.logouts == 1
+
+
+def test_a_client_that_says_no_more_may_be_gone() -> None:
+    """What is sent tells: the first is answered with a reset, which the second meets."""
+    house = House(message())
+    client = house.client("SELECT INBOX")
+    gate: Deferred[None] = Deferred()
+    house.inbox.gate = gate
+    assert client.send(b"a SEARCH ALL\r\n") == b""
+    client.protocol.readConnectionLost()
+    for _ in range(3):
+        assert client.heard().startswith(b'* OK [INPROGRESS ("a" NIL NIL)]')
+        house.clock.advance(1)
+    client.heard()
+    gate.callback(None)  # it was there
+    assert client.heard() == b"* SEARCH 1\r\na OK SEARCH completed\r\n"
+    assert client.closed
+    house.clock.advance(1)
+    assert client.heard() == b""
+
+
 # ---- the server stops
 
 

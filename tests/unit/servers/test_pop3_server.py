@@ -231,6 +231,21 @@ def test_a_flood_behind_a_slow_login_stops_the_reading():
     assert client.heard().count(b"+OK") == 15_001
 
 
+def test_a_goodbye_is_read_although_the_reading_was_stopped():
+    """TLS does not end otherwise before the linger is over."""
+    house = House(ONE)
+    house.authenticator.waiting = []
+    client = house.client()
+    client.send(b"USER ann\r\nPASS secret\r\n")
+    for _ in range(3):
+        client.send(b"NOOP\r\n" * 5000)
+    assert client.transport.producerState == "paused"
+    house.factory.drain()
+    house.authenticator.waiting[0].callback(None)
+    assert client.transport.disconnecting
+    assert client.transport.producerState == "producing"
+
+
 # Messages that cannot be read
 
 

@@ -165,6 +165,17 @@ def test_who_does_not_read_is_not_worked_for() -> None:
         assert peer.transport.producerState == "producing"
 
 
+def test_a_goodbye_is_read_although_the_reading_was_stopped() -> None:
+    """TLS does not end otherwise before the linger is over."""
+    world = World()
+    with world.greeted() as peer:
+        peer.protocol.pauseProducing()
+        assert peer.transport.producerState == "paused"
+        world.clock.advance(3600)
+        assert peer.transport.disconnecting
+        assert peer.transport.producerState == "producing"
+
+
 def test_a_spool_that_asks_to_wait_is_waited_for() -> None:
     world = World()
     waits: list[Deferred[None]] = []

@@ -129,6 +129,17 @@ def test_old_versions_are_switched_off(tmp_path: Path) -> None:
             assert options & version
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_no_server_may_choose_the_numbers_that_we_calculate_with(verify: bool) -> None:
+    """A group of 10,000 bits, and each handshake takes 600 ms of the reactor."""
+    dialled = contexts(None).client("a.test", verify).clientConnectionForTLS(Peer())
+    offered = dialled.get_cipher_list()
+    assert any(name.startswith("ECDHE-ECDSA-") for name in offered)
+    assert any(name.startswith("ECDHE-RSA-") for name in offered)
+    assert any(name.startswith("TLS_") for name in offered)
+    assert not [name for name in offered if name.startswith(("DHE-", "ADH-", "AECDH-", "DH-"))]
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
 def test_a_start_with_a_bad_file_names_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.pem"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
 from mailframe.core.facts import LONGEST_HEADER, Fact
 from mailframe.core.search import Text
+from mailframe.runtime.workers import InlineWorkers
 from tests.unit.mailbox.index.indexed import Indexed, append, now
 
 SIMPLE = b"From: a@b.example\r\nSubject: Hello\r\n\r\nneedle\r\n"
@@ -37,6 +43,38 @@ def test_the_background_reads_all(indexed: Indexed) -> None:
     for _ in range(20):
         indexed.house.clock.advance(0.1)
     assert counted(indexed, "words") == 6
+
+
+class Held(InlineWorkers):
+    """Calls wait for the test."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
+        result: Deferred[Any] = Deferred()
+        self.waiting.append(lambda: result.callback(function(*args, **kwargs)))
+        return result
+
+
+def test_what_was_begun_is_read_though_nobody_waits_any_more(indexed: Indexed) -> None:
+    """Its octets are in memory, of which there may be one large message at a time."""
+    folder = indexed.folder()
+    for number in range(300):  # two batches
+        append(folder, SIMPLE + b"%d\r\n" % number)
+    reader, workers = folder.live.around.reader, Held()
+    reader._workers = workers
+    heard: list[object] = []
+    searching = Deferred.fromCoroutine(folder.search(Text("needle")))
+    searching.addErrback(lambda failure: heard.append(failure.type))
+    searching.cancel()
+    assert heard == [CancelledError]
+    assert reader._turns[folder.live.index].locked
+    (end,) = workers.waiting
+    end()
+    assert not reader._turns[folder.live.index].locked
+    assert len(workers.waiting) == 1  # no other batch was begun
+    assert 0 < counted(indexed, "content") < 300
 
 
 def test_header_sections_are_remembered(indexed: Indexed) -> None:
