@@ -22,15 +22,19 @@ from tests.fire.letters import letter
 from tests.interop.peers.process import need, need_root
 
 
-def send(ground: Ground, ledger: Ledger, recipient: str = EVE, number: int = 1) -> list[int]:
-    """Messages from outside, each over a connection of its own; the codes that were heard."""
+def send(
+    ground: Ground, ledger: Ledger, recipient: str = EVE, number: int = 1, account: str = ""
+) -> list[int]:
+    """Messages of ``account``, or from outside, each over a connection of its own; the codes that
+    were heard."""
     heard = []
+    server, sender = ground.mailframe, account or OUTSIDER
     for count in range(number):
-        made = letter(ledger.new_id("f"), OUTSIDER, (recipient,), random.Random(count))
+        made = letter(ledger.new_id("f"), sender, (recipient,), random.Random(count))
         ledger.sending(made)
         try:
-            with ground.mailframe.smtp("mx", timeout=10) as client:
-                client.sendmail(OUTSIDER, [recipient], made.content, ["body=8bitmime"])
+            with server.submission(account) if account else server.smtp("mx", timeout=10) as client:
+                client.sendmail(sender, [recipient], made.content, ["body=8bitmime"])
         except smtplib.SMTPRecipientsRefused as refused:
             heard.append(next(iter(refused.recipients.values()))[0])
         except smtplib.SMTPResponseException as refusal:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.fire.ground import Ground
 from tests.interop.peers.process import listens, wait_until
 
-_BODY = b"Subject: waiting\r\nMessage-ID: <w@fire.test>\r\n\r\n" + b"text\r\n" * 200
+BODY = b"Subject: waiting\r\nMessage-ID: <w@fire.test>\r\n\r\n" + b"text\r\n" * 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +22,24 @@ class Started:
     """Until the first message left the queue."""
 
 
-def fill(ground: Ground, number: int, domains: int = 500, name: str = "LONG") -> None:
-    """Messages that were put off and are due, for domains whose mail the sink takes. The server
-    has run once, and does not run now."""
+def fill(
+    ground: Ground, number: int, domains: int = 500, name: str = "LONG", files: int = 0
+) -> None:
+    """Messages that were put off and are due, for domains whose mail the sink takes; the bodies of
+    ``files`` of them lie in files. The server has run once, and does not run now."""
     now = round(time.time() * 1e6)
     options = json.dumps({"body": "7BIT"})
+    for one in range(files):
+        (ground.spool.parent / "bodies" / f"{name}{one:08}").write_bytes(BODY)
     with closing(sqlite3.connect(ground.spool)) as db:
         db.executemany(
             "INSERT INTO message (queue_id, arrived, size, prefix, in_file, reverse_path, options,"
-            " arrival) VALUES (?, ?, ?, x'', 0, NULL, ?, '{}')",
-            ((f"{name}{one:08}", now, len(_BODY), options) for one in range(number)),
+            " arrival) VALUES (?, ?, ?, x'', ?, NULL, ?, '{}')",
+            ((f"{name}{one:08}", now, len(BODY), one < files, options) for one in range(number)),
         )
         db.executemany(
             "INSERT INTO body (queue_id, content) VALUES (?, ?)",
-            ((f"{name}{one:08}", _BODY) for one in range(number)),
+            ((f"{name}{one:08}", BODY) for one in range(files, number)),
         )
         db.executemany(
             "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease, attempts,"

@@ -3,9 +3,11 @@ reported; and a queue of 100,000, which must not keep a start waiting."""
 
 from __future__ import annotations
 
+import imaplib
 import random
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.fire import faults, long_queue
-from tests.fire.ground import BOB, DAN, EVE, Ground, ground
+from tests.fire.damage import spoil_files, spoil_rows
+from tests.fire.ground import BOB, CAT, DAN, EVE, Ground, ground
 from tests.fire.ledger import Ledger
+from tests.fire.letters import found, letter
 from tests.interop.peers.imap import logged_in, message
 from tests.interop.peers.imap_look import ask
+from tests.interop.peers.mailframe import Mailframe
 from tests.interop.peers.process import wait_until
 
 QUEUED = 500
@@ -91,6 +96,98 @@ def test_the_rest_is_served(place: Ground) -> None:
         assert there == 29
         assert len(ask(client, "fetch", "4:*", "(BODY.PEEK[])")) >= 26
     server.cli("queue", "rm", "--yes", *left)
+
+
+@pytest.mark.slow
+def test_one_of_a_hundred_is_damaged(place: Ground) -> None:
+    """Files and rows of the queue, of a mailbox and of its index: what was not touched is served
+    whole, and nothing that was touched goes without a word."""
+    server, chance = place.mailframe, random.Random(11)
+    server.stop()
+    letters = _fill_mailbox(place, CAT, 600)
+    server.start()
+    with logged_in(server, CAT) as client:
+        client.select("INBOX")
+        ask(client, "fetch", "1:*", "(ENVELOPE BODYSTRUCTURE)")
+        ask(client, "uid", "SEARCH", "TEXT", "invoice")
+    server.stop()
+    long_queue.fill(place, 2000, domains=20, name="PART", files=500)
+    queued = _spoil_queue(place, chance)
+    files = sorted((server.maildir(CAT) / "cur").iterdir())
+    lost = {path.name.partition(":")[0] for path in spoil_files(files, chance)}
+    index = server.base / "mail" / "mf.test" / "cat" / "index.db"
+    for table, key in (("message", "uid"), ("content", "id"), ("heading", "content")):
+        spoil_rows(index, table, key, chance)
+    before = len(place.sink.messages)
+    server.start()
+    whole = {f"u{one}" for one in range(2000) if f"PART{one:08}" not in queued}
+
+    def arrived() -> Counter[str]:
+        return Counter(
+            message.recipients[0].partition("@")[0]
+            for message in place.sink.messages[before:]
+            if message.content.endswith(long_queue.BODY)
+        )
+
+    wait_until(lambda: whole <= set(arrived()), "what is whole goes", 120)
+    assert max(arrived().values()) == 1
+    waiting = {entry["queue_id"] for entry in server.queue()}
+    for queue_id in queued:
+        told = f"id={queue_id} " in server.log or f"{queue_id} is set aside" in server.log
+        assert queue_id in waiting or told, queue_id
+    shown = _by_imap(server, CAT)
+    assert {digest for name, digest in letters.items() if name not in lost} <= shown
+    assert server.tracebacks == []
+    server.cli("queue", "rm", "--yes", *waiting)
+
+
+def _fill_mailbox(place: Ground, account: str, number: int) -> dict[str, str]:
+    """Letters that another program put there: the digest of each, by the name of its file."""
+    place.mailframe.start()
+    assert faults.send(place, Ledger(), account) == [250]  # which makes its Maildir
+    place.drained(15)
+    place.mailframe.stop()
+    cur = place.mailframe.maildir(account) / "cur"
+    digests = {}
+    for count in range(number):
+        made = letter(f"m{count}", EVE, (account,), random.Random(count))
+        name = f"1700000000.{count}.elsewhere"
+        (cur / f"{name}:2,S").write_bytes(made.content.replace(b"\r\n", b"\n"))
+        digests[name] = made.digest
+    return digests
+
+
+def _spoil_queue(place: Ground, chance: random.Random) -> set[str]:
+    bodies = sorted((place.spool.parent / "bodies").glob("PART*"))
+    spoiled: set[str] = {path.name for path in spoil_files(bodies, chance)}
+    for table in ("message", "recipient", "body"):
+        spoiled |= {str(key) for key in spoil_rows(place.spool, table, "queue_id", chance)}
+    return spoiled
+
+
+def _by_imap(server: Mailframe, account: str) -> set[str]:
+    """The digests of all that can be fetched. Who looks first may be told that the index is made
+    anew, or that a file is not there."""
+    answers: list[object] = []
+
+    def is_answered() -> bool:
+        with logged_in(server, account) as client:
+            if client.select("INBOX")[0] != "OK":
+                return False
+            status, lines = client.uid("FETCH", "1:*", "(FLAGS ENVELOPE BODY.PEEK[])")
+            answers[:] = lines
+            return status == "OK" and client.uid("SEARCH", "TEXT", "invoice")[0] == "OK"
+
+    def is_there() -> bool:
+        try:
+            return is_answered()
+        except imaplib.IMAP4.error as error:
+            if "rebuilt" not in str(error):
+                raise
+            return False
+
+    wait_until(is_there, "all is shown", 60)
+    return {found(item[1]).digest for item in answers if isinstance(item, tuple)}
 
 
 def _spoil_rows(place: Ground) -> None:

@@ -3,11 +3,17 @@ acknowledged is there, what cannot be done is said so, and it works again afterw
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import poplib
 import re
 import time
-from collections.abc import Iterator
-from random import Random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from email import message_from_bytes
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +21,6 @@ from tests.fire import faults
 from tests.fire.clients import Crowd
 from tests.fire.ground import ANN, BOB, DAN, EVE, Ground, ground
 from tests.fire.ledger import Ledger
-from tests.fire.letters import letter
 from tests.fire.verdict import InFlight, judge
 from tests.interop.peers.imap import logged_in, message
 from tests.interop.peers.imap_look import ask
@@ -23,6 +28,7 @@ from tests.interop.peers.mailframe import PASSWORD, any_certificate
 from tests.interop.peers.process import wait_until
 
 MEGABYTE = 1 << 20
+GUS = "gus@mf.test"
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +92,9 @@ def test_the_clock_is_set(place: Ground, ledger: Ledger, by: str) -> None:
     faults.settable_clock(place)
     server.start()
     assert faults.send(place, ledger, EVE, 2) == [250, 250]
-    with server.submission(ANN) as client:
-        made = letter(ledger.new_id("f"), ANN, ("shy@peer.test",), Random(1))
-        ledger.sending(made)
-        client.sendmail(ANN, ["shy@peer.test"], made.content, ["body=8bitmime"])
-        ledger.sent(made, ["shy@peer.test"])
-        told = server.log.count("the clock was set")
-        faults.set_clock(place, by)
+    assert faults.send(place, ledger, "shy@peer.test", account=ANN) == [250]
+    told = server.log.count("the clock was set")
+    faults.set_clock(place, by)
     wait_until(lambda: server.log.count("the clock was set") > told, "it notices", 20)
     place.drained(15)
     new = server.maildir(EVE) / "new"
@@ -106,6 +108,94 @@ def test_the_clock_is_set(place: Ground, ledger: Ledger, by: str) -> None:
     server.environment = {}
     server.start()
     all_is_well(place)
+
+
+SUMMER = datetime.datetime(2026, 3, 8, 7, tzinfo=datetime.UTC).timestamp()
+WINTER = datetime.datetime(2026, 11, 1, 6, tzinfo=datetime.UTC).timestamp()
+
+
+@pytest.mark.parametrize("change", [SUMMER, WINTER], ids=["summer", "winter"])
+def test_the_zone_of_the_server_changes_its_offset(
+    place: Ground, ledger: Ledger, change: float
+) -> None:
+    """Seconds before and after the change in New York: nothing is tried an hour early or
+    late, and what is stamped is in order."""
+    server = place.mailframe
+    faults.settable_clock(place)
+    server.environment["TZ"] = "America/New_York"
+    shift = change - 4 - time.time()
+    faults.set_clock(place, f"{shift - 2:+.0f}")
+    server.start()
+    shift = change - 4 - time.time()
+    faults.set_clock(place, f"{shift:+.0f}")
+    before = set(_inbox(place, EVE))
+    assert faults.send(place, ledger, "shy@peer.test", account=ANN) == [250]
+    assert faults.send(place, ledger, EVE) == [250]
+    time.sleep(8)
+    assert faults.send(place, ledger, EVE) == [250]
+    place.drained(15)
+    arrived = sorted(set(_inbox(place, EVE)) - before)
+    stamps = [int(path.name.split(".")[0]) for path in arrived]
+    assert stamps[0] < change < stamps[1] < stamps[0] + 60
+    dates = [
+        parsedate_to_datetime(message_from_bytes(path.read_bytes())["Received"].split(";")[-1])
+        for path in arrived
+    ]
+    assert 5 < (dates[1] - dates[0]).total_seconds() < 60
+    server.stop()
+    server.environment = {}
+    server.start()
+    all_is_well(place)
+
+
+FULL = 25
+
+
+def test_a_quota_that_many_fill_at_once(place: Ground, ledger: Ledger) -> None:
+    """Mail from outside, IMAP's APPEND and a crash in between: the mailbox is never over its
+    quota, what was taken is there or waits, and what is shown is the sum of the files."""
+    server = place.mailframe
+    server.cli("user", "add", GUS, "--stdin", text=PASSWORD + "\n")
+    server.cli("user", "quota", GUS, "0", "--messages", str(FULL))
+    server.start()
+    heard: list[list[int]] = []
+    appended: list[str] = []
+
+    def append() -> None:
+        with logged_in(server, GUS) as client:
+            for number in range(10):
+                appended.append(client.append("INBOX", "", "", message(number))[0])  # type: ignore[arg-type]
+
+    def fill() -> None:
+        heard.append(faults.send(place, ledger, GUS, 10))
+
+    _at_once(fill, fill, append)
+    server.kill()
+    server.start()
+    _at_once(fill, fill, append)
+    wait_until(lambda: len(_inbox(place, GUS)) == FULL, "it is full")
+    codes = Counter(itertools.chain.from_iterable(heard))
+    assert set(codes) <= {250, 452}
+    assert appended.count("OK") + appended.count("NO") == 20
+    waiting = [entry["queue_id"] for entry in server.queue()]
+    assert codes[250] + appended.count("OK") == FULL + len(waiting)
+    with logged_in(server, GUS) as client:
+        assert f"MESSAGE {FULL} {FULL}".encode() in client.getquotaroot("INBOX")[1][1][0]
+    server.cli("user", "quota", GUS, "0", "--messages", "0")
+    server.cli("queue", "flush", *waiting)
+    place.drained(30)
+    assert len(_inbox(place, GUS)) == FULL + len(waiting)
+
+
+def _inbox(place: Ground, account: str) -> list[Path]:
+    maildir = place.mailframe.maildir(account)
+    return [path for path in maildir.glob("[nc]*/*") if path.is_file()]
+
+
+def _at_once(*works: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(work) for work in works]:
+            done.result(120)
 
 
 def test_no_descriptors_left(place: Ground, ledger: Ledger) -> None:
