@@ -7,8 +7,9 @@ the process, or are freed without any search because they are in no cycle.
 
 So what has survived one full search is set aside (``gc.freeze``), and the next looks only at what
 is new since: some milliseconds. What dies in a cycle after it was set aside is not found by that.
-Therefore all is looked at again once twice as much has been set aside as there was the last time:
-garbage is bounded by what lives, and a long search is as rare as a doubling of the memory.
+Therefore all is looked at again once twice as much has been set aside as there was the last time,
+and stayed so for minutes: garbage is bounded by what lives, and a long search is as rare as a
+doubling of the memory. One client with a huge mailbox, or many who soon go, are none.
 
 This is for the process, not for a server in it: ``spare_what_stays`` at the end of the start.
 """
@@ -16,15 +17,21 @@ This is for the process, not for a server in it: ``spare_what_stays`` at the end
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _LEAST = 100_000
 """Objects, some ten megabytes: growth by less is no reason for a long search."""
+_LASTING = 300.0
+"""Seconds. Sessions that come and go are freed without any search."""
 
 
 class _Spared:
-    def __init__(self) -> None:
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._grown_at: float | None = None
+        """When it was seen that there may be too much."""
         self._after_all = 0
         """Objects that were left after the last search through all of them."""
         self._at_most = 0
@@ -41,24 +48,30 @@ class _Spared:
         gc.freeze()
         if self._is_through_all:
             self._after_all, self._is_through_all = self._at_most, False
-        elif self._is_too_much() and self._counted():
-            gc.unfreeze()
-            self._is_through_all = True
-            self._at_most = 0
+        elif self._is_too_much() and self._has_lasted():
+            self._at_most = gc.get_freeze_count()
+            if self._is_too_much():
+                gc.unfreeze()
+                self._is_through_all = True
+                self._at_most = 0
 
     def _is_too_much(self) -> bool:
         return self._at_most > 2 * self._after_all + _LEAST
 
-    def _counted(self) -> bool:
-        """Whether it is too much indeed."""
-        self._at_most = gc.get_freeze_count()
-        return self._is_too_much()
+    def _has_lasted(self) -> bool:
+        now = self._seconds()
+        if self._grown_at is None:
+            self._grown_at = now
+        if now - self._grown_at < _LASTING:
+            return False
+        self._grown_at = None
+        return True
 
 
-def spare_what_stays() -> None:
+def spare_what_stays(seconds: Callable[[], float] = time.monotonic) -> None:
     """From now on, in this process. Once is enough, more does no harm."""
     if not any(isinstance(each, _Spared) for each in gc.callbacks):
-        gc.callbacks.append(_Spared())
+        gc.callbacks.append(_Spared(seconds))
     gc.collect()
 
 

@@ -7,15 +7,17 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+from twisted.internet.task import Clock
 
 from mailframe.runtime import garbage
 
 
 @pytest.fixture(autouse=True)
-def spared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     monkeypatch.setattr(garbage, "_LEAST", 1_000)
-    garbage.spare_what_stays()
-    yield
+    made = Clock()
+    garbage.spare_what_stays(made.seconds)
+    yield made
     garbage.look_at_all()
     gc.collect()
 
@@ -43,7 +45,7 @@ def test_what_is_new_is_found_as_ever() -> None:
     assert gone() is None
 
 
-def test_what_died_after_it_was_set_aside_is_found_after_a_doubling() -> None:
+def test_what_died_after_it_was_set_aside_is_found_after_a_doubling(clock: Clock) -> None:
     knot = Knot()
     gone = weakref.ref(knot)
     gc.collect()
@@ -53,8 +55,23 @@ def test_what_died_after_it_was_set_aside_is_found_after_a_doubling() -> None:
     kept = [Knot() for _ in range(gc.get_freeze_count() + 5_000)]
     gc.collect()
     gc.collect()
+    assert gone() is not None  # it may pass
+    clock.advance(400)
+    gc.collect()
+    gc.collect()
     assert gone() is None
     assert len(kept) > 5_000
+
+
+def test_growth_that_passes_has_nobody_wait(clock: Clock) -> None:
+    stays = gc.get_freeze_count()
+    for _ in range(3):
+        guest = [[number] for number in range(2 * stays + 5_000)]
+        gc.collect()
+        del guest
+        clock.advance(400)
+        gc.collect()
+    assert gc.get_freeze_count() >= stays - 100  # nothing was taken back from what was set aside
 
 
 def test_twice_is_once() -> None:
@@ -62,7 +79,9 @@ def test_twice_is_once() -> None:
     assert sum(isinstance(each, garbage._Spared) for each in gc.callbacks) == 1
 
 
-def test_all_is_counted_only_when_it_may_be_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_is_counted_only_when_it_may_be_too_much(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     count, counted = gc.get_freeze_count, []
 
     def noting() -> int:
@@ -79,5 +98,6 @@ def test_all_is_counted_only_when_it_may_be_too_much(monkeypatch: pytest.MonkeyP
         passing = [[number] for number in range(stays // 4)]
         gc.collect()
         del passing
+        clock.advance(400)
     assert 1 <= len(counted) <= 3
     assert count() >= stays - 100  # nothing was taken back from what was set aside
