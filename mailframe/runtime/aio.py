@@ -9,13 +9,21 @@ stops what runs on its own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 T = TypeVar("T")
+
+
+@overload
+async def result_of(value: Awaitable[T]) -> T: ...
+
+
+@overload
+async def result_of(value: T | Awaitable[T]) -> T: ...
 
 
 async def result_of(value: T | Awaitable[T]) -> T:

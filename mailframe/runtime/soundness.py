@@ -18,6 +18,7 @@ _TYPES = {
     "TEXT": "text",
     "BLOB": "blob",
 }
+_COLUMNS = """SELECT name, type, "notnull" FROM pragma_table_info(?)"""
 _NULL = re.compile(r"NULL value in ([^.]+)\.(.+)")
 
 
@@ -49,7 +50,7 @@ def _is_so(connection: sqlite3.Connection, text: str) -> bool:
     told = _NULL.fullmatch(text)
     if told is None:
         return True
-    table, column = (name.replace('"', '""') for name in told.groups())
+    table, column = map(_quoted, told.groups())
     # IS NULL is never asked of the rows where the column is declared NOT NULL.
     query = f"""SELECT 1 FROM "{table}" WHERE typeof("{column}") = 'null' LIMIT 1"""
     return connection.execute(query).fetchone() is not None
@@ -62,23 +63,20 @@ def mistyped(connection: sqlite3.Connection) -> list[str]:
     found = []
     query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     for (table,) in connection.execute(query).fetchall():
-        columns = _declared(connection, table)
-        rows = f'''SELECT 1 FROM "{table}" WHERE typeof("%s") NOT IN ('%s', '%s') LIMIT 1'''
-        for column, allowed, missing in columns:
-            if connection.execute(rows % (column, allowed, missing)).fetchone() is not None:
+        for column, declared, not_null in connection.execute(_COLUMNS, (table,)).fetchall():
+            allowed = _TYPES.get(declared.upper())
+            if allowed is None:
+                continue
+            rows = f"""SELECT 1 FROM "{_quoted(table)}" WHERE typeof("{_quoted(column)}")"""
+            values = allowed, allowed if not_null else "null"
+            if connection.execute(f"{rows} NOT IN (?, ?) LIMIT 1", values).fetchone() is not None:
                 found.append(f"{table}.{column}: a value is no {allowed.upper()}")
     return found[:_MOST_FINDINGS]
 
 
-def _declared(connection: sqlite3.Connection, table: str) -> list[tuple[str, str, str]]:
-    """Columns of one of the types that we use, the type, and ``null`` where that may be too."""
-    return [
-        (name, kind, kind if not_null else "null")
-        for _, name, declared, not_null, _, _ in connection.execute(
-            f'''PRAGMA table_info("{table}")'''
-        )
-        if (kind := _TYPES.get(declared.upper(), "")) != ""
-    ]
+def _quoted(name: str) -> str:
+    """Between quotes of SQL: what a file names itself is not ours."""
+    return name.replace('"', '""')
 
 
 def faults_of(disk: Disk, path: str, schema: int | None = None) -> list[str]:

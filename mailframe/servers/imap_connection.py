@@ -38,7 +38,7 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
     def __init__(self, factory: ImapFactory) -> None:
         super().__init__(factory)
         self._deflated: Deflated | None = None
-        self._reading_for: Deferred[Any] | None = None
+        self._awaited: Deferred[Any] | None = None
         """What is under way only to be told to the client."""
 
     def _converse(self, facts: TlsFacts | None) -> Conversation:
@@ -67,7 +67,7 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
             work.addErrback(lambda _: None)
             work.cancel()
             raise PeerGone
-        self._reading_for = work
+        self._awaited = work
         try:
             return await work
         except CancelledError:
@@ -75,7 +75,7 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
                 raise PeerGone from None
             raise
         finally:
-            self._reading_for = None
+            self._awaited = None
 
     # The end
 
@@ -85,9 +85,9 @@ class ImapConnection(LineConnection["ImapFactory", Conversation]):
             self._conversation.input_ended()
 
     def _wake_up(self, failure: Failure) -> None:
-        reading, self._reading_for = self._reading_for, None
-        if reading is not None:
-            reading.cancel()
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.cancel()
         super()._wake_up(failure)
 
     # Octets

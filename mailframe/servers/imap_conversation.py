@@ -45,6 +45,7 @@ from mailframe.protocols.imap.events import (
     VerifierWanted,
 )
 from mailframe.protocols.imap.states import State
+from mailframe.runtime.aio import as_deferred, result_of
 from mailframe.servers import channel, imap_login
 from mailframe.servers.channel import Nothing, PeerGone
 from mailframe.servers.imap_announce import claim_recent, tell, tell_followers
@@ -217,10 +218,10 @@ class Conversation:
         """Send what waits; return when the client has taken enough. Raises PeerGone."""
         await self.channel.room()
 
-    async def while_there(self, work: Deferred[T]) -> T:
+    async def while_there(self, work: Awaitable[T]) -> T:
         """What it yields. For what only reads and may take long: it is given up when there is
         nobody left to tell it to. Raises PeerGone."""
-        return await self.channel.while_there(work)
+        return await self.channel.while_there(as_deferred(result_of(work)))
 
     def open_folder(self) -> Selected:
         """What is selected. Raises Refused (BAD) where nothing is."""

@@ -13,7 +13,6 @@ from mailframe.core.search import SearchKey
 from mailframe.errors import FolderRefused, TransientFailure
 from mailframe.interfaces.folders import IFolder, ISearching
 from mailframe.protocols.imap.commands import CancelUpdate, Return, ReturnOptions, Search
-from mailframe.runtime.aio import as_deferred
 from mailframe.servers import imap_found, imap_linear
 from mailframe.servers.imap_contexts import SearchUpdates, keep_up
 from mailframe.servers.imap_conversation import Conversation
@@ -59,7 +58,7 @@ async def cancel_update(talk: Conversation, command: CancelUpdate) -> Outcome:
 
 async def matching(talk: Conversation, folder: IFolder, key: SearchKey) -> Sequence[int]:
     """uids that match, ascending. Raises PeerGone as soon as nobody wants to know."""
-    return await talk.while_there(as_deferred(_matching(talk, folder, key)))
+    return await talk.while_there(_matching(talk, folder, key))
 
 
 async def _matching(talk: Conversation, folder: IFolder, key: SearchKey) -> Sequence[int]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mailframe.core.folders import FolderReason
-from mailframe.core.search import SearchKey, SortCriterion, ThreadAlgorithm, ThreadNode
+from mailframe.core.search import ThreadNode
 from mailframe.errors import FolderRefused, TransientFailure
 from mailframe.interfaces.folders import ISearching
 from mailframe.protocols.imap import responses
 from mailframe.protocols.imap.commands import Return, Sort, Thread
-from mailframe.runtime.aio import as_deferred
 from mailframe.servers.imap_contexts import no_update
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_criteria import resolve
@@ -32,7 +31,7 @@ async def sort(talk: Conversation, command: Sort) -> Outcome:
     key = resolve(command.criterion, selected, talk.factory.clock.seconds())
     require_few(talk, looked_at(key, selected.view.uids))
     try:
-        uids = await talk.while_there(as_deferred(_sorted(selected, key, command.by)))
+        uids = await talk.while_there(_able(selected).sort(key, command.by))
     except (FolderRefused, TransientFailure):
         forget_saved(selected, command.returns)
         raise
@@ -52,24 +51,13 @@ async def thread(talk: Conversation, command: Thread) -> Outcome:
         talk.use_condstore()
     key = resolve(command.criterion, selected, talk.factory.clock.seconds())
     require_few(talk, looked_at(key, selected.view.uids))
-    threading = _threaded(selected, key, command.algorithm)
-    nodes = await talk.while_there(as_deferred(threading))
+    nodes = await talk.while_there(_able(selected).thread(key, command.algorithm))
     uids = in_view(selected.view, _uids(nodes))
     told = uids if command.uid else numbers(selected.view, uids)
     table = dict(zip(uids, told, strict=True))
     talk.send(responses.thread(_visible(nodes, table), table.__getitem__))
     await talk.room()
     return Outcome("THREAD completed")
-
-
-async def _sorted(selected: Selected, key: SearchKey, by: Sequence[SortCriterion]) -> Sequence[int]:
-    return await _able(selected).sort(key, by)
-
-
-async def _threaded(
-    selected: Selected, key: SearchKey, algorithm: ThreadAlgorithm
-) -> Sequence[ThreadNode]:
-    return await _able(selected).thread(key, algorithm)
 
 
 def _able(selected: Selected) -> ISearching:

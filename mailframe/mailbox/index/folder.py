@@ -97,7 +97,7 @@ class IndexedFolder:
         try:
             return await self.live.index.read(lambda connection: self._open(connection, uid))
         except OSError as error:
-            self.live.doubt()
+            self.live.note_missing()
             raise MessageGone(f"{uid} of {self.live.place.path}: {error}") from error
 
     async def store(
@@ -164,11 +164,11 @@ class IndexedFolder:
     async def contents(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         self.live.require()
         with disk_trouble(f"read {self.live.place.path}"):
-            found = await self.live.index.read(
+            found, is_complete = await self.live.index.read(
                 lambda connection: read_contents(connection, self.live, uids)
             )
-        if len(found) < len(uids):
-            self.live.doubt()
+        if not is_complete:
+            self.live.note_missing()
         return found
 
     # ---- ICopying
@@ -235,8 +235,9 @@ class IndexedFolder:
 
 def read_contents(
     connection: sqlite3.Connection, live: LiveFolder, uids: Sequence[int]
-) -> dict[int, bytes]:
-    """Whole messages in wire format, of those that can be read. On a worker."""
+) -> tuple[dict[int, bytes], bool]:
+    """Whole messages in wire format, of those that can be read; and whether each file was where
+    it is noted. On a worker."""
     place = live.place
     contents: dict[int, bytes] = {}
     missing: list[Stored] = []
@@ -254,7 +255,7 @@ def read_contents(
                 contents[row.uid] = _wire(place.disk.read(where[row.base]), row)
             except (KeyError, OSError):
                 continue
-    return contents
+    return contents, not missing
 
 
 def _wire(data: bytes, row: Stored) -> bytes:

@@ -315,9 +315,9 @@ class LiveFolder:
             if not waiter.called:
                 waiter.callback(result)
 
-    def doubt(self) -> None:
-        """A message that is noted could not be read: look at the directories again although they
-        seem to be as they were, and so does whoever opens the folder next."""
+    def note_missing(self) -> None:
+        """A message that is noted has no file: look at the directories again although they seem to
+        be as they were, and so does whoever opens the folder next."""
         self.place.is_doubtful = True
         forgotten = self.index.remember(partial(forget_stamps, folder=self.place.id))
         forgotten.addErrback(lambda why: self.log.failure("{path}", why, path=self.place.path))

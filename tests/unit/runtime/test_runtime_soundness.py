@@ -66,6 +66,14 @@ def test_values_of_another_type_are_told(
     assert faults_of(Disk(), path, 3) == told
 
 
+def test_a_file_may_name_things_as_it_likes(path: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("""CREATE TABLE "o""dd %s '" ("a""b" INTEGER)""")
+    connection.execute("""INSERT INTO "o""dd %s '" VALUES ('x')""")
+    connection.close()
+    assert faults_of(Disk(), path, 3) == ["""o"dd %s '.a"b: a value is no INTEGER"""]
+
+
 def test_damage_newer_and_foreign_files_are_told(path: str, tmp_path: Path) -> None:
     assert "schema 3" in faults_of(Disk(), path, 2)[0]
     (tmp_path / "y.db").write_bytes(b"something else")

@@ -218,14 +218,20 @@ def test_commands_wait_for_the_login():
     assert client.heard().startswith(b"+OK Logged in, 1 messages\r\n+OK 1 ")
 
 
-def test_a_flood_behind_a_slow_login_stops_the_reading():
-    house = House(ONE)
+def flooding(house: House):
+    """A client that sends on behind a slow login, until nothing more is read."""
     house.authenticator.waiting = []
     client = house.client()
     client.send(b"USER ann\r\nPASS secret\r\n")
     for _ in range(3):
         client.send(b"NOOP\r\n" * 5000)
     assert client.transport.producerState == "paused"
+    return client
+
+
+def test_a_flood_behind_a_slow_login_stops_the_reading():
+    house = House(ONE)
+    client = flooding(house)
     house.authenticator.waiting[0].callback(None)
     assert client.transport.producerState == "producing"
     assert client.heard().count(b"+OK") == 15_001
@@ -234,12 +240,7 @@ def test_a_flood_behind_a_slow_login_stops_the_reading():
 def test_a_goodbye_is_read_although_the_reading_was_stopped():
     """TLS does not end otherwise before the linger is over."""
     house = House(ONE)
-    house.authenticator.waiting = []
-    client = house.client()
-    client.send(b"USER ann\r\nPASS secret\r\n")
-    for _ in range(3):
-        client.send(b"NOOP\r\n" * 5000)
-    assert client.transport.producerState == "paused"
+    client = flooding(house)
     house.factory.drain()
     house.authenticator.waiting[0].callback(None)
     assert client.transport.disconnecting
