@@ -50,6 +50,7 @@ from mailframe.interfaces.folders import (
 from mailframe.interfaces.journal import IJournal
 from mailframe.interfaces.mailbox import IMailbox, IMailboxEvents, IMessageSource, MessageInfo
 from mailframe.interfaces.outbox import IOutbox
+from mailframe.interfaces.peers import IPeers
 from mailframe.interfaces.policy import (
     IAcceptedPolicy,
     IAuthPolicy,
@@ -102,6 +103,7 @@ __all__ = [
     "IMessagePolicy",
     "IMessageSource",
     "IOutbox",
+    "IPeers",
     "IPolicy",
     "IQuotas",
     "IRecentFetches",

@@ -4,6 +4,9 @@ Deciding never waits for the disk. What has changed is written every ``every`` s
 the stop, so a crash forgets the last seconds at most. What memory forgets goes from the disk as
 well: the table is never larger than the windows. While the database cannot be written the
 counts go on in memory, and are written once it can.
+
+Every worker counts what every other counts as well, and each writes what it counted itself. One
+that joins knows what was written, which is ``every`` seconds old at most.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -18,10 +22,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mailframe.interfaces import IPeers
 from mailframe.policy.rate_windows import Count, Windows
 from mailframe.runtime.aio import as_deferred
 from mailframe.runtime.database import Database
+from mailframe.runtime.peers import Alone
 
+_TOPIC = "count"
 _AT_ONCE = 5_000  # windows in one transaction
 _LOADED = 500_000  # windows read at the start, the latest
 
@@ -34,7 +41,12 @@ class WindowStore:
     log = Logger()
 
     def __init__(
-        self, database: Database | None, clock: IReactorTime, *, every: float = 3.0
+        self,
+        database: Database | None,
+        clock: IReactorTime,
+        *,
+        every: float = 3.0,
+        peers: IPeers = Alone(),  # noqa: B008 - it has no state
     ) -> None:
         self._database = database
         self._clock = clock
@@ -44,11 +56,14 @@ class WindowStore:
         self._loop = LoopingCall(self._write_some)
         self._loop.clock = clock
         self._has_failed = False
+        self._peers = peers
+        peers.hear(_TOPIC, self._heard)
 
     def windows(self, counted: str, seconds: float) -> Windows:
         """The one that counts this; made where there is none yet."""
         if counted not in self._windows:
-            self._windows[counted] = Windows(seconds)
+            windows = self._windows[counted] = Windows(seconds)
+            windows.told = partial(self._tell, counted)
             self._dropped.discard(counted)
         return self._windows[counted]
 
@@ -76,6 +91,14 @@ class WindowStore:
             self._loop.stop()
         while self._has_changed() and await self._write():
             pass
+
+    def _tell(self, counted: str, who: str, now: float, count: int) -> None:
+        self._peers.tell(_TOPIC, (counted, who, now, count))
+
+    def _heard(self, note: tuple[str, str, float, int], worker: str) -> None:
+        counted, who, now, count = note
+        if (windows := self._windows.get(counted)) is not None:
+            windows.hear(who, now, count)
 
     def _write_some(self) -> Deferred[bool]:
         return as_deferred(self._write())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 STEPS = 60
 _LONGEST_NAME = 320  # characters; no address is longer
@@ -41,6 +41,8 @@ class Windows:
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._steps = 0
         self._changed: dict[str, None] = {}
+        self.told: Callable[[str, float, int], None] = lambda who, now, count: None
+        """Of what was counted here, so that others count it too; 0: it was cleared."""
 
     def total(self, who: str, now: float) -> int:
         name = bounded(who)
@@ -52,7 +54,18 @@ class Windows:
 
     def add(self, who: str, now: float, count: int = 1) -> None:
         """``count`` below zero takes back what was added a moment ago."""
-        name, step = bounded(who), self._step(now)
+        name = bounded(who)
+        if count:
+            self.hear(name, now, count)
+            self._changed[name] = None
+            self.told(name, now, count)
+
+    def hear(self, name: str, now: float, count: int) -> None:
+        """What was told, by another worker: ``take_changed`` is its affair."""
+        if not count:
+            self._drop(name)
+            return
+        step = self._step(now)
         window = self._windows.get(name)
         if window is None:
             if count <= 0:
@@ -69,11 +82,14 @@ class Windows:
             window.total += count
             self._steps += 1
         self._windows.move_to_end(name)
-        self._changed[name] = None
         self._make_room(step)
 
     def clear(self, who: str) -> None:
         name = bounded(who)
+        self._drop(name)
+        self.told(name, 0.0, 0)
+
+    def _drop(self, name: str) -> None:
         if name in self._windows:
             self._forget(name)
 

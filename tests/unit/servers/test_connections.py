@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
+
+from mailframe.runtime.tally import Tally
 from mailframe.servers.connections import ConnectionCounter
+from mailframe.testing.peers import Bus
 
 
 def test_limit_per_address_and_in_all() -> None:
@@ -55,3 +59,22 @@ def test_the_limit_of_one_address_is_never_made_room_for() -> None:
     assert counter.enter("a", silent)
     assert not counter.enter("a", Sitting(100.0))
     assert not silent.asked
+
+
+def test_workers_count_together() -> None:
+    bus, clock = Bus(), Clock()
+    here, there = (
+        ConnectionCounter(4, 2, tally=Tally(bus.join(name), "connections", clock)) for name in "ab"
+    )
+    assert here.enter("a")
+    assert there.enter("a")
+    clock.advance(0.02)
+    assert not here.enter("a")
+    assert not there.enter("a")
+    assert here.enter("b")
+    assert here.enter("c")
+    clock.advance(0.02)
+    assert not there.enter("d")
+    bus.leave("a")
+    assert there.enter("a")
+    assert len(there) == 2
