@@ -10,7 +10,7 @@ The house, bottom to top (``tests/test_layers.py`` holds it)::
        runtime      what services lean on: threads, the disk seam, databases, tasks
        mailauth     SPF, DKIM, DMARC, ARC and Authentication-Results over a resolver
     3  accounts  mailbox  queue  delivery  policy  dns  tls  journal  spam  scanners  reports
-       backup                                                            the services
+       backup  metrics                                                   the services
        testing      simulated disk, network and machine; the crash explorer
     4  servers  web     thin Twisted shells: transport <-> engine <-> interfaces
     5  app          configuration, wiring, command line, twistd plugin

@@ -17,7 +17,7 @@ CONTRACTS = {"interfaces", "runtime"}
 CHECKS = {"mailauth"}
 SERVICES = {
     *{"accounts", "mailbox", "queue", "delivery", "policy", "dns", "tls", "journal"},
-    *{"spam", "scanners", "reports", "backup"},
+    *{"spam", "scanners", "reports", "backup", "metrics"},
 }
 SHELLS = {"servers", "web"}
 
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mailauth": CORE | {"message", "interfaces", "runtime", "mailauth"},
     **{room: CORE | ENGINES | CONTRACTS | CHECKS | {room} for room in SERVICES},
     **dict.fromkeys(SHELLS, CORE | ENGINES | CONTRACTS | CHECKS | SHELLS),
+    "bench": CORE | ENGINES | {"runtime", "bench"},
     "testing": CORE | ENGINES | CONTRACTS | CHECKS | SERVICES | {"testing"},
 }
 STDLIB_ONLY = {"core", "errors", "protocols", "message"}

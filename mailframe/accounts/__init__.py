@@ -12,9 +12,9 @@ What lives here
     records of our own keys, as if the DNS had them).
 
     Every change of the directory is one commit, from a command or at a login: after a crash it
-    is as before or as after. What may be on disk is in ``runtime.database``. A file of users is
-    replaced as a whole (written beside it, synced, renamed, its directory synced), so that the
-    old one or the new one is there, and ``FILE.mailframe-new``, which nobody reads.
+    is as before or as after. What may be on disk is in ``runtime.database_file``. A file of
+    users is replaced as a whole (written beside it, synced, renamed, its directory synced), so
+    that the old one or the new one is there, and ``FILE.mailframe-new``, which nobody reads.
 
 May import
     core, protocols, message, mailauth, interfaces, runtime, third parties. No other service.

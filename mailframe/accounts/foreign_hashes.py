@@ -17,7 +17,6 @@ from collections.abc import Callable
 import bcrypt
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from passlib import hash as crypts
 
 from mailframe.core.scram import ScramVerifier
 
@@ -114,10 +113,10 @@ def _argon2(text: str, password: bytes) -> bool:
 
 
 def _passlib(name: str) -> Callable[[str, bytes], bool]:
-    scheme = getattr(crypts, name)
-
     def verify(text: str, password: bytes) -> bool:
-        return bool(scheme.verify(password, text))
+        from passlib import hash as crypts  # a megabyte that few servers need
+
+        return bool(getattr(crypts, name).verify(password, text))
 
     return verify
 

@@ -4,8 +4,9 @@ What lives here
     ``config`` reads and checks the TOML file (``config_*``); ``wiring`` builds every part from
     it and connects them, with ``limits``; ``policies``, ``filtering``, ``reporting`` for what
     incoming mail is judged by; ``people`` and ``ways`` for who is here and how mail leaves.
-    ``service`` starts, reloads and stops it. ``cli`` and ``commands`` are ``mailframe``;
-    ``control`` is how they speak to a running server. ``checks`` is ``mailframe check``;
+    ``service`` starts, reloads and stops it; ``workers`` does with several processes. ``cli``
+    and ``commands`` are ``mailframe``; ``control`` is how they speak to a running server.
+    ``metering`` and ``readiness`` are what monitoring is told. ``checks`` is ``mailframe check``;
     ``dns_records`` knows what a domain here should publish.
 
 May import

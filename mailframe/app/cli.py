@@ -50,7 +50,9 @@ COMMANDS = {
     "verify": Lazy("verify:verify", "Look at every file of the server, or of a backup."),
     "migrate": Lazy("migrate:migrate", "Bring data of an older version up to this one."),
     "sim": Lazy("sim:sim", "Play simulated networks with faults: is any promise broken?"),
+    "bench": Lazy("bench:bench", "Load for any mail server, and what it came to."),
     "status": Lazy("server:status", "Whether the server runs."),
+    "workers": Lazy("workers:workers", "The processes that serve: list, restart one by one."),
     "reload": Lazy("server:reload", "Make the server read its configuration again."),
     "stop": Lazy("server:stop", "Stop the server; what is in flight is finished."),
 }

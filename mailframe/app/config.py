@@ -22,19 +22,50 @@ from mailframe.app.config_problems import explain
 from mailframe.app.config_schema import Config
 from mailframe.errors import ConfigError, ConfigProblem
 
-__all__ = ["Config", "load_config"]
+__all__ = ["Config", "ConfigSource", "load_config"]
 
 _TOML_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 
 
-def load_config(path: str | None, environ: Mapping[str, str], *, to_start: bool = False) -> Config:
+class ConfigSource:
+    """Where a server has its configuration from, for as long as it runs: the file ``path``, or the
+    one that MAILFRAME_CONFIG names, and the environment."""
+
+    def __init__(self, path: str | None, environ: Mapping[str, str]) -> None:
+        path = path or environ.get("MAILFRAME_CONFIG")
+        # twistd goes elsewhere when it becomes a daemon.
+        self.path = os.path.abspath(path) if path else None
+        self._environ = environ
+
+    def read(self) -> str:
+        """The file's text, empty without a file. Raises ConfigError."""
+        return _read(self.path) if self.path else ""
+
+    def config(self, text: str) -> Config:
+        """What a text means that was read before, as ``load_config`` to start a server."""
+        return load_config(self.path, self._environ, to_start=True, text=text)
+
+    def load(self) -> Config:
+        """As it is now. Raises ConfigError."""
+        return self.config(self.read())
+
+
+def load_config(
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    to_start: bool = False,
+    text: str | None = None,
+) -> Config:
     """Read ``path``, or the file that MAILFRAME_CONFIG names, or the environment alone.
 
     ``to_start``: look also at what a server could not start without, which takes longer.
+    ``text``: what is in the file, where that is known.
     Raises ConfigError with every problem found.
     """
     path = path or environ.get("MAILFRAME_CONFIG")
-    text = _read(path) if path else ""
+    if text is None:
+        text = _read(path) if path else ""
     data = _parse(path, text) if path else {}
     overrides = apply_environment(data, environ)
     if not path and not overrides.paths:

@@ -34,6 +34,8 @@ def _one_listener(config: Config, name: str, listen: Listen) -> Iterator[tuple[P
         yield ("listen", name, "tls"), f"{mode} needs a certificate: set tls.certificate"
     if mode == "implicit" and listen.endpoint.startswith(("ssl:", "tls:")):
         yield ("listen", name, "tls"), "the endpoint speaks TLS already; use tcp:"
+    if mode == "starttls" and listen.protocol is Role.HTTP:
+        yield ("listen", name, "tls"), "HTTP has no STARTTLS: implicit or none"
     needs_login = listen.role in ROLES_WITH_LOGIN
     already_tls = listen.endpoint.startswith(("ssl:", "tls:"))
     if needs_login and mode == "none" and not config.auth.allow_plaintext and not already_tls:

@@ -99,7 +99,7 @@ def _convert(kind: Any, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError("must be true or false")
         return text.lower() == "true"
-    if kind is int and text.isascii() and text.isdigit():
+    if int in (kind, *map(_without_none, get_args(kind))) and text.isascii() and text.isdigit():
         return int(text)
     return text
 

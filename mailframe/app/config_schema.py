@@ -7,6 +7,7 @@ unknown keys. Checks that need more than one section are in ``config_checks``.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -31,6 +32,7 @@ from mailframe.app.config_types import (
     ServerAddress,
     Size,
     Span,
+    WorkerCount,
     check_next_hop,
     with_password,
 )
@@ -40,7 +42,7 @@ Count = Annotated[int, Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 RoleName = Literal["mx", "submission", "lmtp", "pop3", "imap", "managesieve", "http"]
-ROLES_TO_COME = {"managesieve", "http"}
+ROLES_TO_COME = {"managesieve"}
 ROLES_WITH_LOGIN = {"submission", "pop3", "imap"}
 
 
@@ -53,10 +55,12 @@ class Listen(Section):
     role: RoleName
     """What it is for: `mx` takes mail from anybody for the domains here, `submission` takes mail
     from users who log in, `lmtp` takes mail from a mail server on this host, `pop3` and
-    `imap` hand mail out. `managesieve` and `http` are not available yet."""
+    `imap` hand mail out. `http` answers `/metrics`, `/livez` and `/readyz` for monitoring
+    (docs/metrics.md), to `metrics.networks`. `managesieve` is not available yet."""
     tls: Literal["starttls", "implicit", "none"] | None = None
     """`starttls` offers TLS on request, `implicit` begins with it (ports 465, 995 and 993), `none`
-    never offers it. Default: `starttls` where `[tls]` has a certificate, else `none`."""
+    never offers it. Default: `starttls` where `[tls]` has a certificate, else `none`. HTTP has
+    `implicit` and `none`, which is its default."""
     without: Many[str] = ()
     """Verbs and EHLO keywords that this SMTP listener does not offer, for example `VRFY`, `EXPN`,
     `CHUNKING`, `AUTH`. What mail cannot do without (`MAIL`, `RCPT`, `DATA` ...) stays."""
@@ -258,6 +262,15 @@ class Journal(Section):
     """How long it is kept."""
 
 
+class Metrics(Section):
+    """What monitoring is told at listeners with the role `http` (docs/metrics.md)."""
+
+    enabled: bool = True
+    """Whether anything is counted. `false`: there is no `/metrics`."""
+    networks: Many[Network] = ("127.0.0.1/32", "::1/128")
+    """Whose hosts may ask; others get 403."""
+
+
 class Log(Section):
     """The text log on standard output, or wherever twistd sends it."""
 
@@ -300,6 +313,10 @@ class Config(Section):
     """Who gets mail for the bare address `postmaster`, and for `postmaster`, `abuse` and
     `mailer-daemon` at domains here where nobody has that address. Default: the domain's eldest
     user."""
+    workers: WorkerCount = 1
+    """How many processes serve, at the same ports and from the same queue, under one that watches
+    over them; `auto`: as many as there are processors for this program. 1 needs no other. From 1 to
+    more, or back, takes a restart."""
     listen: Annotated[dict[str, Listen], Field(min_length=1)]
     process: Process = Process()
     tls: Tls = Tls()
@@ -319,7 +336,13 @@ class Config(Section):
     policy: Policy = Policy()
     realm: Realm = Realm()
     journal: Journal = Journal()
+    metrics: Metrics = Metrics()
     log: Log = Log()
+
+    @property
+    def processes(self) -> int:
+        """How many workers that makes here."""
+        return len(os.sched_getaffinity(0)) if self.workers == "auto" else self.workers
 
     @property
     def has_certificate(self) -> bool:
@@ -327,4 +350,6 @@ class Config(Section):
 
     def tls_mode(self, listener: Listen) -> str:
         """``starttls``, ``implicit`` or ``none``, the default worked out."""
+        if listener.protocol is Role.HTTP:
+            return listener.tls or "none"
         return listener.tls or ("starttls" if self.has_certificate else "none")

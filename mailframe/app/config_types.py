@@ -11,10 +11,16 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+)
 
 from mailframe.core.address import Address as MailAddress
 from mailframe.core.address import AddressError, normal_domain
@@ -22,6 +28,7 @@ from mailframe.core.units import format_duration, parse_duration, parse_size
 
 T = TypeVar("T")
 
+_MOST_WORKERS = 256
 _EXAMPLE_ENDPOINT = '"tcp:2525:interface=127.0.0.1"'
 
 
@@ -45,6 +52,13 @@ def _not_nothing(value: int) -> int:
     if value == 0:
         raise ValueError("must be longer than 0s")
     return value
+
+
+def _worker_count(value: Any) -> Any:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or (is_number and 1 <= value <= _MOST_WORKERS):
+        return value
+    raise ValueError(f'must be a number from 1 to {_MOST_WORKERS}, or "auto"')
 
 
 def _path(value: str, info: ValidationInfo) -> str:
@@ -216,6 +230,7 @@ Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_dur
 """Seconds; in the file ``"15m"``."""
 Span = Annotated[Duration, AfterValidator(_not_nothing)]
 """A duration where none at all makes no sense."""
+WorkerCount = Annotated[int | Literal["auto"], PlainValidator(_worker_count)]
 FilePath = Annotated[str, AfterValidator(_path)]
 OptionalFilePath = Annotated[str, AfterValidator(_optional_path)]
 Checker = Annotated[str, AfterValidator(_checker)]

@@ -23,10 +23,12 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
 )
 from twisted.internet.protocol import Factory
-from twisted.internet.testing import MemoryReactor
 from zope.interface import implementer
 
+from mailframe.app.workers.lent import LentSocket
+from mailframe.errors import MailframeError
 from mailframe.runtime.aio import result_of
+from mailframe.runtime.outgoing import Outgoing
 
 _BACKLOG = 1024  # the kernel lowers it to net.core.somaxconn
 _AT_ONCE = 4
@@ -63,8 +65,12 @@ class _Open:
 
 
 class Doors:
-    def __init__(self, reactor: Any) -> None:
+    """``lent``: descriptors of sockets, by listener, that are open already and somebody else's."""
+
+    def __init__(self, reactor: Any, lent: Mapping[str, int] | None = None) -> None:
         self._reactor = reactor
+        self._lent = dict(lent or {})
+        self._outgoing = Outgoing(reactor)
         self._open: dict[str, _Open] = {}
         self._accepting = False
 
@@ -113,6 +119,11 @@ class Doors:
         self._accepting = False
         await self.keep(set())
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether everybody is let in."""
+        return self._accepting
+
     def addresses(self) -> dict[str, str]:
         """Where each listener really is: ``127.0.0.1:2525``, or the path of a socket."""
         return {name: _text(opened.port.getHost()) for name, opened in self._open.items()}
@@ -122,13 +133,28 @@ class Doors:
         hosts: list[Any] = [opened.port.getHost() for opened in self._open.values()]
         return [(at.host, at.port) for at in hosts if hasattr(at, "host")]
 
+    def descriptors(self) -> dict[str, int]:
+        """Of the open sockets by listener, for other processes to accept at. Raises
+        MailframeError for a listener that is no socket."""
+        found = {}
+        for name, opened in self._open.items():
+            fileno = getattr(opened.port, "fileno", None)
+            if fileno is None:
+                raise MailframeError(f"the listener {name} ({opened.endpoint}) is no socket")
+            found[name] = fileno()
+        return found
+
     async def _listen(self, name: str, endpoint: str) -> _Open:
         door = _Door(name)
-        if endpoint.startswith("unix:"):
+        at = self._reactor
+        if name in self._lent:
+            at = LentSocket(self._reactor, self._lent[name])
+        elif endpoint.startswith("unix:"):
             _make_directory(endpoint)
-        port = await endpoints.serverFromString(self._reactor, endpoint).listen(door)
+        port = await endpoints.serverFromString(at, endpoint).listen(door)
         _deepen(port)
         _slow_down(port)
+        self._outgoing.serve(port)
         # The kernel queues whoever comes meanwhile. A port of another kind (a plugin's) that
         # cannot pause turns early callers away, which is only less polite.
         if hasattr(port, "stopReading"):
@@ -142,6 +168,9 @@ class Doors:
 def _make_directory(endpoint: str) -> None:
     """Where the Unix socket will be, as open to others as the umask has it: those who deliver
     there are other users. Raises OSError."""
+    # Here because it brings a test framework along, which is megabytes.
+    from twisted.internet.testing import MemoryReactor
+
     notes = MemoryReactor()  # opens nothing
     endpoints.serverFromString(notes, endpoint).listen(Factory())
     for path, *_ in notes.unixServers:

@@ -11,12 +11,13 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 
 from mailframe.accounts.directory import Directory
 from mailframe.app.config import Config
 from mailframe.core.address import Address
-from mailframe.interfaces import IOutbox, IPolicy, IRelayPermission
+from mailframe.interfaces import IOutbox, IPeers, IPolicy, IRelayPermission
 from mailframe.mailauth.arc import ArcLimits
 from mailframe.mailauth.dkim import DkimLimits
 from mailframe.policy.arc import ArcPolicy, SealPolicy
@@ -40,6 +41,7 @@ from mailframe.policy.spf import SpfPolicy
 from mailframe.policy.strangers import Strangers
 from mailframe.queue import admin as queue_admin
 from mailframe.runtime.database import IfDamaged
+from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
 from mailframe.scanners.milter import MilterPolicy
 from mailframe.scanners.rspamd import RspamdPolicy
@@ -55,13 +57,21 @@ PURGE_SECONDS = 600.0
 class PolicyMemory:
     """Opened and closed by the house; ``start`` comes before anybody is let in."""
 
-    def __init__(self, config: Config, machine: Machine, directory: Directory) -> None:
+    def __init__(
+        self,
+        config: Config,
+        machine: Machine,
+        directory: Directory,
+        duty: Duty,
+        peers: IPeers,
+    ) -> None:
+        """``duty``: of removing what is over. ``peers``: who else counts."""
         path = os.path.join(config.base, "policy.db")
         reactor = machine.reactor
         self.file = machine.database(
             path, MIGRATIONS, durable=False, if_damaged=IfDamaged.BEGIN_ANEW
         )
-        self.windows = WindowStore(self.file, reactor)
+        self.windows = WindowStore(self.file, reactor, peers=peers)
         self.rate = RatePolicy(
             rate_rules(config), reactor, store=self.windows, settings=directory.settings
         )
@@ -71,7 +81,8 @@ class PolicyMemory:
         )
         self.brake: BrakePolicy | None = None
         self._reactor = reactor
-        self._purging = LoopingCall(self.greylist.purge)
+        self._is_ours = duty.is_ours
+        self._purging = LoopingCall(self._purge)
         self._purging.clock = reactor
 
     def add_brake(self, house: House, config: Config, outbox: IOutbox) -> BrakePolicy:
@@ -97,6 +108,7 @@ class PolicyMemory:
             new_recipients_per_day=brake.new_recipients_per_day,
             failures_per_hour=brake.failures_per_hour,
             hold_queue=brake.hold_queue,
+            is_ours=self._is_ours,
         )
         return self.brake
 
@@ -105,6 +117,9 @@ class PolicyMemory:
         if self.brake is not None:
             await self.brake.start()
         self._purging.start(PURGE_SECONDS, now=False)
+
+    def _purge(self) -> Deferred[int]:
+        return self.greylist.purge() if self._is_ours() else succeed(0)
 
     async def stop(self) -> None:
         if self._purging.running:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 
 import twisted
 from mailframe.app.config_schema import Config
@@ -24,10 +25,14 @@ from mailframe.runtime.privileges import (
     owner_identity,
 )
 
+_log = Logger()
+
 STAYS_ROOT = (
     "the server runs as root: set process.user, or give {base} to a user of its own; "
     'process.user = "root" ends this warning'
 )
+AT_START = "Ports below 1024 need root, or CAP_NET_BIND_SERVICE, to start the server."
+AT_RELOAD = "Ports below 1024 can only be opened by a start: restart the server."
 _LOWEST_FREE_PORT = 1024  # Linux has it in net.ipv4.ip_unprivileged_port_start
 
 
@@ -58,6 +63,16 @@ def become(chosen: Identity | None) -> None:
         if not os.access(code, os.R_OK):
             user = chosen.user if chosen is not None else "this user"
             raise PrivilegeError(f"{user} cannot read {code}: install it where everybody can")
+
+
+def look_again(config: Config, *, began_as_root: bool, may_be_root: bool = False) -> None:
+    """Who we are by now: ``twistd --uid`` has its turn between binding and starting. Raises
+    PrivilegeError."""
+    if began_as_root and not is_root():
+        become(None)
+    if is_root() and config.process.user != "root" and not may_be_root:
+        _log.warn(STAYS_ROOT, base=config.base)
+    check_writable(config.base)
 
 
 def check_writable(base: str) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,6 +27,7 @@ from mailframe.reports.sending import ReportSender
 from mailframe.reports.store import ReportStore
 from mailframe.reports.writing import Reporter
 from mailframe.runtime.database import IfDamaged
+from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Reporting:
 
     log = Logger()
 
-    def __init__(self, config: Config, machine: Machine) -> None:
+    def __init__(self, config: Config, machine: Machine, duty: Duty) -> None:
+        """``duty``: of sending reports and removing old ones."""
         reactor = machine.reactor
         self.file = machine.database(
             os.path.join(config.base, "reports.db"), MIGRATIONS, if_damaged=IfDamaged.BEGIN_ANEW
@@ -48,6 +50,7 @@ class Reporting:
         self.store = ReportStore(self.file)
         self.observations = Observations(self.file, reactor)
         self._reactor = reactor
+        self._is_ours = duty.is_ours
         self._sender: ReportSender | None = None
         self._purging = LoopingCall(self._purge)
         self._purging.clock = reactor
@@ -77,10 +80,14 @@ class Reporting:
             workers=house.content_workers,
             journal=house.journal,
             clock=self._reactor,
+            is_ours=self._is_ours,
         )
         self._sender.start()
 
     def _purge(self) -> Deferred[int]:
+        if not self._is_ours():
+            return succeed(0)
+
         def failed(failure: Failure) -> int:
             self.log.failure("old reports could not be removed", failure)
             return 0

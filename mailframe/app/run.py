@@ -7,44 +7,57 @@ twistd's pid file. This module installs the reactor; nothing below ``app`` impor
 from __future__ import annotations
 
 import functools
+import io
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TextIO
 
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import (
-    FileLogObserver,
-    FilteringLogObserver,
+    ILogObserver,
     LogEvent,
     LogLevel,
-    LogLevelFilterPredicate,
     formatEventAsClassicLogText,
     formatTime,
     globalLogBeginner,
 )
+from zope.interface import implementer
 
-from mailframe.app.config import Config
+from mailframe.app.config import ConfigSource
 from mailframe.app.config_dev import dev_config, write_dev_config
-from mailframe.app.service import MailService
-from mailframe.app.wiring import House
 from mailframe.mailbox.tree import inboxes
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.machine import Machine
 from mailframe.tls.self_signed import ensure_self_signed
-from mailframe.web.inbox import InboxSite
 
 if TYPE_CHECKING:
     from mailframe.app.commands.dev import DevOptions
+    from mailframe.app.service import MailService
+    from mailframe.app.wiring import House
+    from mailframe.app.workers.supervisor import Supervisor
+    from mailframe.web.inbox import InboxSite
 
 
-def serve(load: Callable[[], Config]) -> int:
+def serve(source: ConfigSource) -> int:
     """Run until stopped. Returns the exit status. Raises ConfigError."""
     from twisted.internet import reactor
 
-    level = load().log.level  # every problem is told before anything is started
-    return _run(MailService(load, Machine(reactor)), level)
+    config = source.load()  # every problem is told before anything is started
+    machine = Machine(reactor)
+    service: MailService | Supervisor
+    if config.processes > 1:
+        # It needs none of what serves, and is small.
+        from mailframe.app.workers.relayed_log import to_standard_output
+        from mailframe.app.workers.supervisor import Supervisor
+
+        service = Supervisor(source, machine, to_standard_output)
+    else:
+        from mailframe.app.service import MailService
+
+        service = MailService(source.load, machine)
+    return _run(service, config.log.level)
 
 
 def serve_dev(options: DevOptions) -> int:
@@ -72,11 +85,15 @@ def serve_dev(options: DevOptions) -> int:
         for name, address in addresses.items():
             print(f"{name} {address}", flush=True)
 
+    from mailframe.app.service import MailService
+
     service = MailService(lambda: config, Machine(reactor), dev=True, extra=web, on_ready=ready)
     return _run(service, config.log.level)
 
 
 def inbox_site(house: House, base: str) -> InboxSite:
+    from mailframe.web.inbox import InboxSite  # templates and a web server: megabytes
+
     store = house.stores.store
     return InboxSite(
         house.events,
@@ -87,7 +104,7 @@ def inbox_site(house: House, base: str) -> InboxSite:
     )
 
 
-def _run(service: MailService, level: str) -> int:
+def _run(service: MailService | Supervisor, level: str) -> int:
     from twisted.internet import reactor
 
     begin_log(level)
@@ -100,9 +117,42 @@ def _run(service: MailService, level: str) -> int:
 
 
 def begin_log(level: str) -> None:
-    predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
-    observer = FilteringLogObserver(FileLogObserver(sys.stdout, _line), [predicate])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what a locale lacks loses no line
+    observer = TextLog(sys.stdout, level)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+@implementer(ILogObserver)
+class TextLog:
+    """Events from a level on as lines; the journal's, which come in batches, in one go."""
+
+    def __init__(self, file: TextIO, level: str) -> None:
+        self._file = file
+        least = LogLevel.levelWithName(level)
+        self._levels = frozenset(each for each in LogLevel.iterconstants() if each >= least)
+        self._batch: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_level") not in self._levels:
+            return
+        if "more" in event:
+            self._add(event)
+        elif line := _line(event):
+            self._write(line)
+
+    def _add(self, event: LogEvent) -> None:
+        """Nine of ten events are the journal's: ``_line`` makes the same of them in ten times
+        the time."""
+        mark = f"[{event['log_namespace']}#{event['log_level'].name}]"
+        self._batch.append(f"{_time(event['log_time'])} {mark} {event['line']}\n")
+        if not event["more"]:
+            batch, self._batch = self._batch, []
+            self._write("".join(batch))
+
+    def _write(self, text: str) -> None:
+        self._file.write(text)
+        self._file.flush()
 
 
 # Twisted has two lines for every UDP socket, and each question to the DNS has a socket of its own.
@@ -110,11 +160,6 @@ _SOCKETS = re.compile(r"_UdpQuestion starting on [0-9]+|\(UDP Port [0-9]+ Closed
 
 
 def _line(event: LogEvent) -> str | None:
-    if event.get("log_format") == "{line}" and "log_failure" not in event:
-        # Nine of ten are the journal's. The long way makes the same of them in ten times the time.
-        text = event["line"].replace("\n", "\n\t")
-        level = event["log_level"].name
-        return f"{_time(event['log_time'])} [{event['log_namespace']}#{level}] {text}\n"
     if _SOCKETS.fullmatch(event.get("log_text", "")):
         return None
     return formatEventAsClassicLogText(event, formatTime=_time)

@@ -30,6 +30,7 @@ from mailframe.app.ways import router_of
 from mailframe.app.wiring import House, Server, behind_tls, front, furnish, relay_permission
 from mailframe.backup.placing import is_unfinished
 from mailframe.errors import MailframeError
+from mailframe.interfaces import IPeers
 from mailframe.runtime.machine import Machine
 
 DRAIN_SECONDS = 20.0
@@ -43,6 +44,7 @@ NEEDS_RESTART = (
     "couriers",
     "queue",
     "journal",
+    "metrics.enabled",
     "log",
     "policy.content.max_size",
     "policy.content.max_trainings",
@@ -83,14 +85,18 @@ class MailServer:
         *,
         dev: bool = False,
         extra: ExtraDoors = no_doors,
+        lent: Mapping[str, int] | None = None,
+        peers: IPeers | None = None,
+        process: int | None = None,
     ) -> None:
+        """``lent`` as of Doors; ``peers`` and ``process`` as of House."""
         self.config = config
         self._dev = dev
         self._extra = extra
         self._extra_names: set[str] = set()
         self._clock = machine.reactor
-        self._doors = Doors(machine.reactor)
-        self.house = House(config, machine, self._doors)
+        self._doors = Doors(machine.reactor, lent)
+        self.house = House(config, machine, self._doors, peers=peers, process=process)
         self._people: People | None = None
         self._servers: list[Server] = []
 
@@ -109,6 +115,11 @@ class MailServer:
     async def start(self) -> None:
         """Fires when everybody is let in. Raises OSError, sqlite3.Error, MailframeError and
         CannotListenError."""
+        await self.open()
+        await self.accept()
+
+    async def open(self) -> None:
+        """The first half of ``start``: what a crash interrupted is taken up, nobody is let in."""
         self.house.disk.make_directories(self.config.base)
         if is_unfinished(self.house.disk, self.config.base):
             raise MailframeError(f"a restore into {self.config.base} was cut off: repeat it")
@@ -118,6 +129,10 @@ class MailServer:
         assert self.house.queue is not None
         await self.house.queue.recover()
         self._serve(self.config, self._people)
+
+    async def accept(self) -> None:
+        """The second half."""
+        assert self.house.queue is not None
         await self._open_extra_doors()
         self.house.queue.start()
         self._doors.accept()

@@ -32,9 +32,6 @@ from mailframe.runtime.salvage import NothingReadable
 from mailframe.runtime.stalls import StallWatch
 from mailframe.runtime.steady import SteadyTime
 
-_AT_START = "Ports below 1024 need root, or CAP_NET_BIND_SERVICE, to start the server."
-_AT_RELOAD = "Ports below 1024 can only be opened by a start: restart the server."
-
 
 class MailService(Service):
     """``load`` reads the configuration; it is called again for a reload."""
@@ -66,11 +63,13 @@ class MailService(Service):
                 "wake-queue": self._wake_queue,
                 "reload": self._reload_asked,
                 "stop": self._stop_asked,
+                "workers": self._workers_asked,
+                "restart-workers": self._restart_asked,
             },
             self._reactor,
             machine.disk,
         )
-        self._stalls = StallWatch(self._reactor)
+        self._stalls = StallWatch(self._reactor, observe=self._server.house.metering.lag.observe)
         self._time = SteadyTime(self._reactor, self._server.house.clock_jumped)
         self._bound: Deferred[None] | None = None
         self._opened = False
@@ -104,21 +103,14 @@ class MailService(Service):
             # What the user cannot read would be missed at the first reload.
             self._load()
 
-    def _who_are_we(self) -> None:
-        """``twistd --uid`` has its turn between binding and starting. Raises PrivilegeError."""
-        config = self._server.config
-        if self._began_as_root and not is_root():
-            privileges.become(None)
-        if is_root() and config.process.user != "root" and not self._dev:
-            self.log.warn(privileges.STAYS_ROOT, base=config.base)
-        privileges.check_writable(config.base)
-
     async def _start(self) -> None:
         if self._bound is not None:
             await self._bound
         if self.exit_status:
             return
-        self._who_are_we()
+        privileges.look_again(
+            self._server.config, began_as_root=self._began_as_root, may_be_root=self._dev
+        )
         self._time.start()
         await self._server.bind()
         self._machine.disk.make_directories(self._server.config.base)
@@ -139,7 +131,7 @@ class MailService(Service):
         if failure.check(PrivilegeError, ConfigError):
             self.exit_status = exits.status_of(failure.value)
         if failure.check(CannotListenError, OSError, MailframeError, NothingReadable):
-            why = privileges.explained(failure.value, _AT_START)
+            why = privileges.explained(failure.value, privileges.AT_START)
             self.log.error("mailframe cannot start: {why}", why=why)
         else:
             self.log.failure("mailframe cannot start", failure)
@@ -163,14 +155,17 @@ class MailService(Service):
 
     async def reload(self) -> None:
         """Raises ConfigError, RealmError or CannotListenError; then nothing was changed."""
-        await self._server.reload(self._load())
+        config = self._load()
+        await self._server.reload(config)
+        if config.processes > 1 and not self._dev:
+            self.log.warn("needs a restart to count: {keys}", keys="workers")
 
     def _hung_up(self, signal_number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reload_by_signal)
 
     def _reload_by_signal(self) -> None:
         def refused(failure: Failure) -> None:
-            why = privileges.explained(failure.value, _AT_RELOAD)
+            why = privileges.explained(failure.value, privileges.AT_RELOAD)
             self.log.error("not reloaded: {why}", why=why)
 
         as_deferred(self.reload()).addErrback(refused)
@@ -196,10 +191,16 @@ class MailService(Service):
         try:
             await self.reload()
         except (ConfigError, CannotListenError) as error:
-            why = privileges.explained(error, _AT_RELOAD)
+            why = privileges.explained(error, privileges.AT_RELOAD)
             raise MailframeError(f"nothing was changed: {why}") from error
         return {}
 
     def _stop_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._end()
         return {}
+
+    def _workers_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"workers": []}
+
+    def _restart_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        raise MailframeError("the server is one process (workers = 1): restart it")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import ClassVar
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 from mailframe.app import exits
-from mailframe.app.config import load_config
+from mailframe.app.config import ConfigSource
 from mailframe.app.service import MailService
+from mailframe.app.workers.relayed_log import ToEvents
+from mailframe.app.workers.supervisor import Supervisor
 from mailframe.errors import ConfigError
 from mailframe.runtime.machine import Machine
 
@@ -27,9 +28,14 @@ def makeService(options: Options) -> IService:
     """Exits with status 78 and every problem on standard error where there is one."""
     from twisted.internet import reactor
 
-    load = partial(load_config, options["config"], os.environ, to_start=True)
+    source = ConfigSource(options["config"], os.environ)
+    machine = Machine(reactor)
+    service: IService
     try:
-        service: IService = MailService(load, Machine(reactor))
+        if source.load().processes > 1:
+            service = Supervisor(source, machine, ToEvents())
+        else:
+            service = MailService(source.load, machine)
     except ConfigError as error:
         raise SystemExit(exits.report(error)) from None
     return service

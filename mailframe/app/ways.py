@@ -15,7 +15,6 @@ from zope.interface import implementer
 from mailframe.app.config import Config
 from mailframe.core.envelope import Recipient
 from mailframe.core.routing import Route
-from mailframe.delivery.attempt import Sender
 from mailframe.delivery.dialler import Dialler
 from mailframe.delivery.expanded import ExpandedCourier
 from mailframe.delivery.hop import HopCourier
@@ -24,6 +23,7 @@ from mailframe.delivery.local import LocalCourier
 from mailframe.delivery.mx import MxCourier
 from mailframe.delivery.pipe import PipeCourier
 from mailframe.delivery.router import Router
+from mailframe.delivery.sender import Sender
 from mailframe.delivery.targets import MxTargets
 from mailframe.interfaces import (
     ICourier,

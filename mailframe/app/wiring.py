@@ -11,9 +11,9 @@ import base64
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -33,6 +33,7 @@ from mailframe.app.config_schema import Listen
 from mailframe.app.doors import Doors
 from mailframe.app.filtering import Filtering
 from mailframe.app.limits import imap_limits, pop3_limits, smtp_limits
+from mailframe.app.metering import Metering
 from mailframe.app.own_addresses import OwnAddresses
 from mailframe.app.people import Desk, People, people, people_of_dev
 from mailframe.app.policies import PolicyMemory, policies_of
@@ -43,7 +44,7 @@ from mailframe.core.events import RecipientFailed
 from mailframe.core.ids import IdSource
 from mailframe.core.session import Role
 from mailframe.dns.resolver import DnsResolver
-from mailframe.interfaces import IWorkers
+from mailframe.interfaces import IPeers, IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
 from mailframe.journal.journal import Journal
 from mailframe.mailauth.dmarc import names as public_suffixes
@@ -58,7 +59,11 @@ from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.queue.spool import Spool
 from mailframe.runtime.database import Database, IfDamaged
+from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
+from mailframe.runtime.nodes import Nodes
+from mailframe.runtime.peers import Alone
+from mailframe.runtime.tally import Tally
 from mailframe.servers.connections import ConnectionCounter
 from mailframe.servers.imap import ImapFactory
 from mailframe.servers.pop3 import Pop3Factory
@@ -68,7 +73,10 @@ from mailframe.tls.contexts import TlsContexts
 
 SWEEP_SECONDS = 86_400.0
 
-Server = SmtpFactory | Pop3Factory | ImapFactory
+if TYPE_CHECKING:
+    from mailframe.web.monitoring import MonitoringSite
+
+Server = Union[SmtpFactory, Pop3Factory, ImapFactory, "MonitoringSite"]
 _NONCE_OCTETS = 24
 
 
@@ -77,13 +85,28 @@ class House:
 
     log = Logger()
 
-    def __init__(self, config: Config, machine: Machine, doors: Doors) -> None:
+    def __init__(
+        self,
+        config: Config,
+        machine: Machine,
+        doors: Doors,
+        *,
+        peers: IPeers | None = None,
+        process: int | None = None,
+    ) -> None:
+        """``peers``: the other workers of this server; None: there are none. ``process``: a number
+        below 1024 that none of them has now."""
         self.machine = machine
         self.reactor = reactor = machine.reactor
         self.random = machine.random
         self.disk = machine.disk
         base = functools.partial(os.path.join, config.base)
-        self.ids = IdSource(reactor.seconds, self.random.randrange(1024))
+        self.ids = IdSource(
+            reactor.seconds, self.random.randrange(1024) if process is None else process
+        )
+        self.peers: IPeers = peers or Alone(f"w-{self.random.randbytes(5).hex()}")
+        self.nodes = Nodes(self.disk, base("run", "workers"), self.peers.own)
+        self.duty = Duty(self.disk, base("run", "duty"))
 
         # Threads: what blocks runs here, never on the reactor's.
         self.disk_workers = machine.workers("disk", 16)
@@ -96,15 +119,19 @@ class House:
         self.journal_file = machine.database(
             base("journal.db"), JOURNAL_SCHEMA, durable=False, if_damaged=IfDamaged.BEGIN_ANEW
         )
-        self.journal = Journal(self.journal_file, reactor, config.journal.keep)
+        self.journal = Journal(
+            self.journal_file, reactor, config.journal.keep, is_ours=self.duty.is_ours
+        )
         self.spool = Spool(
             self.spool_file,
             base("queue", "bodies"),
             self.disk,
             workers=self.disk_workers,
             clock=reactor,
+            node=self.peers.own,
+            others_alive=self.nodes.others,
         )
-        self.events = MailboxEvents()
+        self.events = MailboxEvents(self.peers)
         self.stores = Stores(
             lambda exists, quota: MaildirStore(
                 config.base,
@@ -117,6 +144,8 @@ class House:
                 quota=quota,
             )
         )
+        if peers is not None:
+            self.stores.store.quotas.share(peers)
         self.live = LiveFolders(
             config.base,
             self.disk,
@@ -128,6 +157,7 @@ class House:
             salt=self.random.randbytes(16),
             sizes=self.stores.store.sizes,
             reactor=reactor,
+            peers=self.peers,
         )
         self.folders = FolderStore(
             config.base,
@@ -138,6 +168,7 @@ class House:
             clock=reactor,
             exists=self.stores.exists,
             admin=f"mailto:{config.postmaster}" if config.postmaster else "",
+            peers=self.peers,
         )
         self.desk = Desk(
             Directory(self.directory_file, self.random.randbytes),
@@ -151,8 +182,10 @@ class House:
         self.signer = DkimSigner(self.desk.directory, self.content_workers, reactor)
 
         # What is remembered of clients.
-        self.policy_memory = PolicyMemory(config, machine, self.desk.directory)
-        self.reporting = Reporting(config, machine)
+        self.policy_memory = PolicyMemory(
+            config, machine, self.desk.directory, self.duty, self.peers
+        )
+        self.reporting = Reporting(config, machine, self.duty)
         self.filtering = Filtering(self, config)
         self.throttle = LoginThrottle(
             reactor,
@@ -160,10 +193,16 @@ class House:
             per_address=config.auth.failures_per_ip,
             per_account=config.auth.failures_per_account,
             window=config.auth.failure_window,
+            peers=self.peers,
         )
-        self.recent = RecentFetches(reactor, window=config.auth.pop_before_smtp_window)
+        self.recent = RecentFetches(
+            reactor, window=config.auth.pop_before_smtp_window, peers=self.peers
+        )
         self.connections = ConnectionCounter(
-            config.limits.connections, config.limits.connections_per_ip, reactor.seconds
+            config.limits.connections,
+            config.limits.connections_per_ip,
+            reactor.seconds,
+            tally=Tally(peers, "connections", reactor) if peers is not None else None,
         )
 
         # The network.
@@ -176,6 +215,7 @@ class House:
         self.sweeping.clock = reactor
         self.queue: Queue | None = None
         self.ways: Ways | None = None
+        self.metering = Metering(self, config, doors)
 
     def nonce(self) -> str:
         """Fresh text that nobody can guess."""
@@ -184,11 +224,13 @@ class House:
     def open(self) -> None:
         """Open files and start threads; blocks. Raises OSError, sqlite3.Error and
         CertificateError."""
-        for database in self._databases:
+        self.nodes.join()  # before anything can be leased in its name
+        for database in self.databases:
             self.disk.make_directories(os.path.dirname(database.path))
             database.open()
         for workers in (self.disk_workers, self.password_workers, self.content_workers):
             workers.start()
+        self.metering.start()
         self.tls.load()
         public_suffixes.load()
         self.tls.start()
@@ -217,13 +259,16 @@ class House:
         await self.live.stop()
         self.tls.stop()
         await self.journal.stop()
+        self.metering.stop()
         for workers in (self.content_workers, self.password_workers, self.disk_workers):
             workers.stop()
-        for database in self._databases:
+        for database in self.databases:
             database.close()
+        self.duty.release()
+        self.nodes.leave()
 
     @property
-    def _databases(self) -> tuple[Database, ...]:
+    def databases(self) -> tuple[Database, ...]:
         return (
             self.spool_file,
             self.directory_file,
@@ -235,6 +280,8 @@ class House:
 
     def _sweep(self) -> Deferred[None]:
         """Remove what dead deliveries left behind; trouble with it is no reason to stop."""
+        if not self.duty.is_ours():
+            return succeed(None)
 
         def failed(failure: Failure) -> None:
             self.log.failure("mailboxes could not be swept", failure)
@@ -287,6 +334,7 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         rate_per_destination=config.queue.rate_per_destination,
         signer=house.signer,
         recipient_failed=recipient_failed,
+        peers=house.peers,
     )
     return everybody
 
@@ -363,11 +411,15 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         tls = house.tls if config.tls_mode(listen) == "starttls" else None
         if listen.protocol is Role.POP3:
             return pop3(listener=name, tls=tls)
+        if listen.protocol is Role.HTTP:
+            return house.metering.site(config)
         if listen.protocol is Role.IMAP:
             return imap(listener=name, tls=tls)
         return smtp(role=listen.protocol, listener=name, tls=tls, without=listen.without)
 
-    return {name: serve(name, listen) for name, listen in config.listen.items()}
+    servers = {name: serve(name, listen) for name, listen in config.listen.items()}
+    house.metering.follow(config, servers)
+    return servers
 
 
 def behind_tls(

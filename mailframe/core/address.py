@@ -9,6 +9,7 @@ are the business of ``mailframe.protocols.smtp.grammar``.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import unicodedata
@@ -46,16 +47,19 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """Parse a whole ``Mailbox``. Raises AddressError."""
-        local, rest = split_local_part(text)
-        if not rest.startswith("@"):
-            raise AddressError("an address needs a domain")
-        return cls.build(local, rest[1:])
+        return _parsed(text)
 
     @classmethod
     def build(cls, local_part: str, domain: str) -> Address:
         """Join two unquoted halves after checking both. Raises AddressError."""
         _check_local_part(local_part)
-        address = cls(unicodedata.normalize("NFC", local_part), normal_domain(domain))
+        if not local_part.isascii():
+            local_part = unicodedata.normalize("NFC", local_part)
+        address = cls(local_part, normal_domain(domain))
+        # Quoting makes the local part longer, at most twice.
+        is_short = len(address.local_part) + len(address.domain) <= 120
+        if is_short and not address.needs_utf8:
+            return address
         if len(str(address).encode()) > MAX_PATH - 2:
             raise AddressError("the address is longer than 254 octets")
         return address
@@ -90,9 +94,18 @@ class Address:
         return f"{local}@{self.domain}" if self.domain else local
 
 
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> Address:
+    """Most mail is for few addresses."""
+    local, rest = split_local_part(text)
+    if not rest.startswith("@"):
+        raise AddressError("an address needs a domain")
+    return Address.build(local, rest[1:])
+
+
 def split_local_part(text: str) -> tuple[str, str]:
     """Split off and unquote the leading local-part: ``'"a b"@c'`` -> ``('a b', '@c')``."""
-    if quoted := _QUOTED.match(text):
+    if text.startswith('"') and (quoted := _QUOTED.match(text)):
         return re.sub(r"\\(.)", r"\1", quoted[1]), text[quoted.end() :]
     if plain := _DOT_STRING.match(text):
         return plain[0], text[plain.end() :]
@@ -100,6 +113,9 @@ def split_local_part(text: str) -> tuple[str, str]:
 
 
 def _check_local_part(local_part: str) -> None:
+    # Most are like this, and what follows takes time.
+    if local_part.isascii() and local_part.isprintable() and 0 < len(local_part) <= MAX_LOCAL_PART:
+        return
     try:
         octets = len(local_part.encode())
     except UnicodeEncodeError:
@@ -113,6 +129,7 @@ def _check_local_part(local_part: str) -> None:
         raise AddressError("the local part contains a control character")
 
 
+@functools.lru_cache(maxsize=1024)
 def normal_domain(domain: str) -> str:
     """Check a domain or address literal; returns it NFC-normalised in lower case."""
     if domain.startswith("["):

@@ -50,7 +50,8 @@ class Reply:
         return replace(self, text=text)
 
     def __str__(self) -> str:
-        words = [str(self.code)]
-        if self.status is not None:
-            words.append(self.enhanced)
-        return " ".join([*words, self.text.replace("\n", " ")]).rstrip()
+        text = self.text.replace("\n", " ")
+        if self.status is None:
+            return f"{self.code} {text}".rstrip()
+        subject, detail = self.status
+        return f"{self.code} {self.code // 100}.{subject}.{detail} {text}".rstrip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailframe.core.address import Address
@@ -100,7 +100,9 @@ class Findings:
     is_amended: bool = False
     """Header or body will be others than policies see: what is signed now would be broken."""
 
-    def plus(self, tags: Iterable[Tag]) -> Findings:
+    def plus(self, tags: Sequence[Tag]) -> Findings:
+        if not tags:
+            return self
         auth, symbols, is_amended = self.auth, self.symbols, self.is_amended
         for tag in tags:
             if tag.auth is not None:

@@ -3,8 +3,9 @@
 What lives here
     ``router`` (which courier, which next hop) and ``nexthop`` (URLs of next hops). The SMTP
     couriers: ``mx`` (by DNS, planned in ``targets``) and ``hop`` (routes, smarthost, LMTP),
-    both over ``attempt`` (one message, many hosts), ``dialler`` (a session ready for mail),
-    ``session`` (one connection), ``idle`` (kept connections) and ``content`` (what the peer
+    both over ``sender`` (one message, many hosts), ``attempt`` (what they said about it),
+    ``connections`` (which are open, and whose turn it is), ``dialler`` (a session ready for
+    mail), ``session`` (one connection, with its ``deadline``) and ``content`` (what the peer
     can take, ``converted`` where it must be and then ``resigned``; ``header`` reads a stored
     message in its two parts). ``local`` (into mailboxes
     here) and ``pipe`` (into a program) with their shared ``prefix``. ``expanded`` (nowhere:
@@ -14,7 +15,7 @@ May import
     core, errors, protocols, message, interfaces, runtime, Twisted, idna.
 
 Start reading at
-    ``mx``, then ``attempt``, then ``session``.
+    ``mx``, then ``sender``, then ``session``.
 
 Invariants
     One report for each recipient, always. What a peer says is kept word for word. A reply

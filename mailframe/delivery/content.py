@@ -74,7 +74,7 @@ class Content:
 
     def recipient(self, recipient: Recipient, offered: Extensions) -> Recipient | Reply:
         """The recipient as this server can read it, or why it cannot."""
-        if "SMTPUTF8" in offered:
+        if not recipient.address.needs_utf8 or "SMTPUTF8" in offered:
             return recipient
         address = _in_ascii(recipient.address)
         return replace(recipient, address=address) if address else _NO_UTF8_ADDRESS
@@ -89,10 +89,12 @@ class Content:
         if envelope.smtputf8 and await self._has_utf8_header():
             raise PermanentFailure(_NO_UTF8_HEADER)
         reverse_path = envelope.reverse_path
-        if reverse_path is not None:
+        if reverse_path is not None and reverse_path.needs_utf8:
             reverse_path = _in_ascii(reverse_path)
             if reverse_path is None:
                 raise PermanentFailure(_NO_UTF8_ADDRESS)
+        elif not envelope.smtputf8:
+            return envelope
         return replace(envelope, reverse_path=reverse_path, smtputf8=False)
 
     async def _has_utf8_header(self) -> bool:

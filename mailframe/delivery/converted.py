@@ -35,6 +35,7 @@ class ConvertedMessage:
         self.arrival: Arrival = original.arrival
         self.arrived: float = original.arrived
         self.size = size
+        self.octets: bytes | None = None
         self.body = body
         self._file = file
         self._workers = workers

@@ -29,6 +29,7 @@ from mailframe.delivery.hosts import Credentials, Encryption, Host, Security, Ti
 from mailframe.delivery.session import HostFailed, SmtpSession, TlsFailed
 from mailframe.interfaces import ITlsContexts, IWorkers
 from mailframe.protocols.sasl import CLIENT_PREFERENCE, client_mechanism
+from mailframe.runtime.dialling import Dialling
 
 _CLEAR = ("PLAIN", "LOGIN")
 
@@ -53,6 +54,7 @@ class Dialler:
     ) -> None:
         self.clock = reactor
         self._reactor = reactor
+        self._dialling = Dialling(reactor)
         self._tls = tls
         self._hello_name = hello_name
         self._workers = workers
@@ -105,7 +107,7 @@ class Dialler:
         if host.path:
             return UNIXClientEndpoint(self._reactor, host.path, timeout=timeout)
         make = TCP6ClientEndpoint if ":" in host.ip else TCP4ClientEndpoint
-        return make(self._reactor, host.ip, host.port, timeout=timeout)
+        return make(self._dialling, host.ip, host.port, timeout=timeout)
 
     async def _introduce(self, session: SmtpSession, security: Security) -> None:
         if security.encryption is Encryption.IMPLICIT:

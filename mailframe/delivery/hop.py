@@ -14,9 +14,9 @@ from zope.interface import implementer
 from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport
-from mailframe.delivery.attempt import Sender, Way
 from mailframe.delivery.hosts import Host
 from mailframe.delivery.nexthop import Kind, NextHop, parse_next_hop
+from mailframe.delivery.sender import Sender, Way
 from mailframe.errors import DnsTemporary, NoSuchDomain, TransientFailure
 from mailframe.interfaces import Batch, ICourier, IResolver
 from mailframe.runtime.aio import as_deferred

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from mailframe.protocols.smtp.client import Step
 
@@ -70,16 +71,20 @@ class Timeouts:
 
     def of(self, step: Step) -> float:
         """How long the reply to this step may take."""
-        return {
-            Step.GREETING: self.greeting,
-            Step.HELLO: self.hello,
-            Step.STARTTLS: self.hello,
-            Step.AUTH: self.auth,
-            Step.RSET: self.mail,
-            Step.MAIL: self.mail,
-            Step.RCPT: self.rcpt,
-            Step.DATA: self.data,
-            Step.CHUNK: self.chunk,
-            Step.END: self.end,
-            Step.QUIT: self.quit,
-        }[step]
+        seconds: float = _PATIENCE[step](self)
+        return seconds
+
+
+_PATIENCE = {
+    Step.GREETING: attrgetter("greeting"),
+    Step.HELLO: attrgetter("hello"),
+    Step.STARTTLS: attrgetter("hello"),
+    Step.AUTH: attrgetter("auth"),
+    Step.RSET: attrgetter("mail"),
+    Step.MAIL: attrgetter("mail"),
+    Step.RCPT: attrgetter("rcpt"),
+    Step.DATA: attrgetter("data"),
+    Step.CHUNK: attrgetter("chunk"),
+    Step.END: attrgetter("end"),
+    Step.QUIT: attrgetter("quit"),
+}

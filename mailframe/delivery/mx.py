@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from mailframe.core.report import DeliveryReport
-from mailframe.delivery.attempt import Sender, Way
 from mailframe.delivery.hosts import IF_OFFERED
+from mailframe.delivery.sender import Sender, Way
 from mailframe.delivery.targets import MxTargets
 from mailframe.interfaces import Batch, ICourier
 from mailframe.runtime.aio import as_deferred

@@ -27,7 +27,18 @@ def prefix(message: IStoredMessage, recipient: Recipient) -> bytes:
 
 async def delivered_to(message: IStoredMessage) -> frozenset[str]:
     """The addresses that this message says it has been delivered to, as ``Address.key``."""
-    header = await read_header(message)
+    return _delivered_to(await read_header(message))
+
+
+def delivered_to_in(octets: bytes) -> frozenset[str]:
+    """The same of a message that is in memory."""
+    return _delivered_to(octets.partition(b"\r\n\r\n")[0] + b"\r\n")
+
+
+def _delivered_to(header: bytes) -> frozenset[str]:
+    # Hardly any message has one, and to look for the word alone takes no time.
+    if b"delivered-to" not in header.lower():
+        return frozenset()
     return frozenset(_key(field.text) for field in named(header, "Delivered-To"))
 
 

@@ -5,7 +5,9 @@ the connection was lost, the server too slow, or it broke the protocol. After th
 session is of no use. What a transaction had learnt by then stands in the transaction.
 
 Content is pulled from the message only as fast as the peer takes it, so a large message
-needs the memory of a few chunks.
+needs the memory of a few chunks. The next message may be begun as soon as the content of the
+one before is on its way (``send``, ``content_sent``); what the server says comes in the order
+of the messages.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
     IPushProducer,
     IReactorTime,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -30,6 +32,7 @@ from zope.interface import implementer
 from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.core.session import TlsFacts
+from mailframe.delivery.deadline import Deadline
 from mailframe.delivery.hosts import Host, Timeouts
 from mailframe.errors import MailframeError, RemoteProtocolError
 from mailframe.interfaces import IMessageSource, IWorkers
@@ -46,10 +49,12 @@ from mailframe.protocols.smtp.client import (
 )
 from mailframe.protocols.smtp.client_extensions import Extensions
 from mailframe.protocols.smtp.client_transaction import Transaction
-from mailframe.runtime.aio import result_of
 from mailframe.runtime.tlsfacts import tls_facts
 
 CHUNK = 65_536
+LONGEST_WAIT = 2.0
+"""Seconds that a message waits for another on the same connection. A host that is slow is given
+more connections; one that has come to a halt keeps what it has."""
 
 OpenSource = Callable[[], Awaitable[IMessageSource]]
 
@@ -63,6 +68,10 @@ class HostFailed(MailframeError):
         self.reply = reply
         self.detail = detail
         self.heard = heard
+
+    def again(self) -> HostFailed:
+        """For one more who has to hear of it: a traceback belongs to one."""
+        return type(self)(self.reply, self.detail, heard=self.heard)
 
 
 class TlsFailed(HostFailed):
@@ -79,19 +88,28 @@ class SmtpSession(Protocol):
         self.host = host
         self.tls: TlsFacts | None = None
         """None while in plain text."""
+        self.encryption = "plain text"
+        """The same in words."""
         self.messages = 0
         """Transactions begun on this connection."""
-        self.on_close: Any = None
-        """Called without arguments when the connection ends while nobody waits for it."""
-        self._clock = clock
+        self._rest_ended: Callable[[], None] | None = None
         self._timeouts = timeouts
         self._engine = SmtpClient(lmtp=lmtp)
         self._events: deque[Event] = deque()
-        self._waiter: Deferred[None] | None = None
-        self._timer: IDelayedCall | None = None
+        """That nobody waits for yet."""
+        self._waiting: deque[Deferred[Event]] = deque()
+        """For the next events, first come first served."""
+        self._deadline = Deadline(clock, self._too_slow)
+        self._followers_deadline = Deadline(clock, self._let_follower_go)
         self._trouble: HostFailed | None = None
-        self._handshaking = False
-        self._paused: Deferred[None] | None = None
+        self._handshake: Deferred[None] | None = None
+        self._leaving = False
+        """QUIT was said."""
+        self._spoilt = False
+        self._held_up = False
+        """What was written is not taken yet."""
+        self._stirred: Deferred[None] | None = None
+        """Fires when content may go on, or has been refused."""
 
     @property
     def extensions(self) -> Extensions:
@@ -104,7 +122,13 @@ class SmtpSession(Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether another message may be sent on it."""
-        return self._trouble is None and not self._engine.is_closing
+        return self._trouble is None and not self._spoilt and not self._engine.is_closing
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether ``send`` may be called now: nothing is under way, or the server takes the
+        next message while the one before lacks its verdict."""
+        return self.is_usable and self._engine.may_begin
 
     # steps
 
@@ -123,10 +147,12 @@ class SmtpSession(Protocol):
     async def handshake(self, creator: IOpenSSLClientConnectionCreator) -> None:
         """Raises TlsFailed."""
         self._check()
-        self._handshaking = True
+        done: Deferred[None] = Deferred()
+        self._handshake = done
+        self._deadline.set(self._timeouts.handshake)
         transport: Any = self.transport
         transport.startTLS(creator)
-        await self._wait(self._timeouts.handshake, "the TLS handshake")
+        await done
 
     async def login(self, name: str, mechanism: ClientMechanism, workers: IWorkers) -> Reply:
         """AUTH by a fresh mechanism; its arithmetic runs on ``workers``.
@@ -156,18 +182,28 @@ class SmtpSession(Protocol):
             else:
                 raise self._out_of_place(event)
 
-    async def send(self, transaction: Transaction, open_source: OpenSource) -> None:
+    async def send(
+        self,
+        transaction: Transaction,
+        open_source: OpenSource,
+        content_sent: Callable[[], None] = lambda: None,
+    ) -> None:
         """Hand over one message; it is opened only when the server wants content.
 
-        Raises HostFailed with whatever verdicts were heard in ``transaction``."""
+        ``content_sent`` is called when all of it is about to leave: a message begun there
+        leaves with it, where the session ``may_begin`` one. Raises HostFailed with whatever
+        verdicts were heard in ``transaction``."""
+        self._check()
         self.messages += 1
         self._engine.begin(transaction)
+        if self._waiting:
+            self._followers_deadline.set(LONGEST_WAIT)
         self._flush()
         try:
             event = await self._next()
             if isinstance(event, BodyWanted):
-                await self._send_content(await result_of(open_source()))
-                event = await self._next()
+                ended = await self._send_content(await open_source(), content_sent)
+                event = await ended
         except HostFailed:
             # What a server says after its last word on the message changes nothing.
             if not transaction.ended:
@@ -176,12 +212,29 @@ class SmtpSession(Protocol):
         if not isinstance(event, TransactionEnded):
             raise self._out_of_place(event)
 
+    def rest(self, seconds: float, ended: Callable[[], None]) -> None:
+        """Nobody uses it for now; ``ended`` is called after so long, or when the server ends
+        the connection."""
+        self._rest_ended = ended
+        self._deadline.set(seconds)
+
+    def go_on(self) -> None:
+        """Somebody uses it again."""
+        self._rest_ended = None
+        self._deadline.lift()
+
+    def spoil(self) -> None:
+        """Who began the last message will not go through with it: nothing more is begun here,
+        but a message before it is heard out. ``quit`` then."""
+        self._spoilt = True
+
     def quit(self) -> None:
         """Say goodbye and close; nobody waits for the answer."""
         if self.is_usable:
+            self._leaving = True
             self._engine.quit()
             self._flush()
-            self._timer = self._clock.callLater(self._timeouts.quit, self.abort)
+            self._deadline.set(self._timeouts.quit)
         elif self._trouble is None:
             self.abort()
 
@@ -191,22 +244,12 @@ class SmtpSession(Protocol):
 
     # content
 
-    async def _send_content(self, source: IMessageSource) -> None:
-        transport: Any = self.transport
-        transport.registerProducer(self, True)
+    async def _send_content(
+        self, source: IMessageSource, content_sent: Callable[[], None]
+    ) -> Deferred[Event]:
+        """Returns what to wait for next."""
         try:
-            while self._engine.wants_body:
-                chunk = await source.read(CHUNK)
-                self._check()
-                if not self._engine.wants_body:
-                    break
-                if not chunk:
-                    self._engine.finish_body()
-                    self._flush()
-                    break
-                self._engine.send_body(chunk)
-                self._flush()
-                await self._until_taken()
+            await self._feed(source)
         except HostFailed:
             raise
         except Exception:
@@ -215,34 +258,61 @@ class SmtpSession(Protocol):
             raise
         finally:
             source.close()
+        self._check()
+        ended = self._next()
+        if self._engine.wants_body:
+            self._engine.finish_body()
+            content_sent()
+            self._flush()
+        return ended
+
+    async def _feed(self, source: IMessageSource) -> None:
+        """All but the end of it. Once a chunk is read ahead: a message that is no longer than
+        one leaves in one piece, with its end, and needs no flow control."""
+        transport: Any = self.transport
+        chunk = await source.read(CHUNK)
+        following = chunk and await source.read(CHUNK)
+        if not following:
+            self._feed_chunk(chunk)
+            return
+        transport.registerProducer(self, True)
+        try:
+            while chunk and self._engine.wants_body:
+                self._feed_chunk(chunk)
+                self._flush()
+                await self._until_taken()
+                chunk, following = following or await source.read(CHUNK), b""
+        finally:
             transport.unregisterProducer()
+
+    def _feed_chunk(self, chunk: bytes) -> None:
+        self._check()
+        if chunk and self._engine.wants_body:
+            self._engine.send_body(chunk)
 
     async def _until_taken(self) -> None:
         """Wait until the peer has taken what was written, or has refused the rest."""
-        while self._engine.wants_body and self._engine.body_blocked:
-            await self._wait(self._timeouts.chunk, "a reply to BDAT")
-        if self._paused is not None:
-            timer = self._clock.callLater(
-                self._timeouts.chunk, self._fail_slow, "taking the message"
-            )
-            try:
-                await self._paused
-            finally:
-                if timer.active():
-                    timer.cancel()
+        while self._engine.wants_body and (self._held_up or self._engine.body_blocked):
+            self._stirred = Deferred()
+            self._deadline.set(self._timeouts.chunk)
+            await self._stirred
             self._check()
+            self._set_deadline()
 
     def pauseProducing(self) -> None:
-        if self._paused is None:
-            self._paused = Deferred()
+        self._held_up = True
 
     def resumeProducing(self) -> None:
-        paused, self._paused = self._paused, None
-        if paused is not None and not paused.called:  # called: who waited was cancelled
-            paused.callback(None)
+        self._held_up = False
+        self._stir()
 
     def stopProducing(self) -> None:
         self.resumeProducing()
+
+    def _stir(self) -> None:
+        stirred, self._stirred = self._stirred, None
+        if stirred is not None and not stirred.called:  # called: who waited was cancelled
+            stirred.callback(None)
 
     # waiting
 
@@ -253,36 +323,45 @@ class SmtpSession(Protocol):
             return event.reply
         raise self._out_of_place(event)
 
-    async def _next(self) -> Event:
-        while not self._events:
-            step = self._engine.awaited
-            if step is None:
-                raise self._out_of_place(None)
-            await self._wait(self._timeouts.of(step), f"a reply to {step.value}")
-        return self._events.popleft()
+    def _next(self) -> Deferred[Event]:
+        """What the server has to say next to whoever calls. Fails with HostFailed."""
+        if self._events:
+            return succeed(self._events.popleft())
+        if self._trouble is not None:
+            return fail(self._trouble.again())
+        waiting: Deferred[Event] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
 
-    async def _wait(self, seconds: float, what: str) -> None:
-        """Until something happens. Raises HostFailed."""
-        self._check()
-        assert self._waiter is None, "two steps at once"
-        self._waiter = Deferred()
-        timer = self._clock.callLater(seconds, self._fail_slow, what)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            if timer.active():
-                timer.cancel()
-        self._check()
+    def _tell(self, event: Event) -> None:
+        if not self._waiting:
+            self._events.append(event)
+            return
+        self._followers_deadline.lift()
+        waiting = self._waiting.popleft()
+        if not waiting.called:  # called: who waited has gone, and nobody else is meant
+            waiting.callback(event)
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.called:
-            self._waiter.callback(None)
+    def _let_follower_go(self) -> None:
+        """The message begun last has waited for long enough for the verdict on the one before:
+        other connections may be quicker. It has left no content here."""
+        self.spoil()
+        text = f"{self.host.name} is slow to take another message"
+        waiting = self._waiting[-1]
+        if not waiting.called:
+            waiting.errback(HostFailed(Reply(451, status.BAD_CONNECTION, text)))
+
+    def _set_deadline(self) -> None:
+        """For the reply that is awaited now."""
+        step = self._engine.awaited
+        if step is None:
+            self._deadline.lift()
+        else:
+            self._deadline.set(self._timeouts.of(step))
 
     def _check(self) -> None:
         if self._trouble is not None and not self._events:
-            trouble = self._trouble
-            raise type(trouble)(trouble.reply, trouble.detail, heard=trouble.heard)
+            raise self._trouble.again()
 
     def _out_of_place(self, event: Event | None) -> HostFailed:
         self.abort()
@@ -292,62 +371,97 @@ class SmtpSession(Protocol):
 
     # failing
 
-    def _fail_slow(self, what: str) -> None:
-        text = f"{self.host.name} was too slow: timed out waiting for {what}"
+    def _too_slow(self) -> None:
+        if self._rest_ended is not None:
+            self._rest_ended()
+            return
+        if self._leaving:
+            self.abort()
+            return
+        step = self._engine.awaited
+        if self._handshake is not None:
+            what = "waiting for the TLS handshake"
+        elif self._held_up or step is None:
+            what = "waiting for it to take the message"
+        else:
+            what = f"waiting for a reply to {step.words}"
+        text = f"{self.host.name} was too slow: timed out {what}"
         self._fail(Reply(451, status.BAD_CONNECTION, text))
 
     def _fail(self, reply: Reply, detail: str = "") -> None:
         """Give the connection up; the first reason is the one that counts."""
+        handshake, self._handshake = self._handshake, None
         if self._trouble is None:
-            kind = TlsFailed if self._handshaking else HostFailed
+            kind = HostFailed if handshake is None else TlsFailed
             self._trouble = kind(reply, detail)
             transport: Any = self.transport
             transport.abortConnection()
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self.resumeProducing()
-        self._wake()
+        self._deadline.clear()
+        self._followers_deadline.clear()
+        self._held_up = False
+        self._stir()
+        if handshake is not None and not handshake.called:
+            handshake.errback(self._trouble.again())
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.called:
+                waiting.errback(self._trouble.again())
 
     # IProtocol, IHandshakeListener
+
+    def connectionMade(self) -> None:
+        if ITCPTransport.providedBy(self.transport):
+            # What is written is whole: nothing more will come to fill a packet with.
+            self.transport.setTcpNoDelay(True)
+        self._set_deadline()
 
     def dataReceived(self, data: bytes) -> None:
         heard = self._engine.replies_heard
         try:
-            self._events.extend(self._engine.receive(data))
+            events = self._engine.receive(data)
         except RemoteProtocolError as error:
             self._fail(_protocol_error(self.host), str(error))
             return
-        self._flush()
-        if not self._engine.wants_body:
-            self.resumeProducing()
         if self._engine.replies_heard > heard:
-            self._wake()
-        if self._timer is not None and self._engine.awaited is None:
+            self._set_deadline()
+        self._flush()
+        for event in events:
+            self._tell(event)
+        if self._engine.replies_heard > heard:
+            self._stir()
+        if self._leaving and self._engine.awaited is None:
             transport: Any = self.transport  # 221: the goodbye is answered
             transport.loseConnection()
-        if self._engine.is_closing and self._waiter is None and self.on_close is not None:
-            self.on_close()
+        if self._engine.is_closing and self._rest_ended is not None:
+            self._rest_ended()
 
     def handshakeCompleted(self) -> None:
-        self._handshaking = False
         self.tls = tls_facts(self.transport, dialled=True)
+        self.encryption = str(self.tls or self.encryption)
         self._engine.tls_started()
-        self._wake()
+        self._set_deadline()
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None and not handshake.called:
+            handshake.callback(None)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         what = "closed" if reason.check(ConnectionDone) else "lost"
         step = self._engine.awaited
-        where = "the TLS handshake" if self._handshaking else step.value if step else "idling"
+        where = "idling" if step is None else step.words
+        if self._handshake is not None:
+            where = "the TLS handshake"
         text = f"The connection to {self.host.name} was {what} during {where}"
         self._fail(Reply(451, status.BAD_CONNECTION, text), reason.getErrorMessage())
-        if self.on_close is not None:
-            self.on_close()
+        if self._rest_ended is not None:
+            self._rest_ended()
 
     def _flush(self) -> None:
         output = self._engine.take_output()
         if output and self._trouble is None:
             assert self.transport is not None
             self.transport.write(output)
+            if not self._deadline.is_set:
+                self._set_deadline()
 
 
 def _protocol_error(host: Host) -> Reply:

@@ -29,7 +29,15 @@ from mailframe.interfaces.auth import (
     IVerifiedIdentity,
     VerifiedIdentity,
 )
-from mailframe.interfaces.delivery import Batch, ICourier, IMailStore, IRouter
+from mailframe.interfaces.delivery import (
+    Batch,
+    Delivery,
+    ICourier,
+    IGroupCourier,
+    IGroupStore,
+    IMailStore,
+    IRouter,
+)
 from mailframe.interfaces.dns import IResolver, MxHost
 from mailframe.interfaces.filtering import Evidence, IFilter, Opinion
 from mailframe.interfaces.folders import (
@@ -74,6 +82,7 @@ from mailframe.interfaces.work import IWorkers
 __all__ = [
     "Arrival",
     "Batch",
+    "Delivery",
     "Evidence",
     "IAcceptedPolicy",
     "IAccessControl",
@@ -92,6 +101,8 @@ __all__ = [
     "IFolderFacts",
     "IFolderHeaders",
     "IFolders",
+    "IGroupCourier",
+    "IGroupStore",
     "IHeloPolicy",
     "IIncoming",
     "IJournal",

@@ -41,10 +41,33 @@ class ICourier(Interface):
         """
 
 
+class IGroupCourier(ICourier):
+    """A courier to whom many messages at once are hardly more work than one."""
+
+    def deliver_together(
+        batches: Sequence[Batch],
+    ) -> Awaitable[Sequence[Sequence[DeliveryReport] | Exception]]:
+        """Try each once; what ``deliver`` would have returned or raised for each, in their
+        order. Called by the queue for messages that are in memory
+        (``IStoredMessage.octets``), one call at a time."""
+
+
 class IRouter(Interface):
     def route(recipient: Recipient) -> Route:
         """Choose the way, at each attempt anew, so that a changed setting applies to what
         is already queued. Must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One copy of a message for one mailbox, as ``IMailStore.deliver`` is told it."""
+
+    account: str
+    folder: str
+    message: IStoredMessage
+    prefix: bytes
+    token: str
+    repeats: bool
 
 
 class IMailStore(Interface):
@@ -63,3 +86,13 @@ class IMailStore(Interface):
 
     def room(account: str, octets: int) -> Awaitable[bool]:
         """Whether so much more fits into the account's quota. Asked at RCPT."""
+
+
+class IGroupStore(IMailStore):
+    """A store to which many deliveries at once are hardly more work than one."""
+
+    def deliver_together(
+        deliveries: Sequence[Delivery],
+    ) -> Awaitable[Sequence[MessageInfo | Exception]]:
+        """What ``deliver`` would have returned or raised for each, in their order. The messages
+        are in memory (``IStoredMessage.octets``)."""

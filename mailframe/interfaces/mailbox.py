@@ -59,10 +59,11 @@ class IMailboxEvents(Interface):
     """Who listens to mailboxes: IMAP IDLE, web pages, hooks."""
 
     def subscribe(
-        listener: Callable[[MailboxEvent], None], account: str = ""
+        listener: Callable[[MailboxEvent], None], account: str = "", *, here: bool = False
     ) -> Callable[[], None]:
         """Hear every event from now on, on the reactor thread; of one account, or of all.
-        Returns the unsubscribe."""
+        ``here``: only what this process did, for work that is to be done once however many
+        processes serve. Returns the unsubscribe."""
 
     def publish(event: MailboxEvent) -> None:
         """Tell everybody. A listener that raises is logged and the others still hear."""

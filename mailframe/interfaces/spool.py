@@ -64,6 +64,7 @@ class IStoredMessage(Interface):
     arrival: Arrival = Attribute("How it came in.")
     arrived: float = Attribute("When it was committed, seconds since the epoch.")
     size: int = Attribute("Octets in wire format, prefix included.")
+    octets: bytes | None = Attribute("All of it, where that is in memory already.")
 
     def open() -> Awaitable[IMessageSource]:
         """Read it from the start."""

@@ -2,10 +2,10 @@
 
 What lives here
     ``journal`` takes events in and writes them, in batches, to SQLite and to the log;
-    ``keys`` decides by what an event can be found again; ``stories`` finds and joins what
-    ``mailframe trace`` prints; ``schema`` is the tables.
+    ``pages`` is how they lie there, ``keys`` decides by what an event can be found again;
+    ``stories`` finds and joins what ``mailframe trace`` prints; ``schema`` is the tables.
 
-    What may be on disk is in ``runtime.database``; the latest events may be missing.
+    What may be on disk is in ``runtime.database_file``; the latest events may be missing.
 
 May import
     core, errors, interfaces, runtime, Twisted's logger.

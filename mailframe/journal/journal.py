@@ -1,37 +1,34 @@
 """The journal's writing side.
 
-``record`` puts a tuple into a list. A moment later the whole list becomes one log line per
-event and one job for the database's writer, which encodes and inserts it off the reactor
+``record`` puts a tuple into a list. A moment later the whole list becomes one log event for
+each and one job for the database's writer, which encodes and inserts it off the reactor
 thread. Between the two lies a bounded buffer: past it events are counted and dropped, and the
 count is logged, because mail is worth more than the record of it.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailframe.interfaces import IJournal
-from mailframe.journal.keys import keys_of
-from mailframe.journal.lines import log_line
+from mailframe.journal import pages
+from mailframe.journal.lines import Line
+from mailframe.journal.pages import Row
 from mailframe.journal.schema import MIGRATIONS
 from mailframe.runtime.database import Database
 
 __all__ = ["MIGRATIONS", "Journal"]
 
-Row = tuple[float, str, str, str, str, dict[str, Any]]
-
 _FLUSH_AFTER = 0.05  # seconds: how far log and database lag behind, and what a crash can lose
 _PURGE_EVERY = 600.0
-_PURGE_ROWS = 2_000  # a batch holds the writer for some ten milliseconds
+_PURGE_ON = 0.2  # while there is more, so that other writers get their turn between
 _SECRET = frozenset({"password", "secret", "token", "credentials", "response", "verifier"})
 _HIDDEN = "[hidden]"
 _NAMESPACE = "mailframe.journal"
@@ -49,23 +46,32 @@ class Journal:
         *,
         buffer: int = 20_000,
         log_events: bool = True,
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
         """``database`` is opened with ``MIGRATIONS`` and ``durable=False`` by whoever owns it.
 
         ``buffer``: events held at most while the writer is behind. ``log_events`` False keeps
-        events out of the text log (simulation, benchmarks)."""
+        events out of the text log (simulation, benchmarks). ``is_ours``: whether it is this process
+        that purges, of several that write (``runtime.duty``)."""
         self._database = database
         self._clock = clock
         self._keep = keep_seconds
         self._buffer = buffer
         self._log_events = log_events
+        self._is_ours = is_ours
         self._rows: list[Row] = []
         self._writing = 0
         self._timer: IDelayedCall | None = None
         self._purge_timer: IDelayedCall | None = None
         self._stopped = False
+        self._listeners: list[Callable[[Sequence[Row]], None]] = []
         self.dropped = 0
         """Events lost since the start: the buffer was full, or the write failed."""
+
+    def listen(self, listener: Callable[[Sequence[Row]], None]) -> None:
+        """``listener`` is given the events of each flush, as they were recorded, before they are
+        written. What it raises is logged."""
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """Begin to purge what is older than ``keep_seconds``."""
@@ -105,17 +111,22 @@ class Journal:
 
     def _flush(self) -> Deferred[None]:
         self._timer = None
-        rows, self._rows = self._rows, []
-        if not rows:
+        if not self._rows:
             return succeed(None)
-        rows = [_cleaned(row) for row in rows]
+        rows = [row if _SECRET.isdisjoint(row[5]) else _without_secrets(row) for row in self._rows]
+        self._rows = []
+        self._tell_listeners(rows)
         if self._log_events:
-            for row in rows:
-                self._tell(row)
+            self._tell(rows)
         self._writing += len(rows)
-        return self._database.write(lambda connection: _insert(connection, rows)).addBoth(
-            self._written, len(rows)
-        )
+        return self._database.write(partial(pages.add, rows=rows)).addBoth(self._written, len(rows))
+
+    def _tell_listeners(self, rows: Sequence[Row]) -> None:
+        for listener in self._listeners:
+            try:
+                listener(rows)
+            except Exception:  # noqa: BLE001 - the journal goes on without it
+                self.log.failure("a listener to the journal failed")
 
     def _written(self, result: object, count: int) -> None:
         self._writing -= count
@@ -123,33 +134,39 @@ class Journal:
             self.dropped += count
             self.log.failure("{count} events could not be journalled", result, count=count)
 
-    def _tell(self, row: Row) -> None:
-        """The log line, with the time at which it happened rather than that of the flush."""
-        time, id, session, step, result, detail = row
-        self.log.observer(
-            {
+    def _tell(self, rows: list[Row]) -> None:
+        """The log, with the times at which it happened rather than that of the flush.
+
+        An observer that writes may wait while ``more`` is true: others follow at once."""
+        to_come = len(rows)
+        for row in rows:
+            to_come -= 1
+            event: LogEvent = {
                 "log_level": LogLevel.info,
                 "log_namespace": _NAMESPACE,
-                "log_time": time,
+                "log_time": row[0],
                 "log_logger": self.log,
                 "log_source": None,
                 "log_format": "{line}",
-                "line": log_line(id, session, step, result, detail),
+                "line": Line(row),
+                "more": to_come > 0,
             }
-        )
+            self.log.observer(event)
 
     def _purge(self) -> None:
         if self.dropped:
             self.log.warn("{count} events were not journalled since the start", count=self.dropped)
+        if not self._is_ours():
+            self._purged(0)
+            return
         horizon = self._clock.seconds() - self._keep
-        self._database.write(lambda connection: _delete_older(connection, horizon)).addCallbacks(
+        self._database.write(partial(pages.forget_older, horizon=horizon)).addCallbacks(
             self._purged, self._purge_failed
         )
 
-    def _purged(self, deleted: int) -> None:
-        """Go on soon while there is more, so that other writers get their turn between."""
+    def _purged(self, forgotten: int) -> None:
         if not self._stopped:
-            delay = 0.2 if deleted >= _PURGE_ROWS else _PURGE_EVERY
+            delay = _PURGE_ON if forgotten >= pages.FORGET else _PURGE_EVERY
             self._purge_timer = self._clock.callLater(delay, self._purge)
 
     def _purge_failed(self, failure: Failure) -> None:
@@ -157,51 +174,8 @@ class Journal:
         self._purged(0)
 
 
-def _cleaned(row: Row) -> Row:
-    """Without what says nothing, and without secrets, whoever let them in."""
+def _without_secrets(row: Row) -> Row:
+    """Whoever let them in."""
     time, id, session, step, result, detail = row
-    kept = {
-        name: _HIDDEN if name in _SECRET else value
-        for name, value in detail.items()
-        if value is not None and value != ""
-    }
-    return time, id, "" if session == id else session, step, result, kept
-
-
-def _insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    for time, id, session, step, result, detail in rows:
-        text = json.dumps(detail, separators=(",", ":"))
-        seq = connection.execute(
-            "INSERT INTO events (time, id, session, step, result, detail) VALUES (?,?,?,?,?,?)",
-            (time, _storable(id), _storable(session), step, _storable(result), text),
-        ).lastrowid
-        if keys := keys_of(detail):
-            connection.executemany(
-                "INSERT INTO keys (key, seq) VALUES (?,?)", [(_storable(key), seq) for key in keys]
-            )
-
-
-def _storable(text: str) -> str:
-    """SQLite takes UTF-8 only; half a surrogate pair from a peer must not fail the batch."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _delete_older(connection: sqlite3.Connection, horizon: float) -> int:
-    """Delete the oldest events before ``horizon``, a batch at most; returns how many.
-
-    ``seq`` grows with time but for steps of the clock, so the front of the table is the
-    oldest: no index on time is needed.
-    """
-    front = connection.execute(
-        "SELECT seq, time FROM events ORDER BY seq LIMIT ?", (_PURGE_ROWS,)
-    ).fetchall()
-    last = 0
-    count = 0
-    for seq, time in front:
-        if time >= horizon:
-            break
-        last, count = seq, count + 1
-    if count:
-        connection.execute("DELETE FROM keys WHERE seq <= ?", (last,))
-        connection.execute("DELETE FROM events WHERE seq <= ?", (last,))
-    return count
+    hidden = {name: _HIDDEN if name in _SECRET else value for name, value in detail.items()}
+    return time, id, session, step, result, hidden

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 ADDRESS_FIELDS = ("reverse_path", "forward_path", "account", "original")
+_FIELDS = frozenset({*ADDRESS_FIELDS, "message_id", "remote"})
 _MAX_KEYS = 1100  # a message may have a thousand recipients; nothing else comes near
 _MAX_LENGTH = 998  # RFC 5322 section 2.1.1: no line of a header is longer
 # What servers call a message in their 250: "queued as 4Xyz1234", "Ok: 7KQ2M4XD", "id=1abc-DEF-2g".
@@ -20,6 +21,8 @@ _HAS_DIGIT = re.compile(r"\d")
 def keys_of(detail: Mapping[str, object]) -> set[str]:
     """The keys of one event."""
     found: set[str] = set()
+    if _FIELDS.isdisjoint(detail):  # as with every other one
+        return found
     for key in _each(detail):
         found.add(key[:_MAX_LENGTH])
         if len(found) >= _MAX_KEYS:
@@ -50,6 +53,8 @@ def _each(detail: Mapping[str, object]) -> Iterator[str]:
         yield message_id_key(message_id)
     for name in ADDRESS_FIELDS:
         value = detail.get(name)
+        if not value:
+            continue
         for address in value if isinstance(value, list) else [value]:
             if isinstance(address, str) and "@" in address:
                 yield address_key(address)

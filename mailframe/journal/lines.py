@@ -9,18 +9,39 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_PLAIN = re.compile(r"[^\s\"'=\\\x00-\x20\x7f-\x9f]+")
+from mailframe.journal.pages import Row
+
+_is_plain = re.compile(r"[^ \"'=\\]+").fullmatch  # what is printable
 _MAX_VALUE = 500
 
 
+class Line:
+    """An event's line, made when somebody wants to read it."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+
+    def __str__(self) -> str:
+        _, id, session, step, result, detail = self._row
+        return log_line(id, session, step, result, detail)
+
+
 def log_line(id: str, session: str, step: str, result: str, detail: Mapping[str, object]) -> str:
-    words = [f"id={escaped(id)}", f"step={step}"]
+    line = f"id={escaped(id)} step={step}"
     if result:
-        words.append(f"result={escaped(result)}")
-    if session:
-        words.append(f"session={escaped(session)}")
-    words += [f"{name}={escaped(_text(value))}" for name, value in detail.items()]
-    return " ".join(words)
+        line += f" result={escaped(result)}"
+    if session and session != id:
+        line += f" session={escaped(session)}"
+    for name, value in detail.items():
+        if value is None or value == "":
+            continue
+        text = value if type(value) is str else _text(value)
+        if len(text) > _MAX_VALUE:
+            text = text[:_MAX_VALUE] + "..."
+        line += f" {name}={escaped(text)}"
+    return line
 
 
 def _text(value: object) -> str:
@@ -33,11 +54,11 @@ def _text(value: object) -> str:
 
 def escaped(text: str) -> str:
     """The text as it is if nothing in it can mislead, else quoted."""
-    if _PLAIN.fullmatch(text) and text.isprintable() and len(text) <= _MAX_VALUE:
+    if not text.isprintable():
+        return '"' + "".join(map(_character, text)) + '"'
+    if text.isalnum() or _is_plain(text):
         return text
-    if len(text) > _MAX_VALUE:
-        text = text[:_MAX_VALUE] + "..."
-    return '"' + "".join(map(_character, text)) + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _character(character: str) -> str:

@@ -6,14 +6,15 @@ Works on the same file whether or not a server runs. Each function is a job for
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mailframe.journal.keys import search_keys
+from mailframe.journal.keys import keys_of, search_keys
+from mailframe.journal.pages import with_words
 
-_EVENTS = "SELECT seq, time, id, session, step, result, detail FROM events"
+_BRINGS_FORTH = frozenset({"accept", "refuse"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Entry:
     """Seconds since the epoch."""
     id: str
     session: str
+    """The session that a message came in by; empty where that is the entry's own."""
     step: str
     result: str
     detail: dict[str, Any]
@@ -36,17 +38,16 @@ def ids_of(connection: sqlite3.Connection, term: str, limit: int = 1000) -> list
     that a remote server gave a message. The newest ``limit`` of them.
     """
     for spelling in dict.fromkeys((term, term.upper())):
-        query = "SELECT 1 FROM events WHERE id = ? LIMIT 1"
-        if connection.execute(query, (spelling,)).fetchone():
+        if any(entry.id == spelling for entry in _backwards(connection, [spelling])):
             return [spelling]
-    marks = search_keys(term)
-    rows = connection.execute(
-        "SELECT e.id, min(k.seq) AS first FROM keys k JOIN events e USING (seq)"
-        f" WHERE k.key IN ({','.join('?' * len(marks))})"
-        " GROUP BY e.id ORDER BY first DESC LIMIT ?",
-        (*marks, limit),
-    )
-    return [row[0] for row in reversed(rows.fetchall())]
+    keys = search_keys(term)
+    found: dict[str, None] = {}
+    for entry in _backwards(connection, keys):
+        if not keys_of(entry.detail).isdisjoint(keys):
+            if entry.id not in found and len(found) == limit:
+                break
+            found[entry.id] = None
+    return list(reversed(found))
 
 
 def story(connection: sqlite3.Connection, id: str) -> list[Entry]:
@@ -55,16 +56,21 @@ def story(connection: sqlite3.Connection, id: str) -> list[Entry]:
     A message's story begins with the session it came in by: connect, TLS, login. A session's
     story names the messages that came of it, and does not tell theirs.
     """
-    own = connection.execute(f"{_EVENTS} WHERE id = ?", (id,)).fetchall()
-    sessions = {row[3] for row in own if row[3]}
-    for session in sessions:
-        own += connection.execute(f"{_EVENTS} WHERE id = ?", (session,)).fetchall()
-    # session != '' lets SQLite use its partial index
-    born = "session = ? AND session != '' AND step IN ('accept', 'refuse')"
-    own += connection.execute(f"{_EVENTS} WHERE {born}", (id,)).fetchall()
-    return [_entry(row) for row in sorted(set(own))]
+    own = [entry for entry in _backwards(connection, [id]) if entry.id == id]
+    ids = {id, *(entry.session for entry in own if entry.session)}
+    told = [
+        entry
+        for entry in _backwards(connection, sorted(ids))
+        if entry.id in ids or (entry.session == id and entry.step in _BRINGS_FORTH)
+    ]
+    told.reverse()
+    told.sort(key=lambda entry: entry.time)  # another process may have put its page down first
+    return told
 
 
-def _entry(row: tuple[int, float, str, str, str, str, str]) -> Entry:
-    _, time, id, session, step, result, detail = row
-    return Entry(time, id, session, step, result, json.loads(detail))
+def _backwards(connection: sqlite3.Connection, words: list[str]) -> Iterator[Entry]:
+    """The entries of pages that may have one of the words, the newest first."""
+    for page in with_words(connection, words):
+        for time, id, session, step, result, detail in reversed(page):
+            told = {name: value for name, value in detail.items() if value not in (None, "")}
+            yield Entry(time, id, "" if session == id else session, step, result, told)

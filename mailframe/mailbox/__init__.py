@@ -1,7 +1,8 @@
 """mailbox: local mail in Maildirs, its quota, its events, and moving archives in and out.
 
 What lives here
-    ``store.MaildirStore``: delivery. ``mailbox.MaildirMailbox``: one folder, handed out by
+    ``store.MaildirStore``: delivery, of one message or of many ``together``, made durable by
+    ``committing``. ``mailbox.MaildirMailbox``: one folder, handed out by
     POP3. ``maildir``: one directory on disk, synchronous. ``events.MailboxEvents``: who listens.
     For IMAP ``folders`` (which folders an account has, their rights and annotations), ``index``
     (uids, flags and what was read of the messages: one SQLite file an account, made from the
@@ -25,7 +26,8 @@ What lives here
 
     The instant of commitment of a delivery is the sync of ``new`` after the rename; of a
     removal, the sync of the directory after the unlink. The octets were synced in ``tmp``.
-    ``session.lock`` means nothing when nobody holds it. A line of ``maildirsize`` may be lost.
+    ``session.lock`` and ``index.lock`` mean nothing when nobody holds them. A line of
+    ``maildirsize`` may be lost.
 
 May import
     core, errors, interfaces, runtime.

@@ -6,8 +6,8 @@ crash leaves the old one or the new one. One that cannot be read counts as missi
 logged. Beside the Maildirs the account's ``uidvalidity`` holds the highest UIDVALIDITY there
 ever was, of whichever folder: a name that is deleted and made again gets a greater one.
 
-Synchronous; runs on worker threads. Changes of this process never overtake one another
-(``change``); two servers on one directory are not supported.
+Synchronous; runs on worker threads. What is read to be changed is changed under the account's
+lock: changes never overtake one another, whichever process they are of.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from mailframe.mailbox.paths import account_lock
 from mailframe.runtime.disk import Disk, new_file
+from mailframe.runtime.exclusion import exclusive
 
 FILE = "mailframe-folder"
 HIGHEST = "uidvalidity"
@@ -35,7 +37,7 @@ SHARED = ""
 _MAX_OCTETS = 16 << 20  # far beyond what the limits of METADATA let in
 _MAX_UID_VALIDITY = (1 << 32) - 1  # RFC 9051 section 2.3.1.1
 _ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
-_changing = threading.RLock()
+_replacing = threading.Lock()
 _log = Logger()
 BAD = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 """What a file that makes no sense may raise."""
@@ -76,7 +78,7 @@ def change(
     alter: Callable[[FolderTruth], FolderTruth],
 ) -> FolderTruth:  # fmt: skip
     """Read, alter, write; made first where it is missing. Returns what is written now."""
-    with _changing:
+    with exclusive(disk, account_lock(home)):
         truth = read(disk, maildir)
         altered = alter(truth or FolderTruth(new_mailbox_id(disk, home, account, now)))
         if altered != truth:
@@ -89,7 +91,7 @@ def create(
     special_use: frozenset[str] = frozenset(),
 ) -> FolderTruth:  # fmt: skip
     """For a folder that was made just now: a new identity, whatever is there."""
-    with _changing:
+    with exclusive(disk, account_lock(home)):
         truth = FolderTruth(new_mailbox_id(disk, home, account, now), special_use=special_use)
         write(disk, maildir, truth)
         return truth
@@ -97,7 +99,7 @@ def create(
 
 def new_uid_validity(disk: Disk, home: str, now: float) -> int:
     """Greater than every one before in this account; durable when it returns."""
-    with _changing:
+    with exclusive(disk, account_lock(home)):
         last = highest_uid_validity(disk, home)
         chosen = max(int(now), last + 1, 1)
         if chosen > _MAX_UID_VALIDITY:
@@ -129,10 +131,11 @@ def new_mailbox_id(disk: Disk, home: str, account: str, now: float) -> str:
 
 
 def replace_file(disk: Disk, path: str, data: bytes) -> None:
-    """Replace ``path`` atomically and durably. Raises OSError."""
+    """Replace ``path`` atomically and durably; no other process may be about it. Raises
+    OSError."""
     directory = os.path.dirname(path)
     temporary = f"{path}.tmp"
-    with _changing:  # one writer at a time: the temporary name is always the same
+    with _replacing:  # one writer at a time: the temporary name is always the same
         with contextlib.suppress(FileNotFoundError):
             disk.unlink(temporary)  # of one who died
         with new_file(disk, temporary) as file:

@@ -2,6 +2,7 @@
 
 Nothing is kept open between calls, and the last listing is only a hint where a message
 lies: flags may have changed, the file may have moved, another program may have removed it.
+Of a client that reads one message after the other the next ones may be in memory (``ahead``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -18,6 +19,7 @@ from zope.interface import implementer
 from mailframe.core.events import MessagesRemoved
 from mailframe.errors import MailboxBusy, MessageGone
 from mailframe.interfaces import IMailbox, IMailboxEvents, IMessageSource, IWorkers, MessageInfo
+from mailframe.mailbox.ahead import ReadAlready, read_ahead
 from mailframe.mailbox.failures import disk_trouble
 from mailframe.mailbox.maildir import Entry, Maildir
 from mailframe.mailbox.quota import Quotas, note_in_maildirsize
@@ -41,6 +43,11 @@ class Surroundings:
 
 
 _Listed = tuple[dict[str, Entry], tuple[MessageInfo, ...]]
+_Opened = tuple[FileSource, dict[str, ReadAlready], int]
+"""A message, those behind it that are read already, and the place of the next one."""
+_SOMEWHERE, _NOWHERE = -1, -2
+"""A message's place: to be found, or of no interest."""
+_MOST_JUMPS = 8  # who jumps about more reads no message after the other
 _Removed = tuple[Removal, tuple[str, ...], dict[str, Entry]]
 
 
@@ -59,6 +66,12 @@ class MaildirMailbox:
         self._maildir = maildir
         self._around = around
         self._entries: dict[str, Entry] = {}
+        self._order: list[Entry] = []
+        self._ahead: dict[str, ReadAlready] = {}
+        self._next = 0
+        """The place in ``_order`` of what is asked for next by who goes on reading."""
+        self._jumps = 0
+        """How often it was something else."""
         self._lock: DiskLock | None = None
 
     def lock(self) -> Deferred[None]:
@@ -71,6 +84,8 @@ class MaildirMailbox:
         return as_deferred(self._messages())
 
     def open(self, uid: str) -> Deferred[IMessageSource]:
+        if (ready := self._ahead.pop(uid, None)) is not None:
+            return succeed(ready)
         return as_deferred(self._open(uid))
 
     def remove(self, uids: Collection[str]) -> Deferred[frozenset[str]]:
@@ -102,7 +117,11 @@ class MaildirMailbox:
         with disk_trouble(f"list {self._maildir.path}"):
             listed: _Listed = await self._around.workers.run(self._list)
         self._entries, messages = listed
+        self._forget_order()
         return messages
+
+    def _forget_order(self) -> None:
+        self._order, self._ahead, self._next, self._jumps = [], {}, 0, 0
 
     def _list(self) -> _Listed:
         """By a worker to the last line: of a hundred thousand each takes a tenth of a second."""
@@ -113,11 +132,31 @@ class MaildirMailbox:
 
     async def _open(self, uid: str) -> IMessageSource:
         entry = await self._entry(uid)
+        if not self._order:
+            self._order = list(self._entries.values())
+        order, at = self._order, self._next
+        goes_on = 0 < at < len(order) and order[at] is entry
+        if not goes_on:
+            self._jumps += 1
+            at = _SOMEWHERE if self._jumps <= _MOST_JUMPS else _NOWHERE
         try:
-            source: FileSource = await self._around.workers.run(self._open_file, entry)
+            opened: _Opened = await self._around.workers.run(self._open_at, order, entry, at)
         except OSError as error:
             raise MessageGone(f"{entry.path}: {error}") from error
+        source, ahead, following = opened
+        if order is self._order:
+            self._ahead, self._next = ahead, following
         return source
+
+    def _open_at(self, order: list[Entry], entry: Entry, at: int) -> _Opened:
+        """``at``: its place, where somebody goes on reading."""
+        source = self._open_file(entry)
+        if at == _NOWHERE:
+            return source, {}, 0
+        if at == _SOMEWHERE:
+            return source, {}, next(n for n, each in enumerate(order, 1) if each is entry)
+        ahead = read_ahead(self._around.disk, order, at + 1)
+        return source, ahead, at + 1 + len(ahead)
 
     async def _entry(self, uid: str) -> Entry:
         if uid not in self._entries:
@@ -158,6 +197,7 @@ class MaildirMailbox:
                 self._remove_files, self._entries, uids
             )
         removal, gone, self._entries = removed
+        self._forget_order()
         for uid, error in removal.failed.items():
             self.log.error("cannot remove {uid}: {error}", uid=uid, error=error)
         self._around.quotas.removed(self.account, removal.octets, removal.messages)

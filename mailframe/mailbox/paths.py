@@ -30,6 +30,12 @@ def account_directory(base: str, account: str) -> str:
     return os.path.join(base, "mail", encode_name(domain), encode_name(local_part))
 
 
+def account_lock(home: str) -> str:
+    """Held by who changes anything of an account but the messages in its Maildirs: its index,
+    its folders, their files (``runtime.exclusion``)."""
+    return os.path.join(home, "index.lock")
+
+
 def maildir_of(base: str, account: str) -> str:
     return os.path.join(account_directory(base, account), "Maildir")
 

@@ -7,6 +7,10 @@ renewed after a quarter of an hour, and before anything is refused. A crash lose
 but a count. Deliveries under way are reserved, so that many at once cannot overfill; those
 that end while a count runs may be counted twice until the next: never too little.
 
+Several workers each keep their own figures and tell one another what they add and remove
+(``share``): together they go beyond a limit by no more than what is under way, and a note that
+is lost costs nothing after the next count.
+
 Where other programs keep a ``maildirsize`` file in the Maildir, our changes are added to it
 (``note_in_maildirsize``), as Maildir++ asks of every writer; it is never made here, and what
 it counted is not believed. Its first line is the limit that such a program set: it holds for
@@ -21,11 +25,14 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from mailframe.core.folders import QuotaUse
+from mailframe.interfaces import IPeers
 from mailframe.mailbox.folder_file import replace_file
 from mailframe.runtime.aio import result_of
 from mailframe.runtime.disk import Disk
@@ -33,6 +40,7 @@ from mailframe.runtime.disk import Disk
 _RENEW_SECONDS = 15 * 60  # Maildir++'s own age limit for maildirsize
 _RECOUNT_SECONDS = 30  # a full mailbox is counted anew at most this often
 _ACCOUNTS = 10_000  # counts kept in memory
+_TOPIC = "quota"  # of notes to the other workers: account, octets, messages
 _LIMIT_OCTETS = 200  # of a line of maildirsize
 _LIMIT = re.compile(r"(\d{1,18})([SC])")
 
@@ -62,6 +70,18 @@ class _Usage:
     """In the Maildir, ``found_at`` that time."""
     found_at: float | None = None
 
+    def add(self, octets: int, messages: int) -> None:
+        self.octets += octets
+        self.messages += messages
+        if self.counting is not None:
+            self.added.append((octets, messages))
+
+    def take(self, octets: int, messages: int) -> None:
+        # While a count runs nobody knows whether it saw them: rather too much than too little.
+        if self.counting is None:
+            self.octets = max(0, self.octets - octets)
+            self.messages = max(0, self.messages - messages)
+
     def fits(self, quota: Quota, octets: int, number: int = 1) -> bool:
         total = self.octets + self.reserved_octets + octets
         messages = self.messages + self.reserved_messages + number
@@ -73,8 +93,16 @@ class _Usage:
 class Reservation:
     """Room held for one delivery; ``settle`` or ``release`` ends it."""
 
-    def __init__(self, usage: _Usage | None, octets: int, messages: int = 1) -> None:
+    def __init__(
+        self,
+        usage: _Usage | None,
+        octets: int,
+        messages: int = 1,
+        settled: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """``settled`` is told what is there then."""
         self._usage = usage
+        self._settled = settled
         self._octets = octets
         self._messages = messages
         if usage is not None:
@@ -87,10 +115,9 @@ class Reservation:
             return
         self.release()
         number = self._messages if messages is None else messages
-        usage.octets += octets
-        usage.messages += number
-        if usage.counting is not None:
-            usage.added.append((octets, number))
+        usage.add(octets, number)
+        if self._settled is not None:
+            self._settled(octets, number)
 
     def release(self) -> None:
         """It is not there."""
@@ -120,6 +147,12 @@ class Quotas:
         self._count = count
         self._clock = clock
         self._usages: OrderedDict[str, _Usage] = OrderedDict()
+        self._peers: IPeers | None = None
+
+    def share(self, peers: IPeers) -> None:
+        """From now on with the other workers, who deliver to the same accounts."""
+        self._peers = peers
+        peers.hear(_TOPIC, self._heard)
 
     async def has_room(self, account: str, octets: int) -> bool:
         """Whether so many more octets fit. Fails as ``count`` and ``limit`` do."""
@@ -128,14 +161,16 @@ class Quotas:
     async def reserve(self, account: str, octets: int, messages: int = 1) -> Reservation | None:
         """Hold room for what is to come; None when it does not fit."""
         found = await self._find_room(account, octets, messages)
-        return None if found is None else Reservation(found[0], octets, messages)
+        if found is None:
+            return None
+        settled = None if self._peers is None else partial(self._tell, account)
+        return Reservation(found[0], octets, messages, settled)
 
     def removed(self, account: str, octets: int, messages: int) -> None:
-        usage = self._usages.get(account)
-        # While a count runs nobody knows whether it saw them: rather too much than too little.
-        if usage is not None and usage.counting is None:
-            usage.octets = max(0, usage.octets - octets)
-            usage.messages = max(0, usage.messages - messages)
+        if (usage := self._usages.get(account)) is not None:
+            usage.take(octets, messages)
+        if octets or messages:
+            self._tell(account, -octets, -messages)
 
     async def use(self, account: str) -> QuotaUse | None:
         """How much of what; None where there is no limit. Fails as ``has_room`` does."""
@@ -144,6 +179,20 @@ class Quotas:
             return None
         usage = await self._counted(account, _RENEW_SECONDS)
         return QuotaUse(usage.octets, quota.octets, usage.messages, quota.messages)
+
+    def _tell(self, account: str, octets: int, messages: int) -> None:
+        if self._peers is not None:
+            self._peers.tell(_TOPIC, [account, octets, messages])
+
+    def _heard(self, note: Any, worker: str) -> None:
+        account, octets, messages = note
+        usage = self._usages.get(account)
+        if usage is None:
+            return  # counted when it is asked for
+        if octets < 0 or messages < 0:
+            usage.take(-octets, -messages)
+        else:
+            usage.add(octets, messages)
 
     async def _quota(self, account: str) -> Quota | None:
         quota = await result_of(self._limit(account))
@@ -199,7 +248,9 @@ class Quotas:
         return usage
 
     def _forget_some(self) -> None:
-        for account in list(self._usages)[: max(0, len(self._usages) - _ACCOUNTS)]:
+        if len(self._usages) <= _ACCOUNTS:
+            return
+        for account in list(self._usages)[: len(self._usages) - _ACCOUNTS]:
             usage = self._usages[account]
             if usage.counting is None and not usage.reserved_messages:
                 del self._usages[account]

@@ -3,14 +3,14 @@
 A delivery is durable, with its directory entry, before its Deferred fires and before its
 event is published. Its file name carries the delivery's token, so that one that is repeated
 after a crash finds its earlier self instead of making a second copy. All disk work runs on
-the workers: a small message is a part of one call, a large one a call per 256 KB more.
+the workers: many small messages are one call (``together``), a large one is a call per 256 KB.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache, partial
 from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -20,34 +20,37 @@ from zope.interface import implementer
 from mailframe.core.events import MessageArrived
 from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.interfaces import (
+    Delivery,
+    IGroupStore,
     IMailboxEvents,
-    IMailStore,
     IMessageSource,
     IStoredMessage,
     IWorkers,
     MessageInfo,
 )
 from mailframe.mailbox import tree
-from mailframe.mailbox.committing import Found, GroupCommit
+from mailframe.mailbox.committing import GroupCommit, Ready, commit_together
 from mailframe.mailbox.failures import MAILBOX_FULL, NO_SUCH_MAILBOX, disk_trouble
 from mailframe.mailbox.mailbox import MaildirMailbox, Surroundings
 from mailframe.mailbox.maildir import Maildir
-from mailframe.mailbox.names import FileName, host_part, key_of, new_name
+from mailframe.mailbox.names import FileName, host_part, key_of, new_name, uid_of
 from mailframe.mailbox.paths import account_directory, folder_directory
 from mailframe.mailbox.quota import Quota, Quotas, limit_in_maildirsize
 from mailframe.mailbox.sizes import WireSizes
+from mailframe.mailbox.together import CRLF, Copy, Share, find_earlier, hold_room
 from mailframe.mailbox.writing import Writing
-from mailframe.runtime.aio import as_deferred, result_of
+from mailframe.runtime.aio import as_deferred, is_awaitable
 from mailframe.runtime.disk import Disk
 
 _CHUNK = 1 << 16
 _BUFFERED = 1 << 18  # what of a message is in memory at once
+_PLACES = 10_000  # paths of mailboxes kept in memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@implementer(IMailStore)
+@implementer(IGroupStore)
 class MaildirStore:
     """The mail of all accounts of one server."""
 
@@ -79,6 +82,7 @@ class MaildirStore:
         self._around = Surroundings(disk, workers, events, clock, self.quotas, self.sizes)
         # Deliveries that failed so that their file may be there nevertheless.
         self._doubtful: set[str] = set()
+        self._place = lru_cache(_PLACES)(self._find_place)
 
     def deliver(
         self,
@@ -90,6 +94,11 @@ class MaildirStore:
         repeats: bool,
     ) -> Deferred[MessageInfo]:
         return as_deferred(self._deliver(account, folder, message, prefix, token, repeats))
+
+    def deliver_together(
+        self, deliveries: Sequence[Delivery]
+    ) -> Deferred[list[MessageInfo | Exception]]:
+        return as_deferred(self._deliver_together(deliveries))
 
     def room(self, account: str, octets: int) -> Deferred[bool]:
         return as_deferred(self._room(account, octets))
@@ -119,19 +128,29 @@ class MaildirStore:
         token: str,
         repeats: bool,
     ) -> MessageInfo:
-        if not await result_of(self._exists(account)):
-            raise PermanentFailure(NO_SUCH_MAILBOX, f"no account {account}")
+        await self._must_exist(account)
         _, maildir = self._place(account, folder)
         key = key_of(token)
-        found: Found | None = None
+        info: MessageInfo | None = None
         if repeats or key in self._doubtful:
             found = await self._run(f"look for {token}", self._find_delivery, maildir, key)
-        if found is None:
-            found = await self._deliver_anew(account, maildir, message, prefix, key)
+            info = None if found is None else _info(found)
+        if info is None:
+            info = await self._deliver_anew(account, maildir, message, prefix, key)
         self._doubtful.discard(key)
-        info = _info(found[1])
-        self._events.publish(MessageArrived(account, folder, info.uid, message.queue_id, info.size))
+        self._publish(account, folder, message, info)
         return info
+
+    async def _must_exist(self, account: str) -> None:
+        answer = self._exists(account)
+        if not (await answer if is_awaitable(answer) else answer):
+            raise PermanentFailure(NO_SUCH_MAILBOX, f"no account {account}")
+
+    def _publish(
+        self, account: str, folder: str, message: IStoredMessage, info: MessageInfo
+    ) -> None:
+        event = MessageArrived(account, folder, info.uid, message.queue_id, info.size)
+        self._events.publish(event)
 
     async def _deliver_anew(
         self,
@@ -140,27 +159,31 @@ class MaildirStore:
         message: IStoredMessage,
         prefix: bytes,
         key: str,
-    ) -> Found:
+    ) -> MessageInfo:
         octets = len(prefix) + message.size
         reservation = await self.quotas.reserve(account, octets)
         if reservation is None:
             raise TransientFailure(MAILBOX_FULL, f"{account} has no room for {octets} octets")
-        now = self._clock.seconds()
-        unique = new_name(now, int(now % 1 * 1_000_000), key, self._host)
-        writing = Writing(maildir, unique)
+        writing, received = self._begin(maildir, key)
         try:
-            found = await self._write(account, writing, message, prefix)
+            await self._write(account, writing, message, prefix)
         except BaseException:
             reservation.release()
             if writing.is_doubtful:
                 self._doubtful.add(key)
             raise
-        reservation.settle(found[1].size or octets)
-        return found
+        reservation.settle(writing.disk_size)
+        return _info_of(writing, received)
+
+    def _begin(self, maildir: Maildir, key: str, after: int = 0) -> tuple[Writing, int]:
+        """A message that is received ``after`` microseconds from now, and its second."""
+        micros = int(self._clock.seconds() * 1_000_000) + after
+        seconds, micros = divmod(micros, 1_000_000)
+        return Writing(maildir, new_name(seconds, micros, key, self._host)), seconds
 
     async def _write(
         self, account: str, writing: Writing, message: IStoredMessage, prefix: bytes
-    ) -> Found:
+    ) -> None:
         _, inbox = self._place(account, "")
         source: IMessageSource = await message.open()
         buffered, size = [prefix], len(prefix)
@@ -173,18 +196,107 @@ class MaildirStore:
                 if size >= _BUFFERED:
                     await self._run("deliver", writing.write, b"".join(buffered))
                     buffered, size = [], 0
-            if ending != b"\r\n":
-                # BDAT may bring a message that breaks off within a line. POP3 ends that line,
-                # and the size that is announced must say so.
-                buffered.append(b"\r\n")
+            if ending != CRLF:
+                buffered.append(CRLF)  # as ``together.Copy`` has it
             with disk_trouble("deliver"):
-                found = await self._group.commit(writing, b"".join(buffered), inbox)
+                await self._group.commit(Ready(writing, b"".join(buffered), inbox))
         except BaseException:
             await self._abort(writing)
             raise
         finally:
             source.close()
-        return found
+
+    # ---- many
+
+    async def _deliver_together(
+        self, deliveries: Sequence[Delivery]
+    ) -> list[MessageInfo | Exception]:
+        results: list[Copy | Exception] = [self._copy(delivery) for delivery in deliveries]
+        copies = [result for result in results if isinstance(result, Copy)]
+        doubtful = [c for c in copies if c.delivery.repeats or c.key in self._doubtful]
+        if doubtful:
+            await self._find_earlier(doubtful)
+        by_account: dict[str, list[Copy]] = {}
+        for copy in copies:
+            if copy.result is None:
+                by_account.setdefault(copy.delivery.account, []).append(copy)
+        admitting = [as_deferred(self._admit(*each)) for each in by_account.items()]
+        shares = [share for each in admitting for share in await each]
+        await self._commit_shares(shares)
+        return [self._told(each) if isinstance(each, Copy) else each for each in results]
+
+    def _copy(self, delivery: Delivery) -> Copy | Exception:
+        try:
+            _, maildir = self._place(delivery.account, delivery.folder)
+            _, inbox = self._place(delivery.account, "")
+        except PermanentFailure as failure:
+            return failure
+        return Copy(delivery, maildir, inbox, key_of(delivery.token))
+
+    async def _find_earlier(self, copies: Sequence[Copy]) -> None:
+        try:
+            found = await self._run("look for deliveries", find_earlier, copies)
+        except TransientFailure as failure:
+            for copy in copies:
+                copy.fail(failure)
+            return
+        for copy, name in zip(copies, found, strict=True):
+            if name is not None:
+                copy.result = _info(name)
+
+    async def _admit(self, account: str, copies: Sequence[Copy]) -> list[Share]:
+        """Those that may come in; the others fail."""
+        try:
+            await self._must_exist(account)
+            return await hold_room(self.quotas, account, copies)
+        except Exception as error:  # noqa: BLE001 - about this account, and told of its mail
+            for copy in copies:
+                copy.fail(error)
+            return []
+
+    async def _commit_shares(self, shares: Sequence[Share]) -> None:
+        copies = [copy for share in shares for copy in share.copies]
+        if not copies:
+            return
+        received = []
+        for number, copy in enumerate(copies):
+            writing, seconds = self._begin(copy.maildir, copy.key, number)
+            copy.ready = Ready(writing, copy.content, copy.inbox)
+            received.append(seconds)
+        try:
+            await self._workers.run(commit_together, [copy.ready for copy in copies])
+        except TransientFailure as failure:  # the workers are overloaded: nothing was begun
+            for copy in copies:
+                copy.fail(failure)
+        except BaseException:  # cancelled: nobody will tell what became of them
+            self._doubtful.update(copy.key for copy in copies)
+            raise
+        else:
+            for copy, seconds in zip(copies, received, strict=True):
+                self._take_result(copy, seconds)
+        finally:
+            for share in shares:
+                share.end()
+
+    def _take_result(self, copy: Copy, received: int) -> None:
+        assert copy.ready is not None
+        if copy.ready.error is None:
+            copy.result = _info_of(copy.ready.writing, received)
+            return
+        copy.fail(copy.ready.error)
+        if copy.ready.writing.is_doubtful:
+            self._doubtful.add(copy.key)
+
+    def _told(self, copy: Copy) -> MessageInfo | Exception:
+        result = copy.result
+        assert result is not None
+        if isinstance(result, MessageInfo):
+            self._doubtful.discard(copy.key)
+            delivery = copy.delivery
+            self._publish(delivery.account, delivery.folder, delivery.message, result)
+        return result
+
+    # ---- the disk
 
     async def _abort(self, writing: Writing) -> None:
         if not writing.has_begun:
@@ -194,12 +306,13 @@ class MaildirStore:
         except TransientFailure:  # the workers are overloaded: two short calls, here
             writing.abort()
 
-    def _find_delivery(self, maildir: Maildir, key: str) -> Found | None:
+    def _find_delivery(self, maildir: Maildir, key: str) -> FileName | None:
         found = maildir.find_delivery(key)
-        if found is not None:
-            # Whoever put it there may have died before this.
-            self._disk.sync_directory(os.path.dirname(found[0]))
-        return found
+        if found is None:
+            return None
+        # Whoever put it there may have died before this.
+        self._disk.sync_directory(os.path.dirname(found[0]))
+        return found[1]
 
     async def _room(self, account: str, octets: int) -> bool:
         return await self.quotas.has_room(account, octets)
@@ -213,7 +326,7 @@ class MaildirStore:
         what = f"quota of {maildir.path}"
         return await self._run(what, limit_in_maildirsize, self._disk, maildir.path)
 
-    def _place(self, account: str, folder: str) -> tuple[str, Maildir]:
+    def _find_place(self, account: str, folder: str) -> tuple[str, Maildir]:
         """The account's directory and the folder's Maildir."""
         try:
             home = account_directory(self._base, account)
@@ -242,3 +355,8 @@ def _info(name: FileName) -> MessageInfo:
     assert name.wire_size is not None  # our own names have it
     assert name.received is not None
     return MessageInfo(name.uid, name.wire_size, float(name.received))
+
+
+def _info_of(writing: Writing, received: int) -> MessageInfo:
+    """The same, as its name will be read."""
+    return MessageInfo(uid_of(writing.unique), writing.wire_size, float(received))

@@ -46,6 +46,15 @@ class Writing:
         """Its name before the colon, once complete."""
         return with_sizes(self._unique, self._format.disk_size, self._format.wire_size)
 
+    @property
+    def unique(self) -> str:
+        return self._unique
+
+    @property
+    def directory(self) -> str:
+        """Where it was published."""
+        return os.path.dirname(self._path)
+
     def write(self, chunk: bytes) -> None:
         """Add octets in wire format. Raises OSError; then ``abort``."""
         if self._file is None:
@@ -56,12 +65,18 @@ class Writing:
 
     def complete(self, modified: float | None = None) -> None:
         """Nothing more follows. ``modified``: its time, else now."""
-        self.write(b"")
+        if self._file is None:
+            self.write(b"")
         assert self._file is not None
         if rest := self._format.finish():
             self._file.write(rest)
         if modified is not None:
             self._file.set_modified(modified)
+
+    def begin_sync(self) -> None:
+        """Have the disk begin with it; ``sync`` follows."""
+        assert self._file is not None
+        self._file.begin_sync()
 
     def sync(self) -> None:
         """Make the content durable."""
@@ -84,7 +99,7 @@ class Writing:
 
     def sync_name(self) -> None:
         """Make its name durable, and those of all others in the same directory."""
-        self._maildir.disk.sync_directory(os.path.dirname(self._path))
+        self._maildir.disk.sync_directory(self.directory)
 
     def withdraw(self) -> None:
         """Its name could not be made durable. It is reported as failed, hence delivered

@@ -71,6 +71,11 @@ def count(header: bytes, name: str) -> int:
     return sum(1 for _ in _pattern(name.lower()).finditer(header))
 
 
+def has_more_than(most: int, header: bytes, name: str) -> bool:
+    """Whether so many fields have that name; quick where there are not as many lines."""
+    return header.count(b"\n") >= most and count(header, name) > most
+
+
 def unfolded(value: bytes) -> bytes:
     """The value on one line (RFC 5322 section 2.2.3), without the blanks around it."""
     return _FOLD.sub(b"", value).strip(b" \t\r\n")
@@ -78,8 +83,8 @@ def unfolded(value: bytes) -> bytes:
 
 def message_id(header: bytes) -> str:
     """The Message-ID with its angle brackets, for journal and trace; empty if there is none."""
-    field = first(header, "Message-ID")
-    match = _MESSAGE_ID.search(field.value) if field else None
+    field = _pattern("message-id").search(header)
+    match = _MESSAGE_ID.search(field[2]) if field else None
     return match[0].decode("utf-8", "replace") if match else ""
 
 

@@ -8,6 +8,7 @@ inside its parentheses. The caller owns the clock and gives seconds since the ep
 from __future__ import annotations
 
 import email.utils
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -18,6 +19,7 @@ from mailframe.message.headers import fields
 
 # RFC 5322 section 2.1.1: lines should have no more than 78 characters
 _LINE = 78
+_RECEIVED = "Received:"
 _UNSAFE = re.compile(r"[^!#-'*-:=-\[\]-~]")  # keeps printable ASCII but " ( ) ; < \
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
 # A line end within a value only where a folded line goes on.
@@ -44,7 +46,12 @@ def field_lines(header: bytes) -> tuple[FieldLine, ...]:
 
 def rfc5322_date(seconds: float) -> str:
     """``Tue, 01 Jul 2025 10:00:00 +0000``; always UTC."""
-    return email.utils.format_datetime(datetime.fromtimestamp(int(seconds), UTC))
+    return _date(int(seconds))
+
+
+@functools.lru_cache(maxsize=16)
+def _date(seconds: int) -> str:
+    return email.utils.format_datetime(datetime.fromtimestamp(seconds, UTC))
 
 
 def with_protocol(
@@ -80,14 +87,25 @@ def received_field(
     UTF-8 in the field, as in a SMTPUTF8 transaction; elsewhere such values are left out.
     ``peer_ip`` may be empty (Unix socket).
     """
-    words = [*_from_clause(helo, peer_ip, utf8), "by", by, "with", protocol]
-    if tls is not None:
-        words += [f"({_harmless(tls.version)}", f"{_harmless(tls.cipher)})"]
-    words += ["id", queue_id]
+    version, cipher = (tls.version, tls.cipher) if tls is not None else ("", "")
+    beginning = _beginning(helo, peer_ip, by, protocol, version, cipher, utf8)
     if recipient is not None and (utf8 or not recipient.needs_utf8):
-        words += ["for", f"<{recipient}>"]
-    words[-1] += ";"
-    return _folded("Received:", [*words, rfc5322_date(seconds)])
+        words = ["id", queue_id, "for", f"<{recipient}>;"]
+    else:
+        words = ["id", f"{queue_id};"]
+    return f"{_folded(*beginning, [*words, rfc5322_date(seconds)])[0]}\r\n".encode()
+
+
+@functools.lru_cache(maxsize=256)
+def _beginning(
+    helo: str, peer_ip: str, by: str, protocol: str, version: str, cipher: str, utf8: bool
+) -> tuple[str, int]:
+    """What is the same for all messages of a session: folded so far, with its last line's
+    octets."""
+    words = [*_from_clause(helo, peer_ip, utf8), "by", by, "with", protocol]
+    if version:
+        words += [f"({_harmless(version)}", f"{_harmless(cipher)})"]
+    return _folded(_RECEIVED, len(_RECEIVED), words)
 
 
 def return_path_field(reverse_path: Address | None) -> bytes:
@@ -120,11 +138,15 @@ def _harmless(text: str) -> str:
     return _UNSAFE.sub("?", text[:255])
 
 
-def _folded(name: str, words: list[str]) -> bytes:
-    lines = [name]
+def _folded(text: str, length: int, words: list[str]) -> tuple[str, int]:
+    """``text``, whose last line has ``length`` octets, with the words after it, and how many its
+    last line has then. The first word stays beside the field's name."""
     for word in words:
-        if len(lines[-1].encode()) + 1 + len(word.encode()) > _LINE and lines[-1] != name:
-            lines.append(f"\t{word}")
+        octets = len(word) if word.isascii() else len(word.encode())
+        if length + 1 + octets > _LINE and text != _RECEIVED:
+            text += f"\r\n\t{word}"
+            length = 1 + octets
         else:
-            lines[-1] += f" {word}"
-    return "".join(f"{line}\r\n" for line in lines).encode()
+            text += f" {word}"
+            length += 1 + octets
+    return text, length

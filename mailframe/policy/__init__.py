@@ -18,7 +18,7 @@ What lives here
 
     ``policy.db`` is not synced at each commit: a crash may forget the latest of what was
     counted, seen or frozen, never half of a commit. What may be on disk is in
-    ``runtime.database``.
+    ``runtime.database_file``.
 
 May import
     core, errors, message, interfaces, runtime, mailauth, Twisted.

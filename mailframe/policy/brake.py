@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -86,13 +86,16 @@ class BrakePolicy:
         new_recipients_per_day: int = 200,
         failures_per_hour: int = 60,
         hold_queue: bool = True,
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``is_ours``: whether it is this process that purges (``runtime.duty``)."""
         self._frozen = frozen
         self._known = known
         self._clock = clock
         self._journal = journal
         self._notify = notify
         self._hold = hold
+        self._is_ours = is_ours
         self._new = store.windows(_NEW, DAY)
         self._failed = store.windows(_FAILED, HOUR)
         self.account_of: Callable[[Session], str | None] = _login
@@ -215,6 +218,8 @@ class BrakePolicy:
         await self._notify(account, reason)
 
     def _purge(self) -> Deferred[None]:
+        if not self._is_ours():
+            return succeed(None)
         return self._background.start(self._known.purge(), "purging known recipients")
 
 

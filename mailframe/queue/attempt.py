@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure as Traceback
 
@@ -21,8 +21,11 @@ from mailframe.core.envelope import Recipient
 from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.errors import INTERNAL_ERROR, Failure, MessageGone
-from mailframe.interfaces import Batch, ICourier
-from mailframe.runtime.aio import result_of
+from mailframe.interfaces import Batch, ICourier, IGroupCourier
+from mailframe.queue.deadlines import Deadlines
+from mailframe.runtime.aio import as_deferred
+
+T = TypeVar("T")
 
 NO_ANSWER = Reply(451, status.BAD_CONNECTION, "The delivery attempt took too long")
 
@@ -40,27 +43,59 @@ class Attempt:
     """What was heard where the next hop itself was in trouble, not single recipients."""
 
 
-async def attempt(courier: ICourier, batch: Batch, clock: IReactorTime, seconds: float) -> Attempt:
-    """Try once, for at most ``seconds``. Raises CancelledError only when it is cancelled."""
+async def attempt(courier: ICourier, batch: Batch, deadlines: Deadlines) -> Attempt:
+    """Try once, for as long as ``deadlines`` gives. Raises CancelledError only when it is
+    cancelled."""
     try:
-        given = await _within(result_of(courier.deliver(batch)), clock, seconds)
-    except Failure as failure:
-        reports = tuple(_whole(recipient, failure) for recipient in batch.recipients)
-        return Attempt(reports, unreachable=_trouble(reports))
-    except TimeoutError:
-        _log.error("{queue_id}: no answer in {s} s", queue_id=batch.message.queue_id, s=seconds)
-        return Attempt(_all_deferred(batch, NO_ANSWER), unknown=True, unreachable=NO_ANSWER)
+        given = await _within(courier.deliver(batch), deadlines)
     except CancelledError:
         raise
-    except MessageGone as gone:
-        # The operator has removed it meanwhile, or its body is lost: no bug of ours.
-        _log.warn("{queue_id}: {gone}", queue_id=batch.message.queue_id, gone=gone)
-        return Attempt(_all_deferred(batch, INTERNAL_ERROR), unknown=True)
-    except Exception:  # noqa: BLE001 - our bug is never the sender's bounce
-        _log.failure("{queue_id}: courier failed", queue_id=batch.message.queue_id)
-        return Attempt(_all_deferred(batch, INTERNAL_ERROR), unknown=True)
-    reports = tuple(_in_order(batch, given))
+    except Exception as error:  # noqa: BLE001 - our bug is never the sender's bounce
+        return _broken(batch, error)
+    return _heard(batch, given)
+
+
+async def attempt_together(
+    courier: IGroupCourier, batches: Sequence[Batch], deadlines: Deadlines
+) -> list[Attempt]:
+    """As ``attempt`` for each, in their order."""
+    try:
+        results = await _within(courier.deliver_together(batches), deadlines)
+        if len(results) != len(batches):
+            raise ValueError(f"{len(results)} results of {len(batches)} batches")
+    except CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        return [_broken(batch, error) for batch in batches]
+    return [
+        _broken(batch, result) if isinstance(result, Exception) else _heard(batch, result)
+        for batch, result in zip(batches, results, strict=True)
+    ]
+
+
+def _heard(batch: Batch, given: Sequence[DeliveryReport]) -> Attempt:
+    if len(given) == len(batch.recipients) == 1 and given[0].recipient is batch.recipients[0]:
+        reports = tuple(given)
+    else:
+        reports = tuple(_in_order(batch, given))
     return Attempt(reports, unreachable=_trouble(reports))
+
+
+def _broken(batch: Batch, error: Exception) -> Attempt:
+    """The attempt as a whole came to nothing."""
+    queue_id = batch.message.queue_id
+    if isinstance(error, Failure):
+        reports = tuple(_whole(recipient, error) for recipient in batch.recipients)
+        return Attempt(reports, unreachable=_trouble(reports))
+    if isinstance(error, TimeoutError):
+        _log.error("{queue_id}: no answer, and no time is left", queue_id=queue_id)
+        return Attempt(_all_deferred(batch, NO_ANSWER), unknown=True, unreachable=NO_ANSWER)
+    if isinstance(error, MessageGone):
+        # The operator has removed it meanwhile, or its body is lost: no bug of ours.
+        _log.warn("{queue_id}: {gone}", queue_id=queue_id, gone=error)
+    else:
+        _log.failure("{queue_id}: courier failed", Traceback(error), queue_id=queue_id)
+    return Attempt(_all_deferred(batch, INTERNAL_ERROR), unknown=True)
 
 
 def _whole(recipient: Recipient, failure: Failure) -> DeliveryReport:
@@ -109,12 +144,13 @@ def _trouble(reports: Sequence[DeliveryReport]) -> Reply | None:
 _HOST_SUBJECTS = (status.SYSTEM_OTHER.subject, status.NETWORK_OTHER.subject)
 
 
-async def _within(
-    work: Awaitable[Sequence[DeliveryReport]], clock: IReactorTime, seconds: float
-) -> Sequence[DeliveryReport]:
-    """The result of ``work``; TimeoutError after so long, whether or not it can be stopped."""
-    outcome: Deferred[Sequence[DeliveryReport]] = Deferred()
-    task = Deferred.fromCoroutine(_awaiting(work))
+async def _within(work: Awaitable[T], deadlines: Deadlines) -> T:
+    """The result of ``work``; TimeoutError when it has taken too long, whether or not it can
+    be stopped."""
+    if not hasattr(work, "__await__"):  # an extension may return the value itself
+        return cast(T, work)
+    task: Deferred[T] = work if isinstance(work, Deferred) else as_deferred(_awaiting(work))
+    outcome: Deferred[T] = Deferred()
 
     def arrived(result: object) -> None:
         if not outcome.called:
@@ -125,16 +161,17 @@ async def _within(
         task.cancel()
 
     task.addBoth(arrived)
-    timer = clock.callLater(seconds, give_up)
+    if outcome.called:
+        return await outcome
+    began = deadlines.begin(give_up)
     try:
         return await outcome
     except CancelledError:
         task.cancel()  # harmless when it is the task that was cancelled
         raise
     finally:
-        if timer.active():
-            timer.cancel()
+        deadlines.end(began)
 
 
-async def _awaiting(work: Awaitable[Sequence[DeliveryReport]]) -> Sequence[DeliveryReport]:
+async def _awaiting(work: Awaitable[T]) -> T:
     return await work

@@ -26,8 +26,7 @@ from mailframe.message.dsn import (
     wants_full,
 )
 from mailframe.queue.addressees import addressees
-from mailframe.queue.ledger import NewMessage
-from mailframe.queue.records import Message
+from mailframe.queue.records import Message, NewMessage
 from mailframe.queue.signed import signed
 from mailframe.queue.spool import Spool
 

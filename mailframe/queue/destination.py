@@ -36,14 +36,16 @@ class Pool:
 class Destination:
     """One (courier, next hop)."""
 
-    def __init__(self, most: int, rest: float, per_minute: int = 0) -> None:
-        """``most`` attempts at once, ``per_minute`` as for ``Pace``; dead for ``rest`` seconds
-        at first, doubling."""
+    def __init__(
+        self, most: int, rest: float, per_minute: int = 0, *, begin_with: int = _START
+    ) -> None:
+        """``most`` attempts at once, ``begin_with`` at first; ``per_minute`` as for ``Pace``;
+        dead for ``rest`` seconds at first, doubling."""
         self._most = most
         self._first_rest = rest
         self._rest = rest
         self._failures = 0
-        self.limit = min(_START, most)
+        self.limit = min(begin_with, most)
         self.running = 0
         self.dead_until = 0.0
         self.pace = Pace(per_minute)

@@ -79,11 +79,14 @@ class Incoming:
         if self._closed:
             return fail(LocalProtocolError("commit after commit or abort"))
         self._closed = True
-        # Whoever stops waiting must not stop the work: half done it would lose the body of
-        # a message whose row commits.
-        outcome: Deferred[None] = Deferred()
-        as_deferred(self._commit(envelope, arrival, prefix)).addBoth(outcome.callback)
-        return outcome
+        if self._failure is not None or self._in_file:
+            # Whoever stops waiting must not stop the work: half done it would lose the body of
+            # a message whose row commits.
+            outcome: Deferred[None] = Deferred()
+            as_deferred(self._commit(envelope, arrival, prefix)).addBoth(outcome.callback)
+            return outcome
+        content, self._waiting = b"".join(self._waiting), []
+        return self._store(envelope, arrival, prefix, content)
 
     def abort(self) -> None:
         if not self._closed:
@@ -95,15 +98,9 @@ class Incoming:
         try:
             if self._failure is not None:
                 raise self._failure
-            if self._in_file:
-                await self._all_written()
-                await self._spool.workers.run(self._sync)
-                content = None
-            else:
-                content = b"".join(self._waiting)
-            await self._spool.store(
-                self.queue_id, envelope, arrival, prefix, content=content, size=self.size
-            )
+            await self._all_written()
+            await self._spool.workers.run(self._sync)
+            await self._store(envelope, arrival, prefix, None)
         except BaseException as error:
             await self._discard()
             if isinstance(error, OSError):
@@ -111,6 +108,13 @@ class Incoming:
             raise
         finally:
             self._waiting.clear()
+
+    def _store(
+        self, envelope: Envelope, arrival: Arrival, prefix: bytes, content: bytes | None
+    ) -> Deferred[None]:
+        return self._spool.store(
+            self.queue_id, envelope, arrival, prefix, content=content, size=self.size
+        )
 
     async def _write_out(self) -> None:
         """Hand what has gathered to a worker, again and again until nothing has."""

@@ -3,23 +3,26 @@
 Each function runs inside one write transaction (``Database.write``) or on a reader. A lease
 touches as many rows as it takes, whatever the length of the queue: it walks the index of
 one lane from its earliest row and stops.
+
+Other processes may work on the same tables: a row is as this process left it only where its
+token says so. ``node`` is who asks; a lease bears the name of who holds it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from mailframe.core.envelope import Recipient
 from mailframe.core.reply import Reply
 from mailframe.queue.records import (
     MESSAGE_COLUMNS,
     ROW_COLUMNS,
     Message,
+    NewMessage,
     Row,
     message_from,
-    new_message,
+    new_messages,
     row_from,
 )
 from mailframe.queue.schema import MICROSECONDS, RUNNABLE, Lease, State, micros
@@ -35,6 +38,11 @@ _DUE = (
 )
 _DUE_IN_DOUBT = _DUE.replace(" ORDER BY", f" AND lease = {Lease.UNKNOWN:d} ORDER BY")
 
+_CONTENT = "SELECT content FROM body WHERE queue_id = ?"
+_TAKE = (
+    f"UPDATE recipient SET lease = {Lease.TAKEN:d}, next_at = ?, node = ?, token = ?"
+    " WHERE queue_id = ? AND number = ?"
+)
 _DELETE = "DELETE FROM recipient WHERE queue_id = ? AND number = ? AND token = ?"
 # The administrator may have acted meanwhile: a held recipient stays held, one that is to be
 # returned is due at once.
@@ -58,6 +66,8 @@ class Ask:
     """Leave what was tried before."""
     doubtful_only: bool = False
     """Take only what may have been delivered without our knowing."""
+    with_content: bool = False
+    """Bring the content of messages that have no body file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class Leased:
 
     message: Message
     rows: tuple[Row, ...]
+    content: bytes | None = None
+    """Where it was asked for, without the message's prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +121,6 @@ class Again:
     """The attempt may have succeeded all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A delivery report to be spooled by the same transaction as what it reports."""
-
-    message: Message
-    content: bytes
-    recipients: tuple[Recipient, ...]
-
-
 class Fenced(Exception):
     """Rows changed hands, or were removed, while the attempt ran. Nothing was written."""
 
@@ -127,15 +130,32 @@ class Fenced(Exception):
 
 
 def lease(
-    connection: sqlite3.Connection, asks: Sequence[Ask], now: float, until: float
+    connection: sqlite3.Connection,
+    asks: Sequence[Ask],
+    now: float,
+    until: float,
+    node: str,
+    octets: int = 0,
 ) -> list[Answer]:
-    """Take what is due at ``now``; it falls due again at ``until`` unless settled before."""
+    """Take what is due at ``now``; it falls due again at ``until`` unless settled before.
+    At most so many ``octets`` of content are brought, for all asks together."""
     messages: dict[str, Message] = {}
-    return [_lease_lane(connection, ask, micros(now), micros(until), messages) for ask in asks]
+    hold = (micros(until), node)
+    answers = []
+    for ask in asks:
+        answer = _lease_lane(connection, ask, micros(now), hold, messages, octets)
+        octets -= sum(len(each.content) for each in answer.leased if each.content is not None)
+        answers.append(answer)
+    return answers
 
 
 def _lease_lane(
-    connection: sqlite3.Connection, ask: Ask, now: int, until: int, messages: dict[str, Message]
+    connection: sqlite3.Connection,
+    ask: Ask,
+    now: int,
+    hold: tuple[int, str],
+    messages: dict[str, Message],
+    octets: int,
 ) -> Answer:
     runs: list[list[Row]] = []
     damaged: list[_Damaged] = []
@@ -146,13 +166,11 @@ def _lease_lane(
         _take_runs(found, ask.batches, runs, damaged)
     leased = _with_messages(connection, runs, messages, damaged)
     connection.executemany(
-        "UPDATE recipient SET next_at = ?, token = ?, lease = ? WHERE queue_id = ? AND number = ?",
-        [
-            (until, row.token, Lease.TAKEN, row.queue_id, row.number)
-            for each in leased
-            for row in each.rows
-        ],
+        _TAKE,
+        [(*hold, row.token, row.queue_id, row.number) for each in leased for row in each.rows],
     )
+    if ask.with_content:
+        leased = _with_content(connection, leased, octets)
     for queue_id, number, _ in damaged:
         _set_aside(connection, queue_id, number)
     odd = tuple(Odd(str(queue_id), why) for queue_id, _, why in damaged)
@@ -191,6 +209,20 @@ def _with_messages(
         else:
             leased.append(Leased(message, tuple(run)))
     return leased
+
+
+def _with_content(
+    connection: sqlite3.Connection, leased: Sequence[Leased], room: int
+) -> list[Leased]:
+    found = []
+    for each in leased:
+        message, content = each.message, None
+        if not message.in_file and message.size <= room:
+            row = connection.execute(_CONTENT, (message.queue_id,)).fetchone()
+            content = row[0] if row is not None and isinstance(row[0], bytes) else None
+            room -= message.size
+        found.append(each if content is None else Leased(message, each.rows, content))
+    return found
 
 
 def _take_runs(
@@ -251,30 +283,60 @@ def _message(connection: sqlite3.Connection, queue_id: str, known: dict[str, Mes
 def settle(
     connection: sqlite3.Connection,
     changes: Sequence[Done | Again],
-    reports: Sequence[NewMessage],
+    reports: Sequence[NewMessage] = (),
+    whole: Collection[Message] = (),
 ) -> list[tuple[str, bool]]:
     """Write what became of leased rows and spool the reports about them, all or nothing.
 
-    Returns (queue id, whether it has a body file) of the messages that have left. Raises
-    Fenced, with nothing written, where any of the rows is not ours any more.
+    ``whole``: messages all of whose recipients, those done before included, are among what is
+    done now. Returns (queue id, whether it has a body file) of the messages that have left.
+    Raises Fenced, with nothing written, where any of the rows is not ours any more.
     """
-    lost = [change.row for change in changes if not _write(connection, change)]
-    if lost:
-        raise Fenced(lost)
-    for report in reports:
-        due = micros(report.message.arrived)
-        new_message(connection, report.message, report.content, report.recipients, due)
+    connection.execute("SAVEPOINT settling")
+    if not _write(connection, changes):
+        connection.execute("ROLLBACK TO settling")
+        connection.execute("RELEASE settling")
+        raise Fenced(_lost(connection, [change.row for change in changes]))
+    connection.execute("RELEASE settling")
+    new_messages(connection, reports, "")
+    _delete_messages(connection, whole)
+    removed = [(message.queue_id, message.in_file) for message in whole]
     done = {change.row.queue_id for change in changes if isinstance(change, Done)}
-    return remove_finished(connection, done)
+    rest = done.difference(message.queue_id for message in whole)
+    return removed + remove_finished(connection, rest)
 
 
-def _write(connection: sqlite3.Connection, change: Done | Again) -> bool:
-    """Whether the row was still ours to change."""
-    row = change.row
-    if isinstance(change, Again):
-        return connection.execute(_DEFER, _again_values(change)).rowcount == 1
-    mark = (row.queue_id, row.number, row.token)
-    return connection.execute(_DELETE, mark).rowcount == 1
+def _write(connection: sqlite3.Connection, changes: Sequence[Done | Again]) -> bool:
+    """Whether all rows were still ours to change."""
+    done = [change.row for change in changes if isinstance(change, Done)]
+    marks = [(row.queue_id, row.number, row.token) for row in done]
+    again = [_again_values(change) for change in changes if isinstance(change, Again)]
+    changed = 0
+    if marks:
+        changed += connection.executemany(_DELETE, marks).rowcount
+    if again:
+        changed += connection.executemany(_DEFER, again).rowcount
+    return changed == len(changes)
+
+
+def _lost(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
+    """Those that somebody else has taken, or removed."""
+    query = "SELECT 1 FROM recipient WHERE queue_id = ? AND number = ? AND token = ?"
+    return [
+        row
+        for row in rows
+        if not connection.execute(query, (row.queue_id, row.number, row.token)).fetchone()
+    ]
+
+
+def _delete_messages(connection: sqlite3.Connection, messages: Collection[Message]) -> None:
+    connection.executemany(
+        "DELETE FROM message WHERE queue_id = ?", [(each.queue_id,) for each in messages]
+    )
+    connection.executemany(
+        "DELETE FROM body WHERE queue_id = ?",
+        [(each.queue_id,) for each in messages if not each.in_file],
+    )
 
 
 def _again_values(change: Again) -> dict[str, object]:
@@ -335,128 +397,3 @@ def lanes_due(connection: sqlite3.Connection, before: float) -> list[tuple[str, 
         # what is damaged is set aside at the next start
         if isinstance(lane, str) and isinstance(next_at, int | float)
     ]
-
-
-def body_files(connection: sqlite3.Connection) -> dict[str, int]:
-    """The body files that must exist, with their sizes."""
-    query = "SELECT queue_id, size - LENGTH(prefix) FROM message WHERE in_file = 1"
-    return dict(connection.execute(query).fetchall())
-
-
-def shift(connection: sqlite3.Connection, by: int) -> None:
-    """The clock was set: what waits goes on waiting as long as it would have, and is as old
-    as it was."""
-    connection.execute(
-        "UPDATE recipient SET next_at = next_at + ? WHERE typeof(next_at) = 'integer'", (by,)
-    )
-    connection.execute(
-        "UPDATE message SET arrived = arrived + ? WHERE typeof(arrived) = 'integer'", (by,)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    in_doubt: tuple[str, ...]
-    """Lanes of accounts here with deliveries whose end nobody knows."""
-    odd: tuple[Odd, ...]
-
-
-def recover(
-    connection: sqlite3.Connection, corrupt: Sequence[str], now: int, longest: int
-) -> Recovered:
-    """Release a former process's leases, and set aside what cannot be delivered: messages
-    whose body is lost (``corrupt``), and entries that make no sense.
-
-    Nothing waits longer than ``longest``, the greatest wait there is: a time beyond that was
-    written while the clock was wrong."""
-    connection.execute(
-        "UPDATE recipient SET state = CASE attempts WHEN 0 THEN ? ELSE ? END WHERE state = ?",
-        (State.FRESH, State.DEFERRED, State.CORRUPT),
-    )
-    connection.executemany(
-        "UPDATE recipient SET state = ? WHERE queue_id = ?",
-        [(State.CORRUPT, queue_id) for queue_id in corrupt],
-    )
-    odd = _set_odd_aside(connection, now)
-    connection.execute(
-        "UPDATE recipient SET lease = ?, next_at = ? WHERE lease = ?",
-        (Lease.UNKNOWN, now, Lease.TAKEN),
-    )
-    # Not when their schedule says: a client could remove what it has got meanwhile, and would
-    # get it again.
-    connection.execute(
-        "UPDATE recipient SET next_at = ?1 WHERE lease = ?2 AND account IS NOT NULL"
-        " AND state < ?3 AND next_at > ?1",
-        (now, Lease.UNKNOWN, State.HELD),
-    )
-    # Not all at the same instant.
-    connection.execute(
-        "UPDATE recipient SET next_at = ?1 + next_at % ?2 WHERE state < ?3 AND next_at > ?1 + ?2",
-        (now, longest, State.HELD),
-    )
-    rows = connection.execute(
-        "SELECT DISTINCT lane FROM recipient WHERE lease = ? AND account IS NOT NULL AND state < ?",
-        (Lease.UNKNOWN, State.HELD),
-    )
-    return Recovered(tuple(lane for (lane,) in rows if isinstance(lane, str)), odd)
-
-
-_ODD_RECIPIENT = (
-    "typeof(lane) <> 'text' OR typeof(state) <> 'integer' OR state NOT BETWEEN 0 AND 4"
-    " OR typeof(next_at) <> 'integer' OR typeof(token) <> 'integer'"
-    " OR typeof(lease) <> 'integer' OR lease NOT BETWEEN 0 AND 2 OR address = ''"
-)
-_BODY_LOST = (
-    "SELECT m.queue_id FROM message m LEFT JOIN body b ON b.queue_id = m.queue_id"
-    " WHERE m.in_file = 0 AND"
-    " (b.queue_id IS NULL OR LENGTH(b.content) <> m.size - LENGTH(m.prefix))"
-)
-_NO_MESSAGE = (
-    "SELECT DISTINCT queue_id FROM recipient r"
-    " WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.queue_id = r.queue_id)"
-)
-_NO_RECIPIENT = (
-    "SELECT queue_id FROM message m"
-    " WHERE NOT EXISTS (SELECT 1 FROM recipient r WHERE r.queue_id = m.queue_id)"
-)
-
-
-def _set_odd_aside(connection: sqlite3.Connection, now: int) -> tuple[Odd, ...]:
-    """What no commit of ours leaves: it is kept, shown, and not tried."""
-    connection.text_factory = text_if_any
-    odd: list[Odd] = []
-
-    def found(query: str, why: str) -> bool:
-        keys = [row[0] for row in connection.execute(query)]
-        odd.extend(Odd(str(key), why) for key in keys)
-        return bool(keys)
-
-    # So that each half is seen in the lists. The address of nobody is never tried.
-    if found(_NO_RECIPIENT, "its recipients are lost"):
-        connection.execute(
-            "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease,"
-            " attempts, warned, address)"
-            f" SELECT queue_id, 0, '', ?, ?, 0, 0, 0, 0, '' FROM ({_NO_RECIPIENT})",
-            (State.CORRUPT, now),
-        )
-    if found(_NO_MESSAGE, "the message is lost"):
-        connection.execute(
-            f"INSERT INTO message ({MESSAGE_COLUMNS})"
-            f" SELECT queue_id, ?, 0, x'', 0, NULL, '{{}}', '{{}}' FROM ({_NO_MESSAGE})",
-            (now,),
-        )
-    if found(_BODY_LOST, "its content is lost"):
-        connection.execute(
-            f"UPDATE recipient SET state = ? WHERE queue_id IN ({_BODY_LOST})", (State.CORRUPT,)
-        )
-    for (lane,) in connection.execute("SELECT DISTINCT lane FROM recipient").fetchall():
-        if isinstance(lane, bytes):  # a text that is no UTF-8, or no text at all
-            connection.execute(
-                "UPDATE recipient SET lane = '', address = '' WHERE CAST(lane AS BLOB) = ?", (lane,)
-            )
-    found(f"SELECT queue_id FROM recipient WHERE {_ODD_RECIPIENT}", "its entry makes no sense")
-    connection.execute(
-        f"UPDATE recipient SET state = {State.CORRUPT:d}, lease = {Lease.FREE:d}"
-        f" WHERE {_ODD_RECIPIENT}"
-    )
-    return tuple({each.queue_id: each for each in odd}.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailframe.core.address import Address, AddressError, split_local_part
@@ -26,6 +26,8 @@ ROW_COLUMNS = (
     "orcpt, original, account, folder, last_at, reply_code, reply_status, reply_text, remote, "
     "headers"
 )
+FIRST_TOKEN = 1
+"""Of the first lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +79,82 @@ def probe_of(lane: str) -> Recipient:
     return Recipient(Address("postmaster", lane))
 
 
-def new_message(
-    connection: sqlite3.Connection,
-    message: Message,
-    content: bytes | None,
-    recipients: Sequence[Recipient],
-    due: int,
-) -> None:
-    """Insert it; ``content`` None means that it lies in its body file."""
-    sender = message.envelope.reverse_path
-    connection.execute(
-        f"INSERT INTO message ({MESSAGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
-        (
-            message.queue_id,
-            micros(message.arrived),
-            message.size,
-            message.prefix,
-            int(message.in_file),
-            None if sender is None else str(sender),
-            _options_to_json(message.envelope),
-            _arrival_to_json(message.arrival),
-        ),
-    )
-    if content is not None:
-        connection.execute("INSERT INTO body VALUES (?,?)", (message.queue_id, content))
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message that is to be written down with its recipients, none of whom was tried."""
+
+    message: Message
+    content: bytes | None
+    """None: it lies in its body file."""
+    recipients: tuple[Recipient, ...]
+    taken: Collection[int] = ()
+    """Numbers of the recipients who are leased from the start; the others are due at once."""
+    until: float = 0.0
+    """When those leases end, in seconds since the epoch."""
+
+
+def new_messages(connection: sqlite3.Connection, new: Sequence[NewMessage], node: str) -> None:
+    """Insert them; ``node`` holds the leases."""
+    connection.executemany(_NEW_MESSAGE, [_message_values(each.message) for each in new])
     connection.executemany(
-        "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease, attempts,"
-        " warned, address, notify, orcpt, original, account, folder, headers)"
-        " VALUES (?,?,?,?,?,0,0,0,0,?,?,?,?,?,?,?)",
-        [
-            (message.queue_id, number, lane_of(recipient), State.FRESH, due, *_wishes(recipient))
-            for number, recipient in enumerate(recipients)
-        ],
+        _NEW_BODY,
+        [(each.message.queue_id, each.content) for each in new if each.content is not None],
+    )
+    connection.executemany(
+        _NEW_RECIPIENT, [values for each in new for values in _recipient_values(each, node)]
+    )
+
+
+_NEW_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"
+_NEW_BODY = "INSERT INTO body VALUES (?,?)"
+_NEW_RECIPIENT = (
+    "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease, node, attempts,"
+    " warned, address, notify, orcpt, original, account, folder, headers)"
+    f" VALUES (?,?,?,{State.FRESH:d},?,?,?,?,0,0,?,?,?,?,?,?,?)"
+)
+# What of a row depends on whether it is leased: token, lease and node, after ``next_at``.
+_UNTAKEN = (0, int(Lease.FREE), None)
+
+
+def _message_values(message: Message) -> tuple[object, ...]:
+    sender = message.envelope.reverse_path
+    return (
+        message.queue_id,
+        micros(message.arrived),
+        message.size,
+        message.prefix,
+        int(message.in_file),
+        None if sender is None else str(sender),
+        _options_to_json(message.envelope),
+        _arrival_to_json(message.arrival),
+    )
+
+
+def _recipient_values(new: NewMessage, node: str) -> Iterator[tuple[object, ...]]:
+    queue_id = new.message.queue_id
+    due = (micros(new.message.arrived), *_UNTAKEN)
+    leased = (micros(new.until), FIRST_TOKEN, int(Lease.TAKEN), node)
+    for number, recipient in enumerate(new.recipients):
+        hold = leased if number in new.taken else due
+        yield (queue_id, number, lane_of(recipient), *hold, *_wishes(recipient))
+
+
+def fresh_row(message: Message, number: int, recipient: Recipient) -> Row:
+    """What a lease would have brought of a recipient that was inserted as taken."""
+    return Row(
+        queue_id=message.queue_id,
+        number=number,
+        lane=lane_of(recipient),
+        state=State.FRESH,
+        next_at=message.arrived,
+        token=FIRST_TOKEN,
+        lease=Lease.FREE,
+        attempts=0,
+        warned=False,
+        recipient=recipient,
+        last_at=None,
+        reply=None,
+        remote="",
     )
 
 

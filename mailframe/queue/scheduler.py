@@ -1,72 +1,76 @@
 """The queue: what is due is leased, handed to couriers, and settled.
 
 Promises
-    Fresh mail goes at once, without polling and before retries. A destination at its limit,
-    or dead, costs nothing: its lanes are parked in memory and not looked at in the database.
-    No recipient is tried earlier than its schedule says. Memory holds the lanes due within
-    minutes and the batches under way, however long the queue.
+    Fresh mail goes at once, without polling and before retries; where there is room it goes
+    as it is in memory (``handover``). A destination at its limit, or dead, costs nothing: its
+    lanes are parked in memory and not looked at in the database. No recipient is tried
+    earlier than its schedule says. Memory holds the lanes due within minutes and the batches
+    under way, however long the queue.
 
 Does not
     decide where mail goes (``IRouter``), or speak a protocol (``ICourier``).
 
 One lease runs at a time; what comes due meanwhile goes with the next one, so the batch is
 what arrived while the disk was busy. There is one timer, for the earliest lane.
+
+Several workers may have a queue each on one spool. Of a lane only its owner (``ownership``)
+takes leases; who knows of something due in another's lane tells the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from mailframe.core import status
-from mailframe.core.envelope import Recipient
 from mailframe.core.events import RecipientFailed
-from mailframe.core.reply import Reply
-from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.core.routing import Route
-from mailframe.errors import INTERNAL_ERROR, Failure
-from mailframe.interfaces import Batch, ICourier, IJournal, IRecipientResolver, IRouter, ISigner
-from mailframe.queue import ledger
+from mailframe.interfaces import (
+    ICourier,
+    IGroupCourier,
+    IJournal,
+    IPeers,
+    IRecipientResolver,
+    IRouter,
+    ISigner,
+)
+from mailframe.queue import ledger, recovery
 from mailframe.queue.agenda import Agenda
-from mailframe.queue.attempt import Attempt, attempt
 from mailframe.queue.bounces import FULL_RETURN_LIMIT, Bounces
-from mailframe.queue.destination import Destination
-from mailframe.queue.ledger import Answer, Ask, Leased
-from mailframe.queue.records import Message, Row, probe_of
+from mailframe.queue.choice import Choice, Hold
+from mailframe.queue.errands import Errands
+from mailframe.queue.handover import Handover
+from mailframe.queue.leasing import Leasing
+from mailframe.queue.ledger import Answer, Ask
+from mailframe.queue.ownership import Ownership
+from mailframe.queue.records import probe_of
 from mailframe.queue.retry import RetrySchedule
-from mailframe.queue.schema import Lease, micros
-from mailframe.queue.settlement import Settlement, Tried, is_returning, returned
+from mailframe.queue.routing import Routing
+from mailframe.queue.schema import micros
+from mailframe.queue.settlement import Settlement
 from mailframe.queue.spool import Recovery, Spool
-from mailframe.queue.traffic import Places, Traffic, Way
+from mailframe.queue.suspension import Suspension
+from mailframe.queue.traffic import LOCAL, Traffic
 from mailframe.runtime.aio import Background, as_deferred
-
-NO_COURIER = Reply(451, status.UNABLE_TO_ROUTE, "No way to this destination at present")
+from mailframe.runtime.peers import Alone
 
 _REFILL_SECONDS = 300.0
 _HORIZON_SECONDS = 2 * _REFILL_SECONDS
-_LANES_PER_LEASE = 100
-_BATCHES_PER_LANE = 10
-_SUSPENDED_AT_ONCE = 50
+_DOUBTFUL_AT_ONCE = 50
+_LANES_AT_ONCE = 100
 _PAUSE_AFTER_ERROR = 5.0
-# A lease outlives the longest attempt by this much, for writing down what came of it.
+# A lease outlives the longest attempt by this much, for waiting to be tried and for writing
+# down what came of it.
 _LEASE_MARGIN = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    """A lane to lease from, with the room that is kept for what that will bring."""
-
-    ask: Ask
-    places: Places | None
-    """None where the lane has no single way."""
-
-    def release(self) -> None:
-        if self.places is not None:
-            self.places.release()
+# Local messages under way: the more there are, the less each costs a courier that takes many
+# at once, and the more a crash leaves in doubt. Another one works on each by itself.
+_LOCAL_IN_GROUPS = 2048
+_LOCAL_ONE_BY_ONE = 40
+_DUE = "due"  # between workers: lanes in which something is due
+_WAKE = "wake"
 
 
 class Queue:
@@ -92,27 +96,28 @@ class Queue:
         concurrency_per_destination: int = 20,
         rate_per_destination: int = 0,
         concurrency: int = 200,
-        local_concurrency: int = 40,
+        local_concurrency: int | None = None,
         attempt_seconds: float = 3600.0,
         stop_seconds: float = 20.0,
         full_return_limit: int = FULL_RETURN_LIMIT,
         signer: ISigner | None = None,
         recipient_failed: Callable[[RecipientFailed], None] = lambda event: None,
+        peers: IPeers | None = None,
     ) -> None:
         """``retry``, ``expire`` and ``warn_after`` (0: never) in seconds, see RetrySchedule.
         ``resolver`` finds out where reports to senders go. ``ids`` makes queue ids for them.
         ``random`` yields numbers of [0, 1). ``concurrency`` counts attempts that are not
-        local. ``rate_per_destination`` is attempts a minute, 0 for any number. An attempt is
+        local, ``local_concurrency`` those that are; None: as many as suits the courier.
+        ``rate_per_destination`` is attempts a minute, 0 for any number. An attempt is
         given up after ``attempt_seconds``; ``stop`` waits for those under way for
         ``stop_seconds``. ``signer`` signs reports. ``recipient_failed`` is told
-        of recipients of logged-in senders who were refused for good."""
+        of recipients of logged-in senders who were refused for good. ``peers``: the other
+        workers of the server, None: there are none."""
         self._spool = spool
-        self._router = router
-        self._couriers = couriers
-        self._journal = journal
         self._clock = clock
-        self._attempt_seconds = attempt_seconds
         self._stop_seconds = stop_seconds
+        self._peers: IPeers = peers if peers is not None else Alone(spool.node)
+        self._ownership = Ownership(self._peers)
         self._schedule = RetrySchedule(retry, expire, warn_after, random)
         bounces = Bounces(
             spool,
@@ -122,7 +127,7 @@ class Queue:
             signer=signer,
             full_return_limit=full_return_limit,
         )
-        self._settlement = Settlement(
+        settlement = Settlement(
             spool,
             self._schedule,
             bounces,
@@ -131,6 +136,9 @@ class Queue:
             later=self._see_to,
             recipient_failed=recipient_failed,
         )
+        if local_concurrency is None:
+            in_groups = IGroupCourier.providedBy(couriers.get(LOCAL))
+            local_concurrency = _LOCAL_IN_GROUPS if in_groups else _LOCAL_ONE_BY_ONE
         self._agenda = Agenda()
         self._traffic = Traffic(
             self._agenda.line,
@@ -140,18 +148,57 @@ class Queue:
             per_minute=rate_per_destination,
             rest=float(self._schedule.first_wait),
         )
+        self._routing = Routing(router, couriers)
+        self._errands = Errands(
+            spool,
+            self._routing,
+            self._traffic,
+            settlement,
+            journal=journal,
+            clock=clock,
+            seconds=attempt_seconds,
+            left=self._pump_soon,
+        )
+        self._leasing = Leasing(spool, clock, attempt_seconds + _LEASE_MARGIN)
+        self._handover = Handover(
+            self._errands,
+            self._routing,
+            self._ownership,
+            self._traffic,
+            clock,
+            lease_seconds=self._leasing.seconds,
+            due=self._due,
+        )
         self._background = Background()
-        self._suspending: set[str] = set()
+        self._suspension = Suspension(
+            self._leasing.lease_one,
+            settlement,
+            clock,
+            self._background,
+            is_running=lambda: self._running,
+            put_off=self._was_put_off,
+        )
+        self._choice = Choice(
+            self._agenda,
+            self._traffic,
+            self._routing,
+            self._ownership,
+            self._suspension.suspend,
+            tell_owner=lambda lane: self._peers.tell(_DUE, [lane]),
+            takes_groups=self._errands.takes_groups,
+        )
         self._running = False
-        self._stopping = False
-        self._leasing = False
+        self._is_leasing = False
         self._filling = False
         self._jumps = 0
         """How often the clock was set."""
         self._filled_until = 0.0
         self._refill_at = 0.0
         self._timer: IDelayedCall | None = None
-        spool.subscribe(self._committed)
+        spool.hand_to(self._handover)
+        self._peers.hear(_DUE, self._heard_due)
+        self._peers.hear(_WAKE, lambda note, worker: self._wake())
+        self._peers.lost(self._lost)
 
     # ---- life
 
@@ -162,43 +209,58 @@ class Queue:
         recognised there before a client can delete it.
         """
         recovery = await self._spool.recover(self._schedule.longest_wait)
-        for lane in recovery.in_doubt:
-            # Only these: others that are due, and older, must not take their turn.
-            while answer := await self._lease_doubtful(lane):
-                repeated: list[Deferred[None]] = []
-                for leased in answer.leased:
-                    repeated += self._dispatch(leased)
-                for done in repeated:
-                    await done
+        await self._repeat(recovery.in_doubt)
         return recovery
 
-    async def _lease_doubtful(self, lane: str) -> Answer | None:
-        answer = (await self._lease([Ask(lane, _SUSPENDED_AT_ONCE, doubtful_only=True)]))[0]
-        return answer if answer.leased else None
+    async def _repeat(self, lanes: Iterable[str]) -> None:
+        """Deliver again what is in doubt there, and only that: others that are due, and older,
+        must not take their turn."""
+        asks = [
+            Ask(lane, _DOUBTFUL_AT_ONCE, doubtful_only=True, with_content=True) for lane in lanes
+        ]
+        for start in range(0, len(asks), _LANES_AT_ONCE):
+            some = asks[start : start + _LANES_AT_ONCE]
+            while some:
+                answers = await self._leasing.lease(some, self._handover.octets_left)
+                some = [answer.ask for answer in answers if answer.leased]
+                self._errands.begin_leased(chain.from_iterable(a.leased for a in answers))
+                await self._errands.ended()
 
     def start(self) -> None:
         """Begin to work; ``recover`` came before."""
         self._running = True
+        self._handover.start()
         self._refill()
 
     def stop(self) -> Deferred[None]:
         """Take nothing more; wait for the attempts under way, but not for ever. What is cut
         off then stays leased and is tried again after the next start."""
         self._running = False
-        self._stopping = True
-        self._cancel_timer()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._handover.stop()
         return as_deferred(self._stop())
 
     async def _stop(self) -> None:
         ended = self._background.ended()
         timer = self._clock.callLater(self._stop_seconds, self._background.stop)
+        await self._errands.stop(self._stop_seconds)
         await ended
         if timer.active():
             timer.cancel()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether what is due is tried."""
+        return self._running
+
     def wake(self) -> None:
         """Look at the tables anew: somebody else changed them (``mailframe queue flush``).
-        Destinations that were given a rest are tried again."""
+        Destinations that were given a rest are tried again. Other workers do it too."""
+        self._peers.tell(_WAKE, None)
+        self._wake()
+
+    def _wake(self) -> None:
         self._traffic.wake()
         if self._running:
             self._refill()
@@ -208,22 +270,61 @@ class Queue:
         Attempts under way settle by the new time."""
         self._jumps += 1
         self._traffic.clock_jumped(seconds)
+        self._errands.deadlines.clock_jumped(seconds)
         self._agenda.forget_later()
-        self._background.start(self._shift(seconds), "following the clock")
+        # Every worker hears of the clock; the rows are all of theirs.
+        by = seconds if self._ownership.is_first else 0.0
+        self._background.start(self._shift(by), "following the clock")
 
     async def _shift(self, seconds: float) -> None:
-        await self._spool.database.write(
-            lambda connection: ledger.shift(connection, micros(seconds))
-        )
+        if seconds:
+            await self._spool.database.write(
+                lambda connection: recovery.shift(connection, micros(seconds))
+            )
+            self._peers.tell(_WAKE, None)
         if self._running:
             self._refill()
 
-    # ---- what is due
+    # ---- other workers
 
-    def _committed(self, lanes: tuple[str, ...]) -> None:
+    def _is_own(self, lane: str) -> bool:
+        route = self._routing.route(probe_of(lane))
+        return self._ownership.is_own(route.next_hop if isinstance(route, Route) else lane)
+
+    def _heard_due(self, lanes: list[str], worker: str) -> None:
         for lane in lanes:
-            self._agenda.line.push(lane, fresh=True)
+            if self._is_own(lane):
+                self._agenda.line.push(lane, fresh=True)
+            else:
+                # For a moment workers may differ about who is there.
+                self._agenda.at(self._clock.seconds() + 1.0, lane)
         self._pump_soon()
+
+    def _lost(self, worker: str) -> None:
+        """It is dead: what it was trying is in doubt, and its lanes have other owners now."""
+        self._background.start(self._inherit(worker), f"what {worker} was delivering")
+
+    async def _inherit(self, worker: str) -> None:
+        try:
+            for lane in await self._spool.release(worker):
+                if self._is_own(lane):
+                    self._agenda.line.push(lane, fresh=False)
+        finally:
+            if self._running:
+                self._refill()
+
+    def _due(self, lanes: Iterable[str]) -> None:
+        others = []
+        for lane in lanes:
+            if self._is_own(lane):
+                self._agenda.line.push(lane, fresh=True)
+            else:
+                others.append(lane)
+        if others:
+            self._peers.tell(_DUE, others)
+        self._pump_soon()
+
+    # ---- what is due
 
     def _see_to(self, lane: str, time: float) -> None:
         """Remember when a lane is due; what is far away is found by the next refill."""
@@ -246,7 +347,8 @@ class Queue:
             self._filled_until = until
             self._refill_at = now + _REFILL_SECONDS
             for lane, time in lanes:
-                self._agenda.at(time, lane)
+                if self._is_own(lane):
+                    self._agenda.at(time, lane)
         except BaseException:
             self._refill_at = now + _PAUSE_AFTER_ERROR
             raise
@@ -270,19 +372,15 @@ class Queue:
         delay = max(0.0, time - self._clock.seconds())
         self._timer = self._clock.callLater(delay, self._pump)
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-
     def _pump(self) -> None:
-        if not self._running or self._leasing:
+        if not self._running or self._is_leasing:
             return  # the lease under way pumps again when it is done
         now = self._clock.seconds()
         if now >= self._refill_at:
             self._refill()
         self._agenda.advance(now)
-        if holds := self._choose(now):
-            self._leasing = True
+        if holds := self._choice.choose(now):
+            self._is_leasing = True
             self._background.start(self._lease_and_dispatch(holds), "leasing")
         else:
             # While a refill is under way its time has come already: whoever waited for that
@@ -291,60 +389,26 @@ class Queue:
             following = self._agenda.next_time()
             self._arm(refill if following is None else min(following, refill))
 
-    def _choose(self, now: float) -> list[_Hold]:
-        """Lanes that may be leased from, with room kept for them; the others are parked."""
-        holds: list[_Hold] = []
-        while len(holds) < _LANES_PER_LEASE and (entry := self._agenda.line.pop()):
-            if hold := self._consider(*entry, now):
-                holds.append(hold)
-        return holds
-
-    def _consider(self, lane: str, fresh: bool, now: float) -> _Hold | None:
-        route = self._route(probe_of(lane))
-        if not isinstance(route, Route):
-            # Which recipients have no way, and why, is found out one by one.
-            return _Hold(Ask(lane, _BATCHES_PER_LANE), None)
-        way = (route.courier, route.next_hop)
-        destination = self._traffic.destination(way)
-        if destination.is_dead(now):
-            self._suspend(lane, destination)
-            return None
-        if wait := destination.pace.wait(now):
-            self._agenda.at(now + wait, lane)
-            return None
-        places = self._traffic.reserve(way, lane, fresh, _BATCHES_PER_LANE, now)
-        return _Hold(Ask(lane, places.count, fresh_only=fresh), places) if places else None
-
-    async def _lease(self, asks: Sequence[Ask]) -> list[Answer]:
-        now = self._clock.seconds()
-        until = now + self._attempt_seconds + _LEASE_MARGIN
-        answers = await self._spool.database.write(
-            lambda connection: ledger.lease(connection, asks, now, until)
-        )
-        for answer in answers:
-            for odd in answer.damaged:
-                self._spool.tell_odd(odd)
-        return answers
-
-    async def _lease_and_dispatch(self, holds: Sequence[_Hold]) -> None:
+    async def _lease_and_dispatch(self, holds: Sequence[Hold]) -> None:
         try:
-            answers = await self._lease([hold.ask for hold in holds])
+            asks = [hold.ask for hold in holds]
+            answers = await self._leasing.lease(asks, self._handover.octets_left)
         except BaseException:
             for hold in holds:
                 hold.release()
                 self._agenda.at(self._clock.seconds() + _PAUSE_AFTER_ERROR, hold.ask.lane)
             raise
         else:
-            for hold, answer in zip(holds, answers, strict=True):
+            for hold in holds:
                 hold.release()
-                for leased in answer.leased:
-                    self._dispatch(leased)
+            self._errands.begin_leased(chain.from_iterable(a.leased for a in answers))
+            for answer in answers:
                 self._put_back(answer)
             for hold in holds:
                 if hold.places is not None:
                     self._traffic.offer(hold.places, self._clock.seconds())
         finally:
-            self._leasing = False
+            self._is_leasing = False
             self._pump_soon()
 
     def _put_back(self, answer: Answer) -> None:
@@ -356,139 +420,8 @@ class Queue:
         else:
             self._see_to(answer.ask.lane, answer.next_at)
 
-    # ---- attempts
-
-    def _dispatch(self, leased: Leased) -> list[Deferred[None]]:
-        """Start what was leased; each Deferred fires when a part of it is settled."""
-        ways: dict[Way, list[Row]] = {}
-        judged: list[Tried] = []
-        for row in leased.rows:
-            route = self._route(row.recipient)
-            if is_returning(row):
-                judged.append(Tried(leased.message, row, returned(row)))
-            elif isinstance(route, Route):
-                ways.setdefault((route.courier, route.next_hop), []).append(row)
-            else:
-                judged.append(Tried(leased.message, row, route))
-        started = [self._launch(way, leased.message, rows) for way, rows in ways.items()]
-        if judged:
-            settling = self._settlement.settle(judged)
-            started.append(self._background.start(settling, f"settling {leased.message.queue_id}"))
-        return started
-
-    def _route(self, recipient: Recipient) -> Route | DeliveryReport:
-        """The way, or what becomes of a recipient that has none."""
-        try:
-            route = self._router.route(recipient)
-        except Failure as failure:
-            permanent = failure.reply.is_permanent
-            outcome = Outcome.FAILED if permanent else Outcome.DEFERRED
-            return DeliveryReport(recipient, outcome, failure.reply, detail=failure.detail)
-        except Exception:  # noqa: BLE001 - our bug is never the sender's bounce
-            self.log.failure("no route for {address}", address=str(recipient.address))
-            return DeliveryReport(recipient, Outcome.DEFERRED, INTERNAL_ERROR)
-        if route.courier not in self._couriers:
-            detail = f"{route.why}: there is no courier {route.courier}"
-            return DeliveryReport(recipient, Outcome.DEFERRED, NO_COURIER, detail=detail)
-        return route
-
-    def _launch(self, way: Way, message: Message, rows: Sequence[Row]) -> Deferred[None]:
-        """Try now, or when the destination has room."""
-        finished: Deferred[None] = Deferred()
-
-        def start() -> None:
-            what = f"delivery of {message.queue_id}"
-            self._background.start(self._try(way, message, rows), what).addBoth(finished.callback)
-
-        self._traffic.launch(way, start, self._clock.seconds())
-        return finished
-
-    async def _try(self, way: Way, message: Message, rows: Sequence[Row]) -> None:
-        recipients = tuple(row.recipient for row in rows)
-        batch = Batch(
-            message=self._spool.stored(message, recipients),
-            recipients=recipients,
-            next_hop=way[1],
-            attempt=1 + max(row.attempts for row in rows),
-            repeats=any(row.lease is not Lease.FREE for row in rows),
-        )
-        try:
-            result = await attempt(
-                self._couriers[way[0]], batch, self._clock, self._attempt_seconds
-            )
-            self._learn(self._traffic.destination(way), result)
-        finally:
-            self._leave(way)
-        self._record(way, message, result)
-        await self._settlement.settle(
-            [
-                Tried(message, row, report, result.unknown)
-                for row, report in zip(rows, result.reports, strict=True)
-            ]
-        )
-
-    def _learn(self, destination: Destination, result: Attempt) -> None:
-        if result.unreachable is not None:
-            destination.failed(self._clock.seconds(), result.unreachable)
-        elif not result.unknown:
-            destination.succeeded()
-
-    def _leave(self, way: Way) -> None:
-        """An attempt ended: whoever waited for its place may have it."""
-        self._traffic.leave(way)
-        if not self._stopping:
-            self._traffic.go_on(way, self._clock.seconds())
-            self._pump_soon()
-
-    def _record(self, way: Way, message: Message, result: Attempt) -> None:
-        heard = next((report for report in result.reports if report.remote), result.reports[0])
-        self._journal.record(
-            message.queue_id,
-            "attempt",
-            heard.outcome.value,
-            courier=way[0],
-            next_hop=way[1],
-            remote=heard.remote,
-            remote_ip=heard.remote_ip,
-            reply=[f"{report.recipient.address}: {report.reply}" for report in result.reports],
-            reason=heard.detail or None,
-        )
-
-    # ---- dead destinations
-
-    def _suspend(self, lane: str, destination: Destination) -> None:
-        """Put off what is due in a lane whose destination is dead, without trying it."""
-        if lane not in self._suspending:
-            self._suspending.add(lane)
-            self._background.start(self._put_off(lane, destination), f"putting off {lane}")
-
-    async def _put_off(self, lane: str, destination: Destination) -> None:
-        following: float | None = self._clock.seconds() + _PAUSE_AFTER_ERROR
-        try:
-            while self._running and destination.is_dead(self._clock.seconds()):
-                answer = (await self._lease([Ask(lane, _SUSPENDED_AT_ONCE)]))[0]
-                following = answer.next_at
-                if not answer.leased:
-                    break
-                await self._settlement.settle(
-                    [
-                        Tried(each.message, row, _put_off(row, destination))
-                        for each in answer.leased
-                        for row in each.rows
-                    ]
-                )
-        finally:
-            self._suspending.discard(lane)
-            if following is not None:
-                self._see_to(lane, following)
-            self._pump_soon()
-
-
-def _put_off(row: Row, destination: Destination) -> DeliveryReport:
-    if is_returning(row):
-        return returned(row)
-    heard = destination.reply
-    if heard is None or not heard.is_transient:
-        heard = Reply(451, status.NO_ANSWER, "no answer" if heard is None else heard.text)
-    reply = heard.with_text(f"Not tried, the destination failed lately: {heard.text}")
-    return DeliveryReport(row.recipient, Outcome.DEFERRED, reply)
+    def _was_put_off(self, lane: str, following: float | None) -> None:
+        """By ``Suspension``."""
+        if following is not None:
+            self._see_to(lane, following)
+        self._pump_soon()

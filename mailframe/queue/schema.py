@@ -89,4 +89,7 @@ MIGRATIONS = (
     """
     ALTER TABLE recipient ADD COLUMN headers TEXT;  -- for this mailbox's copy, JSON; NULL: none
     """,
+    """
+    ALTER TABLE recipient ADD COLUMN node TEXT;  -- who has, or had, the lease; NULL: of old
+    """,
 )

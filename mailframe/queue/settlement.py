@@ -10,7 +10,7 @@ Promises
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import CancelledError
@@ -27,8 +27,8 @@ from mailframe.interfaces import IJournal
 from mailframe.message.dsn import Action, ReportedRecipient
 from mailframe.queue import ledger
 from mailframe.queue.bounces import Bounces, Unreportable
-from mailframe.queue.ledger import Again, Done, Fenced, NewMessage
-from mailframe.queue.records import Message, Row
+from mailframe.queue.ledger import Again, Done, Fenced
+from mailframe.queue.records import Message, NewMessage, Row
 from mailframe.queue.retry import RetrySchedule
 from mailframe.queue.schema import State
 from mailframe.queue.spool import Spool
@@ -90,17 +90,25 @@ class Settlement:
         self._journal = journal
         self._clock = clock
 
-    async def settle(self, tried: Sequence[Tried]) -> None:
-        """Make it durable, then journal it. Ends only when that is done, or when cancelled."""
+    async def settle(self, tried: Sequence[Tried], whole: Collection[Message] = ()) -> None:
+        """Make it durable, then journal it. Ends only when that is done, or when cancelled.
+
+        ``whole``: messages whose recipients, all that they ever had, are among ``tried``."""
         now = self._clock.seconds()
         decisions = [self._decide(each, now) for each in tried]
+        entire = {message.queue_id: message for message in whole}
+        for decision in decisions:
+            if isinstance(decision.change, Again):
+                entire.pop(decision.tried.row.queue_id, None)
         failures = 0
         while decisions:
             try:
-                await self._commit(decisions, now)
+                await self._commit(decisions, now, tuple(entire.values()))
                 return
             except Fenced as fenced:
                 decisions = [each for each in decisions if each.tried.row not in fenced.rows]
+                for row in fenced.rows:
+                    entire.pop(row.queue_id, None)
                 self.log.warn("not ours any more: {rows}", rows=str(fenced))
             except CancelledError:
                 raise
@@ -138,19 +146,20 @@ class Settlement:
         )
         return Decision(tried, again, Action.DELAYED if warn else None)
 
-    async def _commit(self, decisions: Sequence[Decision], now: float) -> None:
+    async def _commit(
+        self, decisions: Sequence[Decision], now: float, whole: Sequence[Message]
+    ) -> None:
         reports, unreported = await self._reports(decisions, now)
         changes = [each.change for each in decisions]
         messages = [report for _, _, report in reports]
 
         def write(connection: sqlite3.Connection) -> list[tuple[str, bool]]:
-            return ledger.settle(connection, changes, messages)
+            return ledger.settle(connection, changes, messages, whole)
 
         removed = await self._spool.database.write(write)
         for change in changes:
             if isinstance(change, Again):
                 self._later(change.row.lane, change.next_at)
-        self._spool.forget(queue_id for queue_id, _ in removed)
         self._record(decisions, now)
         self._record_reports(reports, unreported)
         for queue_id, _ in removed:

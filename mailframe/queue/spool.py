@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -33,11 +32,13 @@ from mailframe.interfaces import (
     IStoredMessage,
     IWorkers,
 )
-from mailframe.queue import ledger
+from mailframe.queue import recovery
+from mailframe.queue.claim import Taker
 from mailframe.queue.content import FileSource, MemorySource
 from mailframe.queue.incoming import Incoming
-from mailframe.queue.recent import RecentBodies
-from mailframe.queue.records import Message, lane_of, new_message
+from mailframe.queue.inserting import Insert, Inserting
+from mailframe.queue.ledger import Odd
+from mailframe.queue.records import Message, NewMessage, lane_of
 from mailframe.queue.schema import micros
 from mailframe.runtime.aio import Background, as_deferred
 from mailframe.runtime.database import Database
@@ -45,7 +46,6 @@ from mailframe.runtime.disk import STORAGE_FULL, Disk
 
 INLINE_LIMIT = 64 * 1024
 FREE_FLOOR = 64 * 1024 * 1024
-_RECENT_OCTETS = 4 * 1024 * 1024
 _SPACE_CHECK_SECONDS = 1.0
 _LONGEST_WAIT = 432_000.0  # RFC 5321 section 4.5.4.1: nothing is kept much longer at all
 # The id becomes a file name.
@@ -69,16 +69,21 @@ class Recovery:
 class StoredMessage:
     """``envelope`` has the recipients of one batch; others of the message may be open too."""
 
-    def __init__(self, spool: Spool, message: Message, envelope: Envelope) -> None:
+    def __init__(
+        self, spool: Spool, message: Message, envelope: Envelope, octets: bytes | None
+    ) -> None:
         self.queue_id = message.queue_id
         self.envelope = envelope
         self.arrival = message.arrival
         self.arrived = message.arrived
         self.size = message.size
+        self.octets = octets
         self._message = message
         self._spool = spool
 
     async def open(self) -> IMessageSource:
+        if self.octets is not None:
+            return MemorySource(self.octets)
         return await self._spool.open(self._message)
 
 
@@ -98,12 +103,19 @@ class Spool:
         clock: IReactorTime,
         inline_limit: int = INLINE_LIMIT,
         free_floor: int = FREE_FLOOR,
+        node: str = "",
+        others_alive: Callable[[], Collection[str]] = lambda: (),
     ) -> None:
         """``database`` was made with ``schema.MIGRATIONS`` and is open. ``bodies`` is the
         directory of body files, made if needed by ``recover``. New mail is refused with
         452 4.3.1 while the file system has less than ``free_floor`` octets left, or would have
-        less with what is being received: delivering needs room as well."""
+        less with what is being received: delivering needs room as well.
+
+        ``node`` is the name of this process, which its leases bear; ``others_alive`` tells
+        those of the others on the same spool, and is asked on a worker."""
         self.database = database
+        self.node = node
+        self._others_alive = others_alive
         self.bodies = bodies
         self.disk = disk
         self.workers = workers
@@ -114,12 +126,14 @@ class Spool:
         self._free: int | None = None
         """When it was looked at, less what has come in since."""
         self._free_checked = 0.0
-        self._recent = RecentBodies(_RECENT_OCTETS)
-        self._listeners: list[Callable[[tuple[str, ...]], None]] = []
+        self._taker: Taker | None = None
+        self._inserting = Inserting(
+            database, node, committed=self._committed, failed=self._not_written
+        )
 
-    def subscribe(self, listener: Callable[[tuple[str, ...]], None]) -> None:
-        """``listener`` is told the lanes of each message after its commit."""
-        self._listeners.append(listener)
+    def hand_to(self, taker: Taker) -> None:
+        """``taker`` delivers what is committed from now on."""
+        self._taker = taker
 
     def begin(self, queue_id: str) -> IIncoming | Deferred[IIncoming]:
         if not _QUEUE_ID.fullmatch(queue_id):
@@ -138,8 +152,6 @@ class Spool:
                 disk=self.disk,
                 workers=self.workers,
             )
-        if (recent := self._recent.get(message.queue_id)) is not None:
-            return MemorySource(message.prefix, recent)
         query = "SELECT content FROM body WHERE queue_id = ?"
         found = await self.database.read(
             lambda connection: connection.execute(query, (message.queue_id,)).fetchone()
@@ -148,8 +160,13 @@ class Spool:
             raise MessageGone(f"{message.queue_id} has left the queue")
         return MemorySource(message.prefix, found[0])
 
-    def stored(self, message: Message, recipients: Sequence[Recipient]) -> StoredMessage:
-        """The message as couriers see it."""
+    def stored(
+        self,
+        message: Message,
+        recipients: Sequence[Recipient],
+        content: bytes | None = None,
+    ) -> StoredMessage:
+        """The message as couriers see it; ``content`` where it is in memory."""
         plain = message.envelope
         envelope = Envelope(
             reverse_path=plain.reverse_path,
@@ -161,9 +178,10 @@ class Spool:
             declared_size=plain.declared_size,
             extra=plain.extra,
         )
-        return StoredMessage(self, message, envelope)
+        octets = None if content is None else message.prefix + content
+        return StoredMessage(self, message, envelope, octets)
 
-    async def store(
+    def store(
         self,
         queue_id: str,
         envelope: Envelope,
@@ -172,44 +190,49 @@ class Spool:
         *,
         content: bytes | None,
         size: int,
-    ) -> None:
-        """Commit the rows; ``content`` None means the body file is complete and synced."""
-        now = self._clock.seconds()
+    ) -> Deferred[None]:
+        """Write it down; ``content`` None means the body file is complete and synced. Fires
+        after the commit. Cancelling the Deferred keeps nobody from delivering it."""
+        recipients = envelope.recipients
+        if not recipients:
+            return fail(ValueError("a message needs a recipient"))
         message = Message(
             queue_id=queue_id,
-            arrived=now,
+            arrived=self._clock.seconds(),
             size=len(prefix) + size,
             prefix=prefix,
             in_file=content is None,
             envelope=envelope,
             arrival=arrival,
         )
+        in_memory = 0 if content is None else message.size
+        claim = self._taker.claim(recipients, in_memory) if self._taker is not None else None
+        if claim is None:
+            new = NewMessage(message, content, recipients)
+        else:
+            new = NewMessage(message, content, recipients, claim.numbers, claim.until)
+        return self._inserting.insert(new, claim)
 
-        def insert(connection: sqlite3.Connection) -> None:
-            new_message(connection, message, content, envelope.recipients, micros(now))
+    def _not_written(self, insert: Insert) -> None:
+        if insert.claim is not None and self._taker is not None:
+            self._taker.release(insert.claim)
 
-        if not envelope.recipients:
-            raise ValueError("a message needs a recipient")
-        try:
-            await self.database.write(insert)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise TransientFailure(STORAGE_FULL, str(error)) from error
-            raise
-        if content is not None:
-            self._recent.add(queue_id, content)
-        self.announce(envelope.recipients)
+    def _committed(self, inserts: Sequence[Insert]) -> None:
+        handed = [(each.new, each.claim) for each in inserts if each.claim is not None]
+        lanes = dict.fromkeys(
+            lane_of(recipient)
+            for each in inserts
+            if len(each.new.taken) < len(each.new.recipients)
+            for number, recipient in enumerate(each.new.recipients)
+            if number not in each.new.taken
+        )
+        if self._taker is not None:
+            self._taker.committed(handed, tuple(lanes))
 
     def announce(self, recipients: Iterable[Recipient]) -> None:
-        """Tell the listeners that these are committed and due."""
-        lanes = tuple(dict.fromkeys(map(lane_of, recipients)))
-        for listener in self._listeners:
-            listener(lanes)
-
-    def forget(self, queue_ids: Iterable[str]) -> None:
-        """Their rows are gone; nobody will open them again."""
-        for queue_id in queue_ids:
-            self._recent.forget(queue_id)
+        """Tell who delivers that these are committed and due."""
+        if self._taker is not None:
+            self._taker.committed((), tuple(dict.fromkeys(map(lane_of, recipients))))
 
     async def discard(self, queue_ids: Sequence[str]) -> None:
         """Remove body files. One that cannot be removed is logged and swept at the start."""
@@ -222,27 +245,38 @@ class Spool:
         return os.path.join(self.bodies, queue_id)
 
     async def recover(self, longest: float = _LONGEST_WAIT) -> Recovery:
-        """Bring what a former process left into order; before anything else is done here.
-        ``longest``: seconds that a recipient may have to wait at most."""
+        """Bring what former processes left into order; before anything else is done here.
+        ``longest``: seconds that a recipient may have to wait at most.
+
+        Beside others that are alive their leases are left alone, and so are body files without
+        a message: one of them may just be receiving it."""
+        alive = await self.workers.run(self._others_alive)
+        # In this order: what others finish meanwhile is missed by both, and harmless.
+        expected = await self.database.read(recovery.body_files)
         sizes = await self.workers.run(self._scan)
-        expected = await self.database.read(ledger.body_files)
-        orphans = sorted(sizes.keys() - expected.keys())
+        orphans = [] if alive else sorted(sizes.keys() - expected.keys())
         await self.discard(orphans)
-        corrupt = tuple(
-            queue_id for queue_id, size in expected.items() if sizes.get(queue_id) != size
-        )
-        for queue_id in corrupt:
-            self.log.error("the body of {queue_id} is lost; it is set aside", queue_id=queue_id)
+        lost = [queue_id for queue_id, size in expected.items() if sizes.get(queue_id) != size]
         now = micros(self._clock.seconds())
         found = await self.database.write(
-            lambda connection: ledger.recover(connection, corrupt, now, micros(longest))
+            lambda connection: recovery.recover(
+                connection, lost, now, micros(longest), tuple(alive)
+            )
         )
+        for queue_id in found.corrupt:
+            self.log.error("the body of {queue_id} is lost; it is set aside", queue_id=queue_id)
         for odd in found.odd:
             self.tell_odd(odd)
-        lost = dict.fromkeys([*corrupt, *(odd.queue_id for odd in found.odd)])
-        return Recovery(len(orphans), tuple(lost), found.in_doubt)
+        corrupt = dict.fromkeys([*found.corrupt, *(odd.queue_id for odd in found.odd)])
+        return Recovery(len(orphans), tuple(corrupt), found.in_doubt)
 
-    def tell_odd(self, odd: ledger.Odd) -> None:
+    async def release(self, node: str) -> tuple[str, ...]:
+        """``node`` has died: what it was trying is due at once, marked UNKNOWN. Returns the
+        lanes of mailboxes here with such deliveries."""
+        now = self._clock.seconds()
+        return await self.database.write(lambda connection: recovery.release(connection, node, now))
+
+    def tell_odd(self, odd: Odd) -> None:
         self.log.error("{queue_id} is set aside: {why}", queue_id=odd.queue_id, why=odd.why)
 
     async def stop(self) -> None:

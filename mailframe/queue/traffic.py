@@ -55,6 +55,8 @@ class Traffic:
         """``line`` gets lanes back that were parked. ``concurrency`` counts attempts that are
         not local; ``most``, ``per_minute`` and ``rest`` as for ``Destination``."""
         self._line = line
+        # A mailbox is no host that has to be spared; but one must not take every place.
+        self._most_local = max(1, local_concurrency // 2)
         self._most = most
         self._per_minute = per_minute
         self._rest = rest
@@ -64,8 +66,11 @@ class Traffic:
     def destination(self, way: Way) -> Destination:
         found = self._destinations.get(way)
         if found is None:
-            per_minute = 0 if way[0] == LOCAL else self._per_minute
-            found = Destination(self._most, self._rest, per_minute)
+            if way[0] == LOCAL:
+                most = self._most_local
+                found = Destination(most, self._rest, begin_with=most)
+            else:
+                found = Destination(self._most, self._rest, self._per_minute)
             self._destinations[way] = found
         return found
 
@@ -94,6 +99,20 @@ class Traffic:
         places.take()
         return places
 
+    def claim(self, way: Way, now: float) -> Places | None:
+        """Room for one fresh attempt that may begin at once; None where there is none, or others
+        have waited for it."""
+        destination, pool = self.destination(way), self._pool(way)
+        if destination.parked or destination.waiting or pool.parked:
+            return None
+        if not destination.room or not pool.room(fresh=True) or destination.is_dead(now):
+            return None
+        if not destination.pace.allowed(now, 1):
+            return None
+        places = Places(destination, pool, 1)
+        places.take()
+        return places
+
     def launch(self, way: Way, start: Callable[[], None], now: float) -> None:
         """Call ``start`` now, or when the destination has room; ``leave`` ends what it began."""
         destination, pool = self.destination(way), self._pool(way)
@@ -117,7 +136,7 @@ class Traffic:
     def go_on(self, way: Way, now: float) -> None:
         """Whoever waited for the place that was left may have it."""
         destination = self.destination(way)
-        if destination.waiting and destination.room:
+        while destination.waiting and destination.room:
             destination.waiting.popleft()(now)
         self._offer(destination, self._pool(way), now)
         if len(self._destinations) > _DESTINATIONS_KEPT:

@@ -10,7 +10,7 @@ What lives here
 
     A report received is one commit, before its message is answered; what is counted for reports
     to send is written now and then, and a crash loses what was not. What may be on disk is in
-    ``runtime.database``.
+    ``runtime.database_file``.
 
 May import
     core, errors, message, interfaces, runtime, mailauth, Twisted.

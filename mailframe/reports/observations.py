@@ -99,9 +99,14 @@ class Observations:
         waiting, self._waiting = self._waiting, Counter()
         now = self._clock.seconds()
         written = self._database.write(lambda c: self._write(c, waiting, now))
-        return written.addErrback(self._lost)
+        return written.addCallbacks(self._written, self._lost)
 
-    def _write(self, connection: sqlite3.Connection, waiting: Counter[_Row], now: float) -> None:
+    def _written(self, left_out: int) -> None:
+        self.left_out += left_out
+
+    def _write(self, connection: sqlite3.Connection, waiting: Counter[_Row], now: float) -> int:
+        """How much there was no room for."""
+        left_out = 0
         room: dict[tuple[int, str], int] = {}
         for row, count in waiting.items():
             place = (row.day, row.domain)
@@ -115,9 +120,10 @@ class Observations:
                 known = (row.day, row.domain, row.key, row.record, row.row, row.passes, count)
                 connection.execute(_ADD, known)
             else:
-                self.left_out += count
+                left_out += count
         proved = {row.domain for row in waiting if row.passes}
         connection.executemany(_PROVED, [(domain, now) for domain in proved])
+        return left_out
 
     def _room(self, connection: sqlite3.Connection, row: _Row) -> int:
         rows: int = connection.execute(_ROWS, (row.day, row.domain)).fetchone()[0]

@@ -26,6 +26,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IReactorTime
@@ -83,7 +84,10 @@ class ReportSender:
         clock: IReactorTime,
         brake: Brake | None = None,
         interval: float = 3_600.0,
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``is_ours``: whether it is this process that sends, of several that observe
+        (``runtime.duty``)."""
         self._database = database
         self._observations = observations
         self._reporter = reporter
@@ -94,6 +98,7 @@ class ReportSender:
         self._clock = clock
         self._brake = brake or Brake()
         self._interval = interval
+        self._is_ours = is_ours
         self._running = False
         self._background = Background()
         self._loop = LoopingCall(self._begin)
@@ -109,7 +114,7 @@ class ReportSender:
         await self._background.stop()
 
     def _begin(self) -> None:
-        if not self._running:
+        if not self._running and self._is_ours():
             self._background.start(self.run(), "sending DMARC reports")
 
     async def run(self) -> int:

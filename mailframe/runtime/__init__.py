@@ -3,9 +3,14 @@
 What lives here
     ``aio``: one way to await a value, Deferred or coroutine, and tasks nobody awaits.
     ``workers``: named thread pools with bounded queues. ``disk``: the one seam to files.
-    ``database``: one SQLite file with a single writer and group commit. ``tlsfacts``: what a
-    TLS handshake says, for servers and couriers alike. ``sources``: messages read whole.
-    ``turns``: how long one thing may keep the reactor.
+    ``database``: one SQLite file with a single writer and group commit (``commits``), which
+    several processes may share (``database_file``). ``homeward``: how threads call the
+    reactor. ``tlsfacts``: what a TLS handshake says, for servers and couriers alike.
+    ``sources``: messages read whole.
+    ``turns``: how long one thing may keep the reactor. ``rounds``: one timer for many things.
+    ``outgoing``: connections whose replies leave at the end of the reactor's turn, and
+    ``dialling``: likewise those that we make. ``peers``, ``nodes`` and
+    ``duty``: being one of several processes that are one server.
 
 May import
     core, errors, interfaces, Twisted, pyOpenSSL, cryptography.

@@ -4,14 +4,20 @@ Extension points may return a value, a Deferred or a coroutine: ``result_of`` ma
 the three; ``fired`` takes the result of what is done already. A bare coroutine never runs
 and a lost Deferred swallows its error, hence ``Background``, which starts, names, logs and
 stops what runs on its own.
+
+Most coroutines of a mail server end without having waited for anything. ``begun`` takes the
+result of such a one as it is: a Deferred, which costs more than most decisions do, is made
+only for what is left of one that waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
-from typing import Any, TypeVar, cast, overload
+import types
+from collections.abc import Awaitable, Coroutine, Generator
+from contextvars import copy_context
+from typing import Any, TypeGuard, TypeVar, cast, overload
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -28,9 +34,14 @@ async def result_of(value: T | Awaitable[T]) -> T: ...
 
 async def result_of(value: T | Awaitable[T]) -> T:
     """The value itself, or what the Deferred or coroutine yields."""
-    if isinstance(value, Deferred) or hasattr(value, "__await__"):
+    if hasattr(value, "__await__"):
         return await cast(Awaitable[T], value)
     return value
+
+
+def is_awaitable(value: object) -> TypeGuard[Awaitable[Any]]:
+    """Whether ``value`` has to be awaited; for hot paths, where ``result_of`` is a step more."""
+    return hasattr(value, "__await__")
 
 
 def fired(deferred: Deferred[T]) -> T:
@@ -46,9 +57,48 @@ def fired(deferred: Deferred[T]) -> T:
     return results[0]
 
 
+def begun(coroutine: Coroutine[Any, Any, T]) -> T | Deferred[T]:
+    """Start a coroutine: its result, or its error raised, if it ends without waiting; else a
+    Deferred for what is left, which can be cancelled like any other."""
+    # A coroutine has its own context variables, as a task of asyncio has.
+    context = copy_context()
+    try:
+        awaited = context.run(coroutine.send, None)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+    return context.run(Deferred.fromCoroutine, _rest(coroutine, awaited))
+
+
+@types.coroutine
+def _rest(
+    coroutine: Coroutine[Any, Any, T], awaited: Deferred[Any]
+) -> Generator[Deferred[Any], Any, T]:
+    """What is left of a coroutine that waits for ``awaited``."""
+    try:
+        while True:
+            try:
+                yield awaited
+            except GeneratorExit:  # nobody will ever go on with it
+                coroutine.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle
+                awaited = coroutine.throw(error)
+            else:
+                # What it awaits looks for its result itself.
+                awaited = coroutine.send(None)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+
+
 def as_deferred(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
     """Start a coroutine; for the public edge of ``async def`` code."""
-    return Deferred.fromCoroutine(coroutine)
+    try:
+        result = begun(coroutine)
+    except BaseException:  # noqa: BLE001 - told by the Deferred
+        return fail()
+    return result if isinstance(result, Deferred) else succeed(result)
 
 
 class Background:
@@ -62,27 +112,43 @@ class Background:
 
     def start(self, coroutine: Coroutine[Any, Any, Any], what: str) -> Deferred[None]:
         """Run it until done; an error is logged under ``what``. The Deferred never fails."""
-        task: Deferred[Any] = Deferred.fromCoroutine(coroutine)
+        try:
+            task = begun(coroutine)
+        except BaseException:  # noqa: BLE001 - logged
+            self._failed(Failure(), what)
+            return succeed(None)
+        if not isinstance(task, Deferred):
+            return succeed(None)
         finished: Deferred[None] = Deferred()
         self._running[task] = what
 
         def done(result: object) -> None:
             self._running.pop(task, None)
-            if isinstance(result, Failure) and not result.check(CancelledError):
-                self.log.failure("background task failed: {what}", result, what=what)
+            if isinstance(result, Failure):
+                self._failed(result, what)
             finished.callback(None)
 
         task.addBoth(done)
         return finished
 
+    def _failed(self, failure: Failure, what: str) -> None:
+        if not failure.check(CancelledError):
+            self.log.failure("background task failed: {what}", failure, what=what)
+
     def outliving(self, coroutine: Coroutine[Any, Any, T], what: str) -> Deferred[T]:
         """Run it until done, whoever waits: cancelling the Deferred, which has its result,
         leaves it under way. An error of which nobody hears is logged under ``what``."""
+        try:
+            task = begun(coroutine)
+        except BaseException:  # noqa: BLE001 - told by the Deferred
+            return fail()
+        if not isinstance(task, Deferred):
+            return succeed(task)
         waiting: Deferred[T] = Deferred()
 
         async def telling() -> None:
             try:
-                value = await coroutine
+                value = await task
             except BaseException:
                 if waiting.called:
                     raise

@@ -13,6 +13,7 @@ from typing import Any
 
 from mailframe.runtime.database import Database, IfDamaged
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.homeward import Homeward
 from mailframe.runtime.workers import Workers
 
 BACKLOG = 10_000
@@ -22,15 +23,18 @@ BACKLOG = 10_000
 class Machine:
     """The real one. ``reactor`` is Twisted's: time, TCP, UDP, Unix sockets, processes."""
 
-    def __init__(self, reactor: Any, disk: Disk | None = None) -> None:
+    def __init__(self, reactor: Any, disk: Disk | None = None, *, shared: bool = False) -> None:
+        """``shared``: other processes, workers like this one, use the same files."""
         self.reactor = reactor
+        self.homeward = Homeward(reactor)
+        self.shared = shared
         self.disk = disk if disk is not None else Disk()
         self.random: Random = SystemRandom()
         """For what must not be guessed; as good as ``secrets``."""
 
     def workers(self, name: str, threads: int) -> Workers:
         """A pool that is not started yet."""
-        return Workers(name, threads, BACKLOG, self.reactor)
+        return Workers(name, threads, BACKLOG, self.homeward)
 
     def database(
         self,
@@ -42,5 +46,11 @@ class Machine:
     ) -> Database:
         """One that is not open yet; ``durable`` and ``if_damaged`` as there."""
         return Database(
-            path, migrations, self.reactor, durable=durable, disk=self.disk, if_damaged=if_damaged
+            path,
+            migrations,
+            self.homeward,
+            durable=durable,
+            disk=self.disk,
+            if_damaged=if_damaged,
+            shared=self.shared,
         )

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -45,9 +46,17 @@ class StallWatch:
 
     log = Logger()
 
-    def __init__(self, clock: Any, longest: float = 0.1) -> None:
+    def __init__(
+        self,
+        clock: Any,
+        longest: float = 0.1,
+        *,
+        observe: Callable[[float], None] = lambda late: None,
+    ) -> None:
+        """``observe`` is told of each beat how late it was, in seconds."""
         self._clock = clock
         self._longest = longest
+        self._observe = observe
         self._due = 0.0
         self._cpu = 0.0
         self._beat: IDelayedCall | None = None
@@ -93,6 +102,7 @@ class StallWatch:
 
     def _beats(self) -> None:
         late = time.monotonic() - self._due
+        self._observe(max(0.0, late))
         if late > self._longest:
             self._note(late)
         if self._seen:

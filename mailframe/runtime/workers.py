@@ -47,6 +47,11 @@ class Workers:
         self._ended: deque[tuple[Deferred[Any], Any]] = deque()
         self._is_told = False
 
+    @property
+    def pending(self) -> int:
+        """Calls that wait or are under way."""
+        return self._pending
+
     def start(self) -> None:
         self._is_open = True
 

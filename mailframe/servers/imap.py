@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 
@@ -45,6 +46,15 @@ class ImapLimits:
     """Folders that NOTIFY watches for one connection."""
     engine: EngineLimits = field(default_factory=EngineLimits)
     """Commands, literals, nesting; mistakes and failed logins."""
+
+    def of_engine(self) -> EngineLimits:
+        """With those that the engine has to tell."""
+        return _of_engine(self.engine, self.messages)
+
+
+@functools.lru_cache(maxsize=16)  # one object for thousands of connections
+def _of_engine(limits: EngineLimits, messages: int) -> EngineLimits:
+    return replace(limits, messages=messages)
 
 
 class ImapFactory(LineFactory[ImapConnection]):

@@ -18,7 +18,6 @@ Knows no transport: whoever owns that provides a ``Channel``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -135,7 +134,7 @@ class Conversation:
             tls_available=factory.tls is not None and factory.tls.can_serve,
             allow_plaintext=limits.allow_plaintext,
             channel_bindings=facts.channel_bindings if facts is not None else None,
-            limits=replace(limits.engine, messages=limits.messages),
+            limits=limits.of_engine(),
             append_limit=limits.append,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -129,7 +130,13 @@ async def _powers(folders: IFolders) -> frozenset[str]:
     inbox = await folders.folder(INBOX)
     powers = {name for power, name in _OF_FOLDERS if power.providedBy(folders)}
     powers |= {name for power, name in _OF_A_FOLDER if power.providedBy(inbox)}
-    return frozenset(powers)
+    return _one_for_all(frozenset(powers))
+
+
+@functools.lru_cache(maxsize=64)
+def _one_for_all(powers: frozenset[str]) -> frozenset[str]:
+    """The same object for equal sets: thousands of sessions have one each."""
+    return powers
 
 
 def leave(talk: Conversation, entry: Entry) -> None:

@@ -19,6 +19,8 @@ class Progress:
     """Of one command after the other. ``tell`` is called every so many ``seconds`` (0: never)
     from ``start`` to ``stop``."""
 
+    __slots__ = ("_clock", "_next", "_seconds", "_tell")
+
     def __init__(self, clock: IReactorTime, seconds: float, tell: Callable[[], None]) -> None:
         self._clock = clock
         self._seconds = seconds

@@ -158,7 +158,7 @@ class Conversation:
         octets = 0
         while chunk:
             octets += len(chunk)
-            if not self.engine.message_chunk(chunk):
+            if not self.engine.message_chunk(chunk) or octets == source.size:
                 break
             await self._channel.room()
             try:

@@ -26,9 +26,10 @@ from mailframe.interfaces import (
     ITlsContexts,
 )
 from mailframe.protocols.smtp.settings import ServerSettings
+from mailframe.runtime.rounds import Rounds
 from mailframe.servers.connections import ConnectionCounter
 from mailframe.servers.smtp_policies import Stages
-from mailframe.servers.smtp_protocol import SmtpProtocol
+from mailframe.servers.smtp_protocol import LINGER, SmtpProtocol
 from mailframe.servers.smtp_settings import SmtpLimits, SmtpParts
 
 __all__ = ["SmtpFactory", "SmtpLimits"]
@@ -103,6 +104,14 @@ class SmtpFactory(Factory):
             without=frozenset(word.upper() for word in without),
             errors=limits.errors,
         )
+        self.mechanisms = tuple(self.parts.mechanisms)
+        given = [limits.command_idle, limits.data_idle, limits.session_time]
+        self.watch: Rounds[SmtpProtocol] = Rounds(
+            clock, min(filter(None, given), default=0), SmtpProtocol.look_at_clock
+        )
+        """Over the limits of time."""
+        self.lingering: Rounds[SmtpProtocol] = Rounds(clock, LINGER, SmtpProtocol.cut_off)
+        """Those that we have said the last word to."""
         self.open: dict[SmtpProtocol, None] = {}  # in the order of coming
         self.delayed: set[SmtpProtocol] = set()
         """Those that the tarpit holds."""

@@ -23,28 +23,32 @@ class HeaderCollector:
         self.kept_octets = 0
         """How long the header section is in the spool."""
         self._limit = limit
-        self._held = bytearray()
+        self._held: bytes | bytearray = b""
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what belongs to the body: the empty line and all after it."""
         if self.is_complete or self.is_too_long:
             return chunk
         start = max(0, len(self._held) - 3)
-        self._held += chunk
-        rest = b""
-        if self._held.startswith(b"\r\n"):
-            end = 0
-        else:
-            blank = self._held.find(b"\r\n\r\n", start)
-            end = blank + 2 if blank >= 0 else -1
-        if end >= 0:
-            self.is_complete = True
-            rest = bytes(self._held[end:])
-            del self._held[end:]
+        held = self._with_those_before(chunk)
+        end = 0 if held.startswith(b"\r\n") else held.find(b"\r\n\r\n", start)
+        self.is_complete = end >= 0
+        # the CRLF of the last field is the header's
+        blank = end + 2 if end else 0
+        self._held = bytes(held[:blank]) if self.is_complete else held
         if self._limit and len(self._held) > self._limit:
             self.is_too_long = True
-            self._held.clear()
-        return rest
+            self._held = b""
+        return bytes(held[blank:]) if self.is_complete else b""
+
+    def _with_those_before(self, chunk: bytes) -> bytes | bytearray:
+        """Most header sections come in one piece; others are put together in place."""
+        if not self._held:
+            return chunk
+        if isinstance(self._held, bytes):
+            self._held = bytearray(self._held)
+        self._held += chunk
+        return self._held
 
     @property
     def header(self) -> bytes:

@@ -8,8 +8,9 @@ and treated as any other bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mailframe.core.reply import Reply
 from mailframe.core.session import Session
@@ -27,7 +28,10 @@ from mailframe.interfaces import (
     IRecipientPolicy,
     IRefusedPolicy,
 )
-from mailframe.runtime.aio import result_of
+from mailframe.runtime.aio import is_awaitable
+
+Ask = Callable[..., Any]
+"""Yields a Verdict, or what is to be awaited for one."""
 
 
 class Refusal(Exception):
@@ -45,7 +49,7 @@ class Check:
     """One stage of one policy."""
 
     rule: str
-    ask: Callable[..., Verdict | Awaitable[Verdict]]
+    ask: Ask
 
 
 class Stages:
@@ -64,6 +68,18 @@ class Stages:
         self.refused = [p for p in policies if IRefusedPolicy.providedBy(p)]
         self.disconnect = [p for p in policies if IDisconnectPolicy.providedBy(p)]
 
+    def time(self, timed: Callable[[str, str, Ask], Ask]) -> None:
+        """Have every hook timed: ``timed(policy, stage, hook)`` returns what to ask instead."""
+        for stage, checks in (
+            ("connect", self.connect),
+            ("helo", self.helo),
+            ("auth", self.auth),
+            ("mail", self.mail),
+            ("recipient", self.recipient),
+            ("message", self.message),
+        ):
+            checks[:] = [Check(each.rule, timed(each.rule, stage, each.ask)) for each in checks]
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -80,7 +96,8 @@ async def consult(
     ``session.found``, where the next one sees it. Raises Refusal for the first that objects."""
     for check in checks:
         try:
-            verdict = await result_of(check.ask(session, *facts))
+            answer = check.ask(session, *facts)
+            verdict: Verdict = await answer if is_awaitable(answer) else answer
         except Failure as failure:
             raise Refusal(failure.reply, check.rule, failure.detail) from failure
         if isinstance(verdict, Reply):

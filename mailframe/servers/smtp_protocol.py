@@ -6,13 +6,15 @@ nothing else happens; what arrives meanwhile is kept, and from a full buffer on 
 transport is paused, as it is while the peer does not read our replies. A peer that has said
 much is served in slices, between which others have their turn.
 
-Time is kept lazily: one timer per connection looks at a timestamp; no command arms any.
+Time is kept lazily: now and then the factory has each connection look at a timestamp; no
+command arms a timer, and no connection has one.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
@@ -33,6 +35,7 @@ from mailframe.errors import INTERNAL_ERROR
 from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp.events import ENOUGH, Pause
 from mailframe.protocols.smtp.server import SmtpServer
+from mailframe.runtime.aio import begun
 from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.runtime.turns import Slice
 from mailframe.servers.smtp_session import Answer, SmtpSession
@@ -40,9 +43,12 @@ from mailframe.servers.smtp_session import Answer, SmtpSession
 if TYPE_CHECKING:
     from mailframe.servers.smtp import SmtpFactory
 
+T = TypeVar("T")
+Facts = TypeVar("Facts")
+
 _FULL = 65_536  # octets waiting for a decision: one read of Twisted's
 _PROGRESS = 256  # octets of a message at once that show a client in earnest, not a drip
-_LINGER = 10.0  # seconds for the last reply to reach a peer that does not read
+LINGER = 10.0  # seconds for the last reply to reach a peer that does not read
 
 _TOO_MANY = Reply(421, status.SECURITY_OTHER, "Too many connections, try again later")
 _SHUTTING_DOWN = Reply(421, status.SYSTEM_NOT_ACCEPTING, "The server is shutting down")
@@ -58,13 +64,11 @@ class SmtpProtocol(Protocol):
         self._factory = factory
         self._clock = factory.clock
         self._limits = factory.parts.limits
-        self._timer: IDelayedCall | None = None
         self._sleep: IDelayedCall | None = None
         self._others: IDelayedCall | None = None
         """Set while others have their turn."""
         self._task: Deferred[Any] | None = None
-        self._busy = False
-        """A decision, or a write to the spool, is under way."""
+        """A decision, or a write to the spool, that is under way."""
         self._pumping = False
         self._clogged = False
         self._reading = True
@@ -95,7 +99,7 @@ class SmtpProtocol(Protocol):
         self._engine = SmtpServer(
             factory.settings,
             reference=session.id,
-            mechanisms=factory.parts.mechanisms,
+            mechanisms=factory.mechanisms,
             can_start_tls=factory.can_start_tls and not is_tls,
             encrypted=is_tls,
         )
@@ -110,7 +114,7 @@ class SmtpProtocol(Protocol):
         transport.registerProducer(self, True)
         self._factory.open[self] = None
         self._counted = self._factory.connections.enter(peer_ip, self)
-        self._arm()
+        self._factory.watch.begin(self)
         self._session.connected()
 
     def _approach(self) -> None:
@@ -126,9 +130,10 @@ class SmtpProtocol(Protocol):
 
     def _ask_greeting(self) -> None:
         self._sleep = None
-        self._run(self._session.greeting(), self._greet)
+        self._run(self._session.greeting(), self._greet, None)
+        self._pump()
 
-    def _greet(self, reply: Reply) -> None:
+    def _greet(self, reply: Reply, _: None) -> None:
         if reply.is_positive and self._talked():
             self._session.rejected(ev.Rejected("", _TALKS_FIRST))
             reply = _TALKS_FIRST
@@ -194,9 +199,12 @@ class SmtpProtocol(Protocol):
         """The connection is gone; connectionLost sees to the rest."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._factory.open.pop(self, None)
-        self._factory.delayed.discard(self)
-        for timer in (self._timer, self._sleep, self._others):
+        factory = self._factory
+        factory.open.pop(self, None)
+        factory.delayed.discard(self)
+        factory.watch.end(self)
+        factory.lingering.end(self)
+        for timer in (self._sleep, self._others):
             if timer is not None and timer.active():
                 timer.cancel()
         was_closing, self._closing = self._closing, self._closing or "lost"
@@ -204,9 +212,9 @@ class SmtpProtocol(Protocol):
             self._task.cancel()
         self._session.lost()
         if self._counted:
-            self._factory.connections.leave(self._session.session.peer_ip, self)
+            factory.connections.leave(self._session.session.peer_ip, self)
         self._session.disconnected(was_closing or "peer closed the connection")
-        self._factory.one_is_gone()
+        factory.one_is_gone()
 
     def _transport(self) -> Any:
         return self.transport
@@ -214,33 +222,49 @@ class SmtpProtocol(Protocol):
     # --- the engine's side --------------------------------------------------------------
 
     def _is_waiting(self) -> bool:
-        stands = self._sleep is not None or self._others is not None
-        return self._busy or self._clogged or stands or bool(self._closing)
+        """For a decision, for the peer to read, or for our next turn; for ever once it is over."""
+        return (
+            self._task is not None
+            or self._clogged
+            or self._sleep is not None
+            or self._others is not None
+            or bool(self._closing)
+        )
 
     def _pump(self) -> None:
         """Work off what the engine has until it wants input or somebody has to decide."""
         if self._pumping or self._closing:
             return
         self._pumping = True
-        turn = Slice(self._clock)
         try:
-            while not self._is_waiting():
-                event = self._engine.next_event()
-                if isinstance(event, Pause):
-                    if event is ENOUGH:
-                        self._let_others()
-                    break
-                self._dispatch(event)
-                if turn.is_over() and self._engine.held and not self._is_waiting():
-                    self._let_others()
+            self._work_off()
         finally:
             self._pumping = False
         self._flush()
-        if self._draining and not self._busy and not self._engine.in_body:
+        if self._draining and self._task is None and not self._engine.in_body:
             self._say_goodbye(_SHUTTING_DOWN, "shutdown")
         if not self._reading and not self._is_waiting():
             self._reading = True
             self._transport().resumeProducing()
+
+    def _work_off(self) -> None:
+        engine = self._engine
+        turn: Slice | None = None
+        is_first = True
+        while not self._is_waiting():
+            event = engine.next_event()
+            if isinstance(event, Pause):
+                if event is ENOUGH:
+                    self._let_others()
+                return
+            self._dispatch(event)
+            if is_first:
+                # Who waits for each reply has said no more, and needs no slice.
+                is_first = False
+                continue
+            turn = turn or Slice(self._clock)
+            if turn.is_over() and engine.held and not self._is_waiting():
+                self._let_others()
 
     def _let_others(self) -> None:
         self._others = self._clock.callLater(0, self._own_turn)
@@ -255,25 +279,34 @@ class SmtpProtocol(Protocol):
             self._transport().write(data)
 
     def _dispatch(self, event: ev.Event) -> None:
-        if not isinstance(event, ev.BodyChunk) or len(event.data) >= _PROGRESS:
-            self._progress = self._last_heard
-        match event:
-            case ev.BodyChunk(data=data):
-                self._write(data)
-            case ev.TransactionDropped():
-                self._session.drop_transaction()
-            case ev.Rejected():
-                self._session.rejected(event)
-                self._slow_down()
-            case ev.AuthCancelled():
-                self._session.auth_cancelled()
-            case ev.Close(reason=reason):
-                self._flush()
-                self._close(reason)
-            case _:
-                self._run(self._session.decide(event), lambda answer: self._answer(event, answer))
+        if isinstance(event, ev.BodyChunk):
+            if len(event.data) >= _PROGRESS:
+                self._progress = self._last_heard
+            self._write(event.data)
+            return
+        self._progress = self._last_heard
+        hear = _TOLD.get(type(event))
+        if hear is not None:
+            hear(self, event)
+        else:
+            decision = cast(ev.Decision, event)
+            self._run(self._session.decide(decision), self._answer, decision)
 
-    def _answer(self, event: ev.Decision, answer: Answer) -> None:
+    def _dropped(self, event: ev.TransactionDropped) -> None:
+        self._session.drop_transaction()
+
+    def _rejected(self, event: ev.Rejected) -> None:
+        self._session.rejected(event)
+        self._slow_down()
+
+    def _auth_cancelled(self, event: ev.AuthCancelled) -> None:
+        self._session.auth_cancelled()
+
+    def _closed(self, event: ev.Close) -> None:
+        self._flush()
+        self._close(event.reason)
+
+    def _answer(self, answer: Answer, event: ev.Decision) -> None:
         if answer is None:
             self._engine.proceed()
             return
@@ -283,9 +316,10 @@ class SmtpProtocol(Protocol):
         if isinstance(event, ev.Hello):
             self._engine.answers_expn = self._session.expn_answered
         self._engine.send(answer)
-        if self._session.costs_time(answer):
-            self._slow_down()
-        if isinstance(event, ev.StartTls) and answer.is_positive:
+        if not answer.is_positive:
+            if self._session.costs_time(answer):
+                self._slow_down()
+        elif isinstance(event, ev.StartTls):
             self._start_tls()
 
     def _start_tls(self) -> None:
@@ -301,7 +335,7 @@ class SmtpProtocol(Protocol):
             self._write_broke(Failure())
             return
         if waited is not None:
-            self._run_deferred(waited.addErrback(self._write_broke), lambda _: None)
+            self._wait_for(waited.addErrback(self._write_broke), _go_on, None)
 
     def _write_broke(self, failure: Failure) -> Failure | None:
         if failure.check(CancelledError):
@@ -311,27 +345,39 @@ class SmtpProtocol(Protocol):
 
     # --- waiting ------------------------------------------------------------------------
 
-    def _run(self, coroutine: Any, then: Any) -> None:
-        self._run_deferred(Deferred.fromCoroutine(coroutine), then)
+    def _run(
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        then: Callable[[T, Facts], None],
+        facts: Facts,
+    ) -> None:
+        """Call ``then`` with the result, at once where nobody has to wait."""
+        try:
+            result = begun(coroutine)
+            if isinstance(result, Deferred):
+                self._wait_for(result, then, facts)
+            elif not self._closing:
+                then(result, facts)
+        except Exception:  # noqa: BLE001 - the peer hears of it
+            self._broke(Failure())
 
-    def _run_deferred(self, task: Deferred[Any], then: Any) -> None:
-        """Call ``then`` with the result; until it is there the engine stands still."""
-        self._busy = True
+    def _wait_for(
+        self, task: Deferred[Any], then: Callable[[T, Facts], None], facts: Facts
+    ) -> None:
+        """Until the result is there the engine stands still."""
+        self._task = task
 
-        def finished(result: Any) -> None:
-            self._busy = False
+        def finished(result: T | Failure) -> None:
             self._task = None
             self._last_heard = self._clock.seconds()  # the wait was ours, not the peer's
             if isinstance(result, Failure):
                 self._broke(result)
             elif not self._closing:
-                then(result)
+                then(result, facts)
             self._pump()
 
         task.addBoth(finished)
         task.addErrback(self._broke)
-        if self._busy:
-            self._task = task
 
     def _broke(self, failure: Failure) -> None:
         """The last resort: a bug in this file. The peer may come again."""
@@ -364,29 +410,28 @@ class SmtpProtocol(Protocol):
 
     # --- time ---------------------------------------------------------------------------
 
-    def _arm(self) -> None:
-        limits = [self._limits.command_idle, self._limits.data_idle, self._limits.session_time]
-        given = [limit for limit in limits if limit]
-        if given:
-            self._timer = self._clock.callLater(min(given), self._look_at_clock)
-
-    def _look_at_clock(self) -> None:
-        self._timer = None
+    def look_at_clock(self) -> None:
+        """Called now and then (``SmtpFactory.watch``)."""
+        if self._closing:
+            return
         now = self._clock.seconds()
         limits = self._limits
         idle = limits.data_idle if self._engine.in_body else limits.command_idle
-        too_idle = idle and not self._busy and now - self._last_heard >= idle
+        too_idle = idle and self._task is None and now - self._last_heard >= idle
         too_long = limits.session_time and now - self._began >= limits.session_time
         if (too_idle or too_long) and not self._session.is_committing:
             self._session.rejected(ev.Rejected("", _TIMED_OUT))
             self._say_goodbye(_TIMED_OUT, "timeout")
-        else:
-            self._arm()
+
+    def cut_off(self) -> None:
+        """The peer has had its time to read our last words."""
+        self._factory.lingering.end(self)
+        self._transport().abortConnection()
 
     # --- Guest --------------------------------------------------------------------------
 
     def waiting_since(self) -> float | None:
-        if self._busy or self._closing or self._session.session.account is not None:
+        if self._task is not None or self._closing or self._session.session.account is not None:
             return None
         return self._progress
 
@@ -415,13 +460,25 @@ class SmtpProtocol(Protocol):
         if self._closing:
             return
         self._closing = reason
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._factory.watch.end(self)
+        self._factory.lingering.begin(self)
         transport = self._transport()
-        self._timer = self._clock.callLater(_LINGER, transport.abortConnection)
         if not self._reading:
             # TLS ends when the client's own goodbye is read (RFC 8446 section 6.1).
             self._reading = True
             transport.resumeProducing()
         transport.unregisterProducer()
         transport.loseConnection()
+
+
+_TOLD: dict[type, Callable[[SmtpProtocol, Any], None]] = {
+    ev.TransactionDropped: SmtpProtocol._dropped,
+    ev.Rejected: SmtpProtocol._rejected,
+    ev.AuthCancelled: SmtpProtocol._auth_cancelled,
+    ev.Close: SmtpProtocol._closed,
+}
+"""What needs no answer; everything else is a decision."""
+
+
+def _go_on(_: object, __: None) -> None:
+    """There is nothing to answer."""

@@ -8,6 +8,7 @@ whatever the policies are, none of them can open a relay.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from mailframe.core import status
 from mailframe.core.address import Address
@@ -15,7 +16,8 @@ from mailframe.core.envelope import Notify, Recipient
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Elsewhere, Expanded, Local, Moved, Refused, Resolution
 from mailframe.core.session import Role, Session
-from mailframe.runtime.aio import result_of
+from mailframe.interfaces import IMailStore
+from mailframe.runtime.aio import is_awaitable
 from mailframe.servers.smtp_policies import Refusal, consult
 from mailframe.servers.smtp_settings import SmtpParts
 from mailframe.servers.smtp_transaction import AliasStep, Transaction
@@ -29,13 +31,15 @@ async def admit(
     parts: SmtpParts, session: Session, transaction: Transaction, recipient: Recipient
 ) -> None:
     """Take the recipient into the transaction, or raise Refusal."""
-    resolution: Resolution = await result_of(parts.resolver.resolve(recipient.address))
+    found: Any = parts.resolver.resolve(recipient.address)
+    resolution: Resolution = await found if is_awaitable(found) else found
     _must_be_deliverable(parts, session, resolution)
     if parts.stages.recipient:
         facts = (session, transaction.envelope, recipient, resolution)
         await consult(parts.stages.recipient, transaction.marks, *facts)
     finals = final_recipients(recipient, resolution)
-    await _must_have_room(parts, transaction, finals)
+    if parts.store is not None:
+        await _must_have_room(parts.store, transaction, finals)
     if isinstance(resolution, Expanded):
         targets = tuple(target.address for target in resolution.targets)
         transaction.aliases.append(AliasStep(recipient.address, targets))
@@ -59,7 +63,7 @@ def _must_be_deliverable(parts: SmtpParts, session: Session, resolution: Resolut
 def final_recipients(recipient: Recipient, resolution: Resolution) -> list[Recipient]:
     """Who gets the message in the end, each with the DSN wishes of whom it stands for."""
     if isinstance(resolution, Local):
-        return [replace(recipient, mailbox=resolution)]
+        return [Recipient(recipient.address, recipient.notify, recipient.orcpt, None, resolution)]
     if not isinstance(resolution, Expanded):
         return [recipient]
     # RFC 3461 section 5.2.7: what the sender called the recipient stays with it
@@ -86,12 +90,12 @@ def _orcpt(address: Address) -> str:
 
 
 async def _must_have_room(
-    parts: SmtpParts, transaction: Transaction, recipients: list[Recipient]
+    store: IMailStore, transaction: Transaction, recipients: list[Recipient]
 ) -> None:
     """Only where there is one mailbox: of a list, one that is full is left to its delivery."""
-    if parts.store is None or len(recipients) != 1 or recipients[0].mailbox is None:
+    if len(recipients) != 1 or recipients[0].mailbox is None:
         return
-    account = recipients[0].mailbox.account
-    has_room: bool = await result_of(parts.store.room(account, transaction.declared_size))
+    room: Any = store.room(recipients[0].mailbox.account, transaction.declared_size)
+    has_room: bool = await room if is_awaitable(room) else room
     if not has_room:
         raise Refusal(_MAILBOX_FULL, "quota")

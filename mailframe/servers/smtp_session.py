@@ -15,10 +15,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as ExceptionFailure
 
 from mailframe.core import status
+from mailframe.core.authentication import NOT_CHECKED
 from mailframe.core.envelope import Envelope
 from mailframe.core.reply import Reply
 from mailframe.core.session import Role, Session, TlsFacts
-from mailframe.core.verdict import Findings
+from mailframe.core.verdict import NOTHING_FOUND
 from mailframe.errors import INTERNAL_ERROR, Failure, LoginFailed, LoginThrottled
 from mailframe.interfaces import Arrival, IMailAccount
 from mailframe.mailauth.results import authentication_results, without_forged
@@ -27,7 +28,7 @@ from mailframe.protocols import sasl
 from mailframe.protocols.lines import has_bare_endings
 from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp.body import BAD_LINE_ENDINGS
-from mailframe.runtime.aio import result_of
+from mailframe.runtime.aio import is_awaitable, result_of
 from mailframe.servers import smtp_recipients
 from mailframe.servers.smtp_amend import amend
 from mailframe.servers.smtp_content import Content
@@ -252,7 +253,8 @@ class SmtpSession:
     async def _body_start(self, event: ev.BodyStart) -> Answer:
         transaction = self._current()
         transaction.queue_id = self._parts.ids()
-        transaction.incoming = await result_of(self._parts.spool.begin(transaction.queue_id))
+        incoming: Any = self._parts.spool.begin(transaction.queue_id)
+        transaction.incoming = await incoming if is_awaitable(incoming) else incoming
         return None
 
     def write(self, chunk: bytes) -> Deferred[None] | None:
@@ -290,12 +292,14 @@ class SmtpSession:
         if transaction.header.is_too_long:
             text = f"The header section may have {self._parts.limits.header_size} octets"
             raise Refusal(Reply(552, status.MESSAGE_TOO_BIG, text), "header_size")
+        header = transaction.header.header
         # RFC 3030 section 3: BINARYMIME is about bodies. Nothing can encode a header section,
-        # and a lone LF in it would end a field for one reader and not for the next.
-        if has_bare_endings(transaction.header.header):
+        # and a lone LF in it would end a field for one reader and not for the next. (Of other
+        # messages the engine has judged every line.)
+        if transaction.is_binary and has_bare_endings(header):
             raise Refusal(BAD_LINE_ENDINGS, "line_endings")
         hops = self._parts.limits.received_hops
-        if hops and headers.count(transaction.header.header, "Received") > hops:
+        if hops and headers.has_more_than(hops, header, "Received"):
             # RFC 5321 section 6.3
             raise Refusal(_LOOP, "received_hops")
 
@@ -363,7 +367,7 @@ class SmtpSession:
     def _known_of_client(self) -> list[Mark]:
         """A new list; what was found out about earlier messages of the session is forgotten."""
         marks = [*self._connect_marks, *self._hello_marks]
-        self.session.found = Findings().plus(mark.tag for mark in marks)
+        self.session.found = NOTHING_FOUND.plus([mark.tag for mark in marks])
         return marks
 
     def _forget_transaction_and_hello(self) -> None:
@@ -373,6 +377,8 @@ class SmtpSession:
     def _results(self) -> bytes:
         """What the checks said, for whoever reads the message (RFC 8601)."""
         auth = self.session.found.auth
+        if auth is NOT_CHECKED:
+            return b""
         value = authentication_results(self._parts.authserv_id, auth)
         return trace.field_line("Authentication-Results", value) if value else b""
 

@@ -31,12 +31,11 @@ from mailframe.mailbox.quota import Reservation
 from mailframe.mailbox.writing import Writing
 from mailframe.protocols.dots import DotStuffer
 from mailframe.protocols.smtp.client_body import DataBody
-from mailframe.queue import ledger, records, spool
+from mailframe.queue import inserting, ledger, records, recovery, spool
 from mailframe.queue.incoming import Incoming
 from mailframe.queue.retry import RetrySchedule
-from mailframe.queue.schema import micros
 from mailframe.queue.settlement import Settlement
-from mailframe.runtime.database import Database
+from mailframe.runtime.database_file import DatabaseFile
 from mailframe.runtime.disk import DiskFile
 from mailframe.servers import smtp_session
 
@@ -76,14 +75,14 @@ def body_name_unsynced() -> Iterator[None]:
 
 def synchronous_off() -> Iterator[None]:
     """Promises 1 and 2: commits do not wait for the disk."""
-    connect = Database._connect
+    connect = DatabaseFile.connect
 
-    def without(self: Database) -> Any:
+    def without(self: DatabaseFile) -> Any:
         connection = connect(self)
         connection.execute("PRAGMA synchronous=OFF")
         return connection
 
-    with patch.object(Database, "_connect", without):
+    with patch.object(DatabaseFile, "connect", without):
         yield
 
 
@@ -102,11 +101,14 @@ def answer_before_commit() -> Iterator[None]:
 def forgotten_recipient() -> Iterator[None]:
     """Promise 2: the last of several recipients is not written down."""
 
-    def insert(connection: Any, message: Any, content: Any, whom: Any, due: int) -> None:
-        kept = whom[:-1] if len(whom) > 1 else whom
-        records.new_message(connection, message, content, kept, due)
+    store = spool.Spool.store
 
-    with patch.object(spool, "new_message", insert):
+    def all_but_one(self: Any, queue_id: str, envelope: Any, *args: Any, **kw: Any) -> Any:
+        if len(envelope.recipients) > 1:
+            envelope = replace(envelope, recipients=envelope.recipients[:-1])
+        return store(self, queue_id, envelope, *args, **kw)
+
+    with patch.object(spool.Spool, "store", all_but_one):
         yield
 
 
@@ -114,14 +116,15 @@ def unfenced() -> Iterator[None]:
     """The queue: an attempt settles without looking at its token, also where an operator has
     removed the recipient meanwhile."""
 
-    def write(connection: Any, change: Any) -> bool:
-        row = change.row
-        if isinstance(change, ledger.Done):
-            mark = (row.queue_id, row.number)
-            connection.execute("DELETE FROM recipient WHERE queue_id = ? AND number = ?", mark)
-        else:
-            query = ledger._DEFER.replace(" AND token = :token", "")
-            connection.execute(query, ledger._again_values(change))
+    def write(connection: Any, changes: Any) -> bool:
+        for change in changes:
+            row = change.row
+            if isinstance(change, ledger.Done):
+                mark = (row.queue_id, row.number)
+                connection.execute("DELETE FROM recipient WHERE queue_id = ? AND number = ?", mark)
+            else:
+                query = ledger._DEFER.replace(" AND token = :token", "")
+                connection.execute(query, ledger._again_values(change))
         return True
 
     with patch.object(ledger, "_write", write):
@@ -151,11 +154,11 @@ def unnamed_delivery() -> Iterator[None]:
 def done_before_report() -> Iterator[None]:
     """Promise 2: the failed recipient is gone some seconds before its report is there."""
 
-    async def in_two_steps(self: Settlement, decisions: Any, now: float) -> None:
+    async def in_two_steps(self: Settlement, decisions: Any, now: float, whole: Any) -> None:
         reports, unreported = await self._reports(decisions, now)
         changes = [each.change for each in decisions]
         database = self._spool.database
-        removed = await database.write(lambda connection: ledger.settle(connection, changes, ()))
+        removed = await database.write(lambda connection: ledger.settle(connection, changes))
         for change in changes:
             if isinstance(change, ledger.Again):
                 self._later(change.row.lane, change.next_at)
@@ -174,8 +177,7 @@ def done_before_report() -> Iterator[None]:
 
 
 def _insert_report(report: Any, connection: Any) -> None:
-    due = micros(report.message.arrived)
-    records.new_message(connection, report.message, report.content, report.recipients, due)
+    records.new_messages(connection, [report], "")
 
 
 def no_report() -> Iterator[None]:
@@ -295,6 +297,7 @@ def own_trouble_refuses() -> Iterator[None]:
         patch("mailframe.runtime.disk.INTERNAL_ERROR", refusal),
         patch("mailframe.runtime.disk.STORAGE_FULL", refusal),
         patch.object(spool, "STORAGE_FULL", refusal),
+        patch.object(inserting, "STORAGE_FULL", refusal),
     ):
         yield
 
@@ -315,20 +318,21 @@ def percent_relay() -> Iterator[None]:
 
 def forgotten_leases() -> Iterator[None]:
     """Promise 2: what was under way when the server died is not looked at again in time."""
-    recover = ledger.recover
+    recover = recovery.recover
 
-    def asleep(connection: Any, corrupt: Any, now: int, longest: int) -> Any:
+    def asleep(connection: Any, *args: Any) -> Any:
         rows = connection.execute(
             "SELECT queue_id, number FROM recipient WHERE lease != 0"
         ).fetchall()
-        found = recover(connection, corrupt, now, longest)
+        now = args[1]
+        found = recover(connection, *args)
         connection.executemany(
             "UPDATE recipient SET next_at = ? WHERE queue_id = ? AND number = ?",
             [(now + 100_000_000_000, *row) for row in rows],
         )
         return replace(found, in_doubt=()) if rows else found
 
-    with patch.object(ledger, "recover", asleep):
+    with patch.object(recovery, "recover", asleep):
         yield
 
 

@@ -10,7 +10,7 @@ What lives here
     ``moves`` (people who move mail to and from Junk teach).
 
     A training is one commit, for all its scopes: after a crash it is there, once, or not at all.
-    What may be on disk is in ``runtime.database``. A move to or from Junk is learnt after it
+    What may be on disk is in ``runtime.database_file``. A move to or from Junk is learnt after it
     was answered: a crash in between loses the lesson.
 
 May import

@@ -85,7 +85,7 @@ class MoveLessons:
     def start(self) -> None:
         """Listen to all accounts from now on."""
         if self._unsubscribe is None:
-            self._unsubscribe = self._events.subscribe(self._happened)
+            self._unsubscribe = self._events.subscribe(self._happened, here=True)
 
     async def stop(self) -> None:
         """Listen no more, and forget what waits."""

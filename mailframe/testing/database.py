@@ -7,22 +7,16 @@ fire in a later one; should the machine die in between, the rows are there and n
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 
 from mailframe.errors import TransientFailure
-from mailframe.runtime.database import (
-    READ_BACKLOG,
-    READERS,
-    Database,
-    IfDamaged,
-    Job,
-    Outcomes,
-    fire,
-)
+from mailframe.runtime.commits import Batch, Job, Outcomes, fire
+from mailframe.runtime.database import MAX_BATCH, READ_BACKLOG, READERS, Database, IfDamaged
 from mailframe.runtime.workers import OVERLOADED
 from mailframe.testing.workers import SimWorkers
 
@@ -55,6 +49,7 @@ class SimDatabase(Database):
             if_damaged=if_damaged,
         )
         self._machine = machine
+        self._jobs: deque[tuple[Job[Any], Deferred[Any]]] = deque()
         self._is_open = False
         self._is_busy = False
 
@@ -65,20 +60,25 @@ class SimDatabase(Database):
 
     def close(self) -> None:
         """As the real one: what was queued is committed. Results come later."""
-        while self._is_open and (self._waiting or self._is_suspect):
+        while self._is_open and (self._jobs or self._is_suspect):
             self._commit()
         self._is_open = False
-        self._end_writing()
+        self._give_up_writing()
         if self._readers is not None:
             self._readers.stop()
             self._readers = None
         self._end_reading()
+        self.file.close()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._jobs)
 
     def write(self, job: Job[T]) -> Deferred[T]:
-        if not self._is_open or len(self._waiting) >= self._backlog:
+        if not self._is_open or len(self._jobs) >= self._backlog:
             return fail(TransientFailure(OVERLOADED, f"{self.path}: writer is behind"))
         result: Deferred[T] = Deferred()
-        self._waiting.append((job, result))
+        self._jobs.append((job, result))
         self._plan()
         return result
 
@@ -88,12 +88,12 @@ class SimDatabase(Database):
 
     def _plan(self) -> None:
         """The writer's next turn, where it has none yet."""
-        if not self._is_busy and self._is_open and (self._waiting or self._is_suspect):
+        if not self._is_busy and self._is_open and (self._jobs or self._is_suspect):
             self._is_busy = True
             self._machine.after(self._machine.pace.wake(), self._turn)
 
     def _turn(self) -> None:
-        if self._waiting or self._is_suspect:
+        if self._jobs or self._is_suspect:
             self._commit()
         else:  # ``close`` was faster
             self._is_busy = False
@@ -105,6 +105,9 @@ class SimDatabase(Database):
         outcomes = self._write_turn(batch)
         took = self._machine.pace.commit() + self._machine.slow_seconds - before
         self._machine.after(took, self._tell, outcomes)
+
+    def _next_batch(self) -> Batch:
+        return [self._jobs.popleft() for _ in range(min(len(self._jobs), MAX_BATCH))]
 
     def _tell(self, outcomes: Outcomes) -> None:
         self._is_busy = False

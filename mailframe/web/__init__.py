@@ -1,15 +1,17 @@
-"""web: pages. For now the inbox of ``mailframe dev``: what arrived, for a developer's eyes.
+"""web: what is asked for by HTTP: monitoring, and the inbox of ``mailframe dev``.
 
 What lives here
-    ``inbox.InboxSite`` is the site and its pages; ``listing`` finds and sums up messages,
-    newest first; ``reading`` takes one message apart for display; ``words`` makes text of
-    octets in any charset; ``safety`` is the headers that keep a hostile message harmless.
+    ``monitoring`` is ``/metrics``, ``/livez`` and ``/readyz`` of a listener with the role
+    ``http``. ``inbox.InboxSite`` shows a developer what arrived: the site and its pages;
+    ``listing`` finds and sums up messages, newest first; ``reading`` takes one message apart for
+    display; ``words`` makes text of octets in any charset; ``safety`` is the headers that keep a
+    hostile message harmless.
 
 May import
     core, errors, protocols, message, interfaces, runtime, twisted.web, Jinja2.
 
 Start reading at
-    ``inbox``, then ``safety``.
+    ``monitoring``; ``inbox``, then ``safety``.
 
 Invariants
     Everything a message says is escaped or sandboxed; no page makes the browser load
@@ -17,5 +19,6 @@ Invariants
     always be seen. Pages work without JavaScript.
 
 RFCs
+    9110, 9112 (HTTP, by Twisted)
     5322, 2045 to 2047, 2231 (what is shown), 6266 (names of downloads).
 """

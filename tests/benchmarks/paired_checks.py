@@ -22,7 +22,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,7 @@ Rounds = dict[str, list[Figures]]
 def main() -> None:
     options = _options()
     with contextlib.ExitStack() as ends:
-        rounds = _compare(ends, options)
+        rounds = compare(ends, options)
     _print(rounds, options)
     if options.json:
         found = {name: [dataclasses.asdict(one) for one in own] for name, own in rounds.items()}
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(ends: contextlib.ExitStack, options: argparse.Namespace) -> Rounds:
+def compare(ends: contextlib.ExitStack, options: argparse.Namespace) -> Rounds:
     directory = ends.enter_context(workdir("checks"))
     author, letters = new_author(), Letters(1, MAILBOX)
     mail = [signed(letters(_OCTETS), author) for _ in range(min(options.messages, _DISTINCT))]
@@ -97,7 +97,7 @@ def _compare(ends: contextlib.ExitStack, options: argparse.Namespace) -> Rounds:
 
 
 def _started(
-    ends: contextlib.ExitStack, directory: Path, dns: Dns, names: Sequence[str] | dict[str, object]
+    ends: contextlib.ExitStack, directory: Path, dns: Dns, names: Iterable[str]
 ) -> list[Judge]:
     taught = _lessons(directory / "taught")
     judges = []

@@ -23,7 +23,6 @@ import contextlib
 import itertools
 import os
 import random
-import re
 import shutil
 import smtplib
 import socket
@@ -33,6 +32,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mailframe.bench.cost import Trees, pss
+from tests.benchmarks.paired_cost import settle
 from tests.interop.peers.dovecot import PASSWORD as DOVECOT_PASSWORD
 from tests.interop.peers.dovecot import Dovecot
 from tests.interop.peers.mailframe import PASSWORD, Mailframe
@@ -200,7 +201,7 @@ class OfMailframe(Contender):
             client.sendmail("a@example.org", [USER], b"Subject: new\r\n\r\nx\r\n")
 
     def pids(self) -> list[int]:
-        return [self._server.pid]
+        return Trees([self._server.pid]).processes()
 
     def stop(self) -> None:
         self._server.stop()
@@ -230,55 +231,10 @@ class OfDovecot(Contender):
         (maildir / "tmp" / name).rename(maildir / "new" / name)
 
     def pids(self) -> list[int]:
-        return family(self._server.pid)
+        return Trees([self._server.pid]).processes()
 
     def stop(self) -> None:
         self._server.stop()
-
-
-def family(pid: int) -> list[int]:
-    """The process and all below it."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            stat = (entry / "stat").read_text()
-            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """What the processes have used."""
-    total = 0
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):
-                total += int(task.read_text().split()[0])
-    return total / 1e9
-
-
-def settle(pair: list[Contender], most: float = 60) -> None:
-    """Until neither does anything any more, seconds."""
-    end = time.monotonic() + most
-    before = -1.0
-    while time.monotonic() < end:
-        used = sum(cpu_seconds(contender.pids()) for contender in pair)
-        if used - before < 0.01:
-            return
-        before = used
-        time.sleep(0.3)
-
-
-def pss(pids: list[int]) -> int:
-    """Octets of memory, what is shared being shared out."""
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
-    return total
 
 
 # ---- what is measured
@@ -418,7 +374,7 @@ def _line(name: str, work: Work, pair: list[Contender], rounds: int) -> None:
     found: dict[str, list[float]] = {contender.name: [] for contender in pair}
     clients = {contender.name: _selected(contender) for contender in pair}
     if name not in ONCE:
-        settle(pair)
+        settle(itertools.chain.from_iterable(contender.pids() for contender in pair))
     for number in range(rounds):
         for contender in pair if number % 2 == 0 else reversed(pair):
             found[contender.name].append(work(contender, clients[contender.name]))

@@ -15,7 +15,7 @@ from mailframe.core.folders import INBOX
 from mailframe.core.reply import Reply
 from mailframe.mailbox import tree
 from mailframe.mailbox.paths import maildir_of
-from mailframe.queue import ledger as queue_rows
+from mailframe.queue import recovery as queue_rows
 from mailframe.queue.records import MESSAGE_COLUMNS, ROW_COLUMNS, message_from, row_from
 from mailframe.queue.schema import State
 from mailframe.runtime.disk import Disk

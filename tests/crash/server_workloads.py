@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from mailframe.testing.crash import Ledger, Subject
 from mailframe.testing.disk import SimDisk
+from mailframe.testing.network.network import EPOCH
 from tests.crash.letters import Letter, Sight
 from tests.crash.mail_promises import Accepted, Removed, broken_mail_promises
-from tests.crash.rooms import ACCOUNTS, ANN, BOB, CID
+from tests.crash.rooms import ACCOUNTS, ANN, BASE, BOB, CID
 from tests.crash.seeing import View, mail_and_queue
 from tests.crash.whole_server import (
     TEAM,
@@ -59,7 +60,8 @@ class Work:
 
 def after_start(disk: SimDisk, ledger: Ledger) -> View:
     """The server starts and serves; a further message goes through."""
-    house = House(disk, lambda taken: ledger.begun(taken), answer, later=200.0)
+    later = max(200.0, _youngest(disk, BASE) - EPOCH + 1.0)
+    house = House(disk, lambda taken: ledger.begun(taken), answer, later=later)
     wrong: list[str] = []
     house.rest()
     mail = []
@@ -81,6 +83,18 @@ def after_start(disk: SimDisk, ledger: Ledger) -> View:
     if sorted(kept) != sorted(mail):
         wrong.append(f"IMAP shows {sorted(mail)} of {sorted(kept)}")
     return View(queued=queued, mail=kept, litter=view.litter, wrong=tuple(wrong))
+
+
+def _youngest(disk: SimDisk, path: str) -> float:
+    """When the last of what lies there was changed. A start that was interrupted has left files
+    too, and the next one does not take place at the same instant."""
+    times = [disk.status(path).st_mtime]
+    for entry in disk.scan(path):
+        if entry.is_dir(follow_symlinks=False):
+            times.append(_youngest(disk, entry.path))
+        else:
+            times.append(entry.stat(follow_symlinks=False).st_mtime)
+    return max(times)
 
 
 def _subject(name: str, what: Callable[[Work], None]) -> Subject[View]:

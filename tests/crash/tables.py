@@ -11,7 +11,7 @@ import mailframe.mailbox
 import mailframe.mailbox.folders
 import mailframe.mailbox.index
 import mailframe.queue
-import mailframe.runtime.database
+import mailframe.runtime.database_file
 from mailframe.core.folders import INBOX
 from mailframe.mailbox import folder_file, tree
 from mailframe.mailbox.index.mark import Mark, last_commit
@@ -28,7 +28,7 @@ _PUBLISHED: dict[str, ModuleType] = {
     "M": mailframe.mailbox,
     "I": mailframe.mailbox.index,
     "F": mailframe.mailbox.folders,
-    "R": mailframe.runtime.database,
+    "R": mailframe.runtime.database_file,
 }
 _ROW = re.compile(r"^ *([A-Z]\d) {2,3}\S", re.MULTILINE)
 _SMALL = re.compile(r"(mailframe-folder|subscriptions|dovecot-keywords|uidvalidity|\.shared)\.tmp")

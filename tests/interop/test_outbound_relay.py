@@ -20,9 +20,9 @@ from mailframe.core.address import Address
 from mailframe.core.envelope import Body, Envelope, Notify, Recipient
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.delivery import HopCourier, MxCourier, PipeCourier, Router
-from mailframe.delivery.attempt import Sender
 from mailframe.delivery.dialler import Dialler
 from mailframe.delivery.hosts import Timeouts
+from mailframe.delivery.sender import Sender
 from mailframe.delivery.targets import MxTargets
 from mailframe.dns import DnsResolver
 from mailframe.interfaces import Arrival, Batch, IMessageSource, IStoredMessage
@@ -75,6 +75,7 @@ class Stored:
         self.arrival = Arrival()
         self.arrived = 0.0
         self.size = len(data) if size is None else size
+        self.octets: bytes | None = None
         self._data = data
 
     async def open(self) -> Source:

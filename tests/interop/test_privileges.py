@@ -210,6 +210,26 @@ def test_it_has_the_low_ports_and_no_privilege_whatever(server: Lonely) -> None:
     assert server.tracebacks == []
 
 
+def test_several_workers_have_no_privilege_either(server: Lonely) -> None:
+    server.configure(workers=2)
+    server.launched()
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    assert len(children) == 2
+    for pid in map(int, [server.pid, *children]):
+        for thread in threads(pid):
+            assert_nobody_special(thread)
+    assert "220 mail.mf.test" in server.ask(25, "QUIT")
+    made = [server.base, *server.base.rglob("*")]
+    assert {path.lstat().st_uid for path in made} == {NOBODY.pw_uid}
+    os.kill(int(children[0]), signal.SIGKILL)
+    wait_until(lambda: " serves" in server.log, "the worker is replaced", 60)
+    assert (server.base / "run" / "lmtp.sock").exists()
+    assert "* OK" in server.ask(143, "a LOGOUT")
+    server.stop()
+    assert not (server.base / "run" / "lmtp.sock").exists()
+    assert server.tracebacks == []
+
+
 def pipe_program(directory: Path) -> tuple[Path, Path]:
     """A program that writes down what it is, and where to."""
     program, seen = directory / "look.py", directory / "seen"

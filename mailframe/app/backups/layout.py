@@ -72,7 +72,7 @@ _INDEX = re.compile(r"mail/[^/]+/[^/]+/index\.db")
 _NO_DIRECTORY = re.compile(r"mail/[^/]+/[^/]+/index\.(?:db|mark)")
 """Names of files that the copy needs, whatever lies there."""
 _LITTER = re.compile(
-    r".*\.db-(?:wal|shm|journal)"
+    r".*\.db(?:-(?:wal|shm|journal)|\.gate)"
     r"|(?:.*/)?(?:[^/.][^/]*|\.shared)\.tmp"
     r"|mail/[^/]+/[^/]+/(?:index\.mark|Maildir/(?:\.[^/]+/)?tmp/.+)"
 )

@@ -20,8 +20,8 @@ from mailframe.backup.writing import SetWriter, Tally
 from mailframe.errors import MailframeError
 from mailframe.mailbox.names import key_of
 from mailframe.queue import copied
-from mailframe.queue.ledger import body_files
 from mailframe.queue.records import Row
+from mailframe.queue.recovery import body_files
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.soundness import faults_of_frozen, is_database
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from functools import partial
 
 import click
 
-from mailframe.app.commands.shared import config_option, configuration
+from mailframe.app.commands.shared import config_option
 
 
 @click.command()
@@ -18,6 +18,7 @@ def run(ctx: click.Context) -> None:
 
     The same server as: twistd -n mailframe --config FILE
     """
+    from mailframe.app.config import ConfigSource
     from mailframe.app.run import serve
 
-    sys.exit(serve(partial(configuration, ctx, to_start=True)))
+    sys.exit(serve(ConfigSource(ctx.obj, os.environ)))

@@ -12,6 +12,7 @@ from mailframe.app.commands.shared import (
     control_socket,
     json_option,
 )
+from mailframe.app.commands.workers import line
 
 
 @click.command()
@@ -27,10 +28,13 @@ def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(json.dumps(answer))
         return
     listeners = answer.pop("listeners", {})
+    workers = answer.pop("workers", [])
     for name, value in answer.items():
         click.echo(f"{name:<11} {value}")
     for name, address in listeners.items():
         click.echo(f"{'listener':<11} {name} {address}")
+    for worker in workers:
+        click.echo(f"{'worker':<11} {line(worker)}")
 
 
 @click.command()

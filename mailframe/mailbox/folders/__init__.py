@@ -31,7 +31,8 @@ Start reading at
     ``naming`` (what is called how), then ``folders``.
 
 Invariants
-    A folder is there as it was, or gone; nothing in between is ever seen. The owner can do
+    A folder is there as it was, or gone; nothing in between is ever seen. Who changes an
+    account's folders or their files has it locked, in whichever process. The owner can do
     everything with his folders, whatever their access lists say. Nothing is shared beyond a
     domain. What a folder's own file says is the truth; everything else can be made of it.
 

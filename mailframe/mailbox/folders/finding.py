@@ -59,7 +59,7 @@ class Finder:
 
     async def find_or_level(self, name: str) -> Found:
         """Besides, a level above one's own folders, though it is none itself."""
-        found = await self._store.run(self._look_up_level, name)
+        found = await self._store.run(self.look_up_level, name)
         if found is None:
             raise no_such_folder()
         return found
@@ -84,7 +84,8 @@ class Finder:
                 return Found(spelling, Place(self._account, spelling), rights.ALL, truth)
         return None
 
-    def _look_up_level(self, name: str) -> Found | None:
+    def look_up_level(self, name: str) -> Found | None:
+        """Synchronous; for a worker."""
         if (found := self.look_up(name)) is not None or not is_suitable(name):
             return found
         place = Place(self._account, canonical(name))

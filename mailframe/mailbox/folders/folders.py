@@ -13,7 +13,7 @@ somebody else's folder can use it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zope.interface import implementer
@@ -64,6 +64,18 @@ if TYPE_CHECKING:
 _MAX_SUBSCRIBED_NAME = 1000  # characters
 
 
+@dataclass(slots=True)
+class _Renaming:
+    """How far it has come, which counts when it fails, too."""
+
+    tree: FolderTree
+    truths: dict[str, FolderTruth] = field(default_factory=dict)
+    """Of the folders that are renamed, by their old names."""
+    made: list[tuple[str, FolderTruth]] = field(default_factory=list)
+    """Levels above the new name."""
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+
+
 @implementer(IFolders, IStatuses, IQuotas, IAnnotations, IAccessControl)
 class MaildirFolders:
     namespaces = Namespaces(others=OTHERS_PREFIX)
@@ -109,7 +121,7 @@ class MaildirFolders:
             raise FolderRefused(FolderReason.USE_ATTRIBUTE, "Only for one's own folders")
         tree = self._store.tree(place.account)
         async with self._store.lock(place.account):
-            made = await self._store.run(self._create, tree, place.folder, uses)
+            made = await self._store.change(place.account, self._create, tree, place.folder, uses)
         for folder, truth in made:
             self._store.announce(Place(place.account, folder), truth.acl)
         return made[-1][1].mailbox_id
@@ -118,13 +130,14 @@ class MaildirFolders:
         place = (await self._finder.find_or_level(name)).place
         tree = self._store.tree(place.account)
         async with self._store.lock(place.account):
-            found = await self._again(name, place, "x")
-            now = self._store.clock.seconds()
-            octets, messages = await self._store.run(tree.delete, place.folder, now)
+            found, aside, octets, messages = await self._store.change(
+                place.account, self._take_out, tree, name, place
+            )
             try:
                 self._store.quotas.removed(place.account, octets, messages)
                 await self._store.live.forget(place.account, place.folder)
                 await self._store.run(self._store.shares.set, place, ())
+                await self._store.run(tree.remove, aside)
             finally:  # it is gone, whatever else went wrong
                 self._store.announce(place, found.truth.acl)
 
@@ -137,8 +150,7 @@ class MaildirFolders:
             await self._empty_inbox_into(place, target)
             return
         async with self._store.lock(place.account):
-            await self._again(old, place, "x")
-            await self._rename(self._store.tree(place.account), place.folder, target.folder)
+            await self._rename(old, place, target.folder)
 
     async def subscribe(self, name: str, subscribed: bool) -> None:
         if not is_suitable(name):
@@ -146,9 +158,9 @@ class MaildirFolders:
         if len(name) > _MAX_SUBSCRIBED_NAME:
             raise FolderRefused(FolderReason.LIMIT, "The name is too long")
         async with self._store.lock(self._account):
-            changed = await self._store.run(self._subscribe, name, subscribed)
+            changed = await self._store.change(self._account, self._subscribe, name, subscribed)
         for each in changed:
-            self._store.watchers.tell(self._account, each)
+            self._store.announce_name(self._account, each)
 
     # ---- quota (RFC 9208)
 
@@ -203,22 +215,25 @@ class MaildirFolders:
         if is_new and not await self._store.exists(rights.who(who)):
             raise rights.nobody()
         async with self._store.lock(place.account):
-            await self._again(name, place, "a")
-            before, after = await self._store.run(self._set_acl, place, who, given, sign)
+            before, after = await self._store.change(
+                place.account, self._set_acl, name, place, who, given, sign
+            )
         self._store.rights_changed(place, after)
         self._store.announce(place, before, after)
 
     async def my_rights(self, name: str) -> str:
         return (await self._finder.find(name)).rights
 
-    async def _again(self, name: str, place: Place, needed: str) -> Found:
-        """Under the lock: what was found may be another folder meanwhile."""
-        found = permitted(await self._finder.find_or_level(name), needed)
-        if found.place != place:
+    # ---- on a worker; what changes anything, by ``FolderStore.change``
+
+    def _again(self, name: str, place: Place, needed: str) -> Found:
+        """What was found may be another folder meanwhile."""
+        found = self._finder.look_up_level(name)
+        if found is None:
+            raise no_such_folder()
+        if permitted(found, needed).place != place:
             raise no_such_folder()
         return found
-
-    # ---- on a worker
 
     def _list(self) -> list[FolderInfo]:
         if not self._is_swept:
@@ -241,6 +256,10 @@ class MaildirFolders:
                     self._store.shares.add(Place(tree.account, level), acl)
         return tree.create(folder, self._store.clock.seconds(), uses, acl)
 
+    def _take_out(self, tree: FolderTree, name: str, place: Place) -> tuple[Found, str, int, int]:
+        found = self._again(name, place, "x")
+        return found, *tree.take_out(place.folder, self._store.clock.seconds())
+
     def _subscribe(self, name: str, subscribed: bool) -> list[str]:
         """Names whose subscription changed."""
         disk, maildir = self._tree.disk, self._tree.inbox.path
@@ -256,9 +275,10 @@ class MaildirFolders:
         return sorted(before.names ^ after.names)
 
     def _set_acl(
-        self, place: Place, identifier: str, given: str, sign: str
+        self, name: str, place: Place, identifier: str, given: str, sign: str
     ) -> tuple[dict[str, str], dict[str, str]]:
         """The lists before and after."""
+        self._again(name, place, "a")
         before: dict[str, str] = {}
 
         def alter(truth: FolderTruth) -> FolderTruth:
@@ -298,41 +318,46 @@ class MaildirFolders:
             altered = metadata.altered(truth, user, annotations)
             return altered if uses is None else replace(altered, special_use=uses)
 
-        async with self._store.lock(place.account):
+        def change() -> FolderTruth:
             if uses:
-                told = await self._store.run(listing.told_uses, self._tree, self._store.truths)
+                told = listing.told_uses(self._tree, self._store.truths)
                 special_uses.require_free(uses, place.folder, told)
-            truth = await self._store.run(self._change, place, alter)
+            return self._change(place, alter)
+
+        async with self._store.lock(place.account):
+            truth = await self._store.change(place.account, change)
         if uses is not None:
             self._store.announce(place, truth.acl)
 
-    async def _rename(self, tree: FolderTree, old: str, new: str) -> None:
+    async def _rename(self, name: str, place: Place, new: str) -> None:
         """Under the account's lock."""
-        pairs = await self._store.run(tree.to_rename, old, new)
-        truths = {name: self._store.truths.of(tree.directory(name)) for name, _ in pairs}
-        account, shares = tree.account, self._store.shares
-
-        def enter() -> None:
-            for source, target in pairs:
-                if truths[source].acl:
-                    shares.add(Place(account, target), truths[source].acl)
-
-        await self._store.run(enter)
-        above = [level for level in levels_above(new) if not tree.has(level)]
-        made = await self._store.run(self._create, tree, above[-1], frozenset()) if above else []
-        renamed: list[tuple[str, str]] = []
+        renaming = _Renaming(self._store.tree(place.account))
+        account, shares = place.account, self._store.shares
         try:
-            await self._store.run(tree.rename, pairs, renamed)
+            await self._store.change(account, self._rename_on_disk, name, place, new, renaming)
         finally:
-            for source, target in renamed:
+            for source, target in renaming.renamed:
                 await self._store.live.renamed(account, source, target)
-                if truths[source].acl:
+                if renaming.truths[source].acl:
                     await self._store.run(shares.set, Place(account, source), ())
-        for folder, truth in made:
+        for folder, truth in renaming.made:
             self._store.announce(Place(account, folder), truth.acl)
-        for source, target in renamed:
-            self._store.announce(Place(account, source), truths[source].acl)
-            self._store.announce(Place(account, target), truths[source].acl)
+        for source, target in renaming.renamed:
+            self._store.announce(Place(account, source), renaming.truths[source].acl)
+            self._store.announce(Place(account, target), renaming.truths[source].acl)
+
+    def _rename_on_disk(self, name: str, place: Place, new: str, renaming: _Renaming) -> None:
+        self._again(name, place, "x")
+        tree = renaming.tree
+        pairs = tree.to_rename(place.folder, new)
+        for source, target in pairs:
+            truth = renaming.truths[source] = self._store.truths.of(tree.directory(source))
+            if truth.acl:
+                self._store.shares.add(Place(place.account, target), truth.acl)
+        above = [level for level in levels_above(new) if not tree.has(level)]
+        if above:
+            renaming.made = self._create(tree, above[-1], frozenset())
+        tree.rename(pairs, renaming.renamed)
 
     async def _empty_inbox_into(self, place: Place, target: Place) -> None:
         """RFC 9051 section 6.3.6: the messages move, the INBOX stays."""

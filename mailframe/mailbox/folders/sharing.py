@@ -5,7 +5,8 @@ may name too much (a folder is entered before its rights are given and stays for
 after they are taken) and is made by looking at every folder of the domain where it is
 missing or damaged. One file for a domain, because nothing is shared beyond it.
 
-Synchronous; used by several threads of one process.
+Synchronous; used by several threads. What changes the file has the domain locked, in whichever
+process it is.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from mailframe.mailbox.folders.small_files import read
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.paths import account_directory, account_of
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.exclusion import exclusive
 
 _NAME = ".shared"  # no account's directory begins with a dot
+_LOCK = ".shared.lock"
 _MAX_OCTETS = 1 << 26
 _DOMAINS = 1000  # kept in memory
 
@@ -60,19 +63,27 @@ class Shares:
 
     def add(self, place: Place, identifiers: Collection[str]) -> None:
         """Enter a folder for those in its list. To be called before the list is written."""
+        wanted = _positive(identifiers)
         with self._lock:
             shared = self._load(place.account)
-            wanted = {name for name in identifiers if not name.startswith(NEGATIVE)}
-            if shared is not None and shared.add(place, wanted):
-                self._save(place.account, shared)
+            if shared is not None and not shared.has(place, wanted):
+                self._change(place.account, lambda shared: shared.add(place, wanted))
 
     def set(self, place: Place, identifiers: Collection[str]) -> None:
         """The folder is shared with these and nobody else; none where it went."""
+        wanted = _positive(identifiers)
         with self._lock:
-            shared = self._load(place.account)
-            wanted = {name for name in identifiers if not name.startswith(NEGATIVE)}
-            if shared is not None and shared.set(place, wanted):
-                self._save(place.account, shared)
+            self._change(place.account, lambda shared: shared.set(place, wanted))
+
+    def _change(self, account: str, change: Callable[[_Domain], bool]) -> None:
+        """``change`` says whether anything is different."""
+        directory = self._directory(account)
+        if not self._disk.is_directory(directory):
+            return
+        with exclusive(self._disk, os.path.join(directory, _LOCK)):
+            shared = self._load(account)
+            if shared is not None and change(shared):
+                self._save(account, shared)
 
     def _load(self, account: str) -> _Domain | None:
         """None: there is no mail of the domain yet."""
@@ -88,8 +99,9 @@ class Shares:
         if shared is None:
             if not self._disk.is_directory(directory):
                 return None
-            shared = self._look(directory)
-            self._save(account, shared)
+            with exclusive(self._disk, os.path.join(directory, _LOCK)):
+                shared = self._look(directory)
+                self._save(account, shared)
         elif stamp is not None:
             self._keep(directory, stamp, shared)
         return shared
@@ -161,6 +173,10 @@ class _Domain:
     def of(self, identifier: str) -> set[Place]:
         return self._folders.get(identifier, set())
 
+    def has(self, place: Place, identifiers: Collection[str]) -> bool:
+        """All of it."""
+        return all(place in self.of(who) for who in identifiers)
+
     def add(self, place: Place, identifiers: Collection[str]) -> bool:
         """Whether anything is new."""
         new = [who for who in identifiers if place not in self.of(who)]
@@ -182,5 +198,5 @@ class _Domain:
         return self.add(place, identifiers) or bool(old)
 
 
-def _positive(entries: Mapping[str, str]) -> set[str]:
+def _positive(entries: Collection[str]) -> set[str]:
     return {who for who in entries if not who.startswith(NEGATIVE)}

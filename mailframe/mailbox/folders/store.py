@@ -1,20 +1,22 @@
 """The folders of all accounts of one server: what their sessions share.
 
-One per process, beside the ``MaildirStore`` over the same directory.
+One per process, beside the ``MaildirStore`` over the same directory. Each tells the others
+which folders it changed, for the sake of sessions that watch; what is on the disk is looked at
+whenever it is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
 from mailframe.errors import PermanentFailure
-from mailframe.interfaces import IWorkers
+from mailframe.interfaces import IPeers, IWorkers
 from mailframe.mailbox.failures import NO_SUCH_MAILBOX, disk_trouble
 from mailframe.mailbox.folders.folders import MaildirFolders
 from mailframe.mailbox.folders.naming import Place, domain_of, seen_by
@@ -25,13 +27,17 @@ from mailframe.mailbox.folders.truths import Truths
 from mailframe.mailbox.folders.watchers import Watchers
 from mailframe.mailbox.index.folder import IndexedFolder
 from mailframe.mailbox.index.live import LiveFolders
-from mailframe.mailbox.paths import account_directory
+from mailframe.mailbox.paths import account_directory, account_lock
 from mailframe.mailbox.quota import Quotas
 from mailframe.runtime.aio import result_of
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.exclusion import exclusive
+from mailframe.runtime.peers import Alone
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_FOLDER, _NAME, _RIGHTS = "folders.folder", "folders.name", "folders.rights"
+"""Topics of notes to the other workers."""
 
 
 class FolderStore:
@@ -46,10 +52,11 @@ class FolderStore:
         clock: IReactorTime,
         exists: Callable[[str], bool | Awaitable[bool]] = lambda account: True,
         admin: str = "",
+        peers: IPeers | None = None,
     ) -> None:
         """``base``: the directory that holds ``mail``. ``quotas``: the MaildirStore's.
         ``exists`` says to whom a folder may be opened; ``admin`` is the URI of whoever runs
-        the server, for METADATA."""
+        the server, for METADATA. ``peers``: the other workers; None: there are none."""
         self.disk = disk
         self.live = live
         self.quotas = quotas
@@ -63,6 +70,10 @@ class FolderStore:
         self._exists = exists
         self._lent: WeakKeyDictionary[IndexedFolder, tuple[str, Place]] = WeakKeyDictionary()
         self._locks: WeakValueDictionary[str, DeferredLock] = WeakValueDictionary()
+        self._peers = peers if peers is not None else Alone("")
+        self._peers.hear(_FOLDER, self._heard_of_folder)
+        self._peers.hear(_NAME, lambda note, _: self.watchers.tell(*note))
+        self._peers.hear(_RIGHTS, self._heard_of_rights)
 
     def open(self, account: str) -> MaildirFolders:
         """For one session. Nothing is touched yet. Raises PermanentFailure for a name that
@@ -78,7 +89,8 @@ class FolderStore:
         return FolderTree(account, home, self.disk)
 
     def lock(self, account: str) -> DeferredLock:
-        """Held while an account's folders are changed: one change after the other."""
+        """Held while an account's folders are changed: in this process one change after the
+        other, without a worker for each that waits. ``change`` sees to other processes."""
         lock = self._locks.get(account)
         if lock is None:
             lock = self._locks[account] = DeferredLock()
@@ -93,6 +105,19 @@ class FolderStore:
             result: T = await self._workers.run(partial(function, *args, **kwargs))
         return result
 
+    async def change(
+        self, account: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As ``run``, while nobody else changes anything of that account. What decides whether
+        the change may be made is looked at in ``function``, too."""
+        path = account_lock(self.tree(account).home)
+
+        def alone() -> T:
+            with exclusive(self.disk, path):
+                return function(*args, **kwargs)
+
+        return await self.run(alone)
+
     async def open_folder(
         self, account: str, place: Place, *, name: str, rights: str
     ) -> IndexedFolder:
@@ -105,6 +130,10 @@ class FolderStore:
 
     def rights_changed(self, place: Place, acl: Mapping[str, str]) -> None:
         """Who has the folder open is held to the new list from now on."""
+        self._change_rights(place, acl)
+        self._peers.tell(_RIGHTS, [*place, dict(acl)])
+
+    def _change_rights(self, place: Place, acl: Mapping[str, str]) -> None:
         for folder, (account, lent) in list(self._lent.items()):
             if lent == place:
                 folder.rights = effective(acl, account)
@@ -112,6 +141,23 @@ class FolderStore:
     def announce(self, place: Place, *lists: Mapping[str, str]) -> None:
         """The folder came, went, or is another. ``lists``: before and after; whoever may see
         it by any of them is told."""
+        self._tell(place, lists)
+        self._peers.tell(_FOLDER, [*place, [dict(each) for each in lists]])
+
+    def announce_name(self, account: str, name: str) -> None:
+        """``account`` subscribed to it, or does not any more."""
+        self.watchers.tell(account, name)
+        self._peers.tell(_NAME, [account, name])
+
+    def _heard_of_folder(self, note: Any, worker: str) -> None:
+        account, folder, lists = note
+        self._tell(Place(account, folder), lists)
+
+    def _heard_of_rights(self, note: Any, worker: str) -> None:
+        account, folder, acl = note
+        self._change_rights(Place(account, folder), acl)
+
+    def _tell(self, place: Place, lists: Collection[Mapping[str, str]]) -> None:
         for account in self._listening(place, lists):
             self.watchers.tell(account, seen_by(account, place))
 

@@ -5,7 +5,8 @@ whatever happens then, it is either there as it was or gone, and what is left ov
 later. A rename of a folder with children is a rename of each of them: a crash leaves every
 one under its old name or its new one. Symbolic links are no folders and are not followed.
 
-Synchronous. Changes of one account must not overlap.
+Synchronous. Changes of one account must not overlap: who makes them has it locked
+(``paths.account_lock``), but for removing what was taken out.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from mailframe.mailbox import folder_file
 from mailframe.mailbox.folder_file import FolderTruth
 from mailframe.mailbox.folders.naming import is_below, levels_above, require_short
 from mailframe.mailbox.maildir import Maildir
-from mailframe.mailbox.paths import folder_directory
+from mailframe.mailbox.paths import account_lock, folder_directory
 from mailframe.mailbox.quota import note_in_maildirsize
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.exclusion import exclusive
 
 MAX_FOLDERS = 10_000
 """Of one account."""
@@ -90,9 +92,9 @@ class FolderTree:
             made.append((name, self._create(name, now, uses, acl)))
         return made
 
-    def delete(self, folder: str, now: float) -> tuple[int, int]:
-        """Gone, durably, when it returns; octets on disk and messages that went with it.
-        Raises FolderRefused (CANNOT, NONEXISTENT, HAS_CHILDREN)."""
+    def take_out(self, folder: str, now: float) -> tuple[str, int, int]:
+        """Gone, durably, when it returns. Where it lies now, to be removed; octets on disk and
+        messages that went with it. Raises FolderRefused (CANNOT, NONEXISTENT, HAS_CHILDREN)."""
         if folder == INBOX:
             raise FolderRefused(FolderReason.CANNOT, "The INBOX stays")
         if not self.has(folder):
@@ -103,8 +105,7 @@ class FolderTree:
         aside = self._move_aside(self.directory(folder), now)
         octets, messages = Maildir(aside, self.disk).usage()
         note_in_maildirsize(self.disk, self.inbox.path, -octets, -messages)
-        self._remove(aside)
-        return octets, messages
+        return aside, octets, messages
 
     def to_rename(self, old: str, new: str) -> list[tuple[str, str]]:
         """What a rename renames, the folder first. Raises FolderRefused where it cannot."""
@@ -142,9 +143,16 @@ class FolderTree:
 
     def sweep(self) -> None:
         """Remove what a crash in the middle of ``delete`` left over."""
-        for entry in list(self._scan(self.inbox.subdirectory("tmp"))):
-            if entry.name.startswith(_LEAVING) and entry.is_dir(follow_symlinks=False):
-                self._remove(entry.path)
+        left = [
+            entry.path
+            for entry in self._scan(self.inbox.subdirectory("tmp"))
+            if entry.name.startswith(_LEAVING) and entry.is_dir(follow_symlinks=False)
+        ]
+        if left:
+            with exclusive(self.disk, account_lock(self.home)):
+                pass  # whoever takes a folder out just now has counted what is in it
+        for path in left:
+            self.remove(path)
 
     def _create(
         self, name: str, now: float, special_use: frozenset[str], acl: Mapping[str, str]
@@ -175,14 +183,15 @@ class FolderTree:
         self.disk.sync_directory(tmp)
         return aside
 
-    def _remove(self, top: str) -> None:
+    def remove(self, top: str) -> None:
         """A directory and all in it, as far as the disk obeys. It is out of sight already, so
-        that trouble is for the journal only; the next ``sweep`` tries again."""
+        that trouble is for the journal only; the next ``sweep`` tries again. Somebody else may
+        be doing the same."""
         found = [top]
         position = 0
         try:
             while position < len(found):
-                for entry in list(self.disk.scan(found[position])):
+                for entry in list(self._scan(found[position])):
                     if entry.is_dir(follow_symlinks=False):
                         found.append(entry.path)
                     else:
@@ -190,7 +199,8 @@ class FolderTree:
                             self.disk.unlink(entry.path)
                 position += 1
             for path in reversed(found):
-                self.disk.remove_directory(path)
+                with contextlib.suppress(FileNotFoundError):
+                    self.disk.remove_directory(path)
         except OSError as error:
             self.log.error("cannot remove all of {path}: {error}", path=top, error=error)
 

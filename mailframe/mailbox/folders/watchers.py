@@ -1,6 +1,6 @@
 """Who is told of folders that come and go: the sessions of all accounts.
 
-In this process only. Everything happens on the reactor thread.
+Those of this process; ``FolderStore`` tells the others. Everything happens on the reactor thread.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ What lives here
     session's view (``IFolder``). ``handle``: the file and its jobs. ``opening``: which row is
     a directory's. ``syncing``: what other programs did; ``halves``: what a crash did to
     renames. ``storing``, ``expunging``, ``appending``, ``copying`` with ``transferring``: what
-    sessions do. ``keywords`` and ``uidlist``: Dovecot's and Courier's files. ``watching``:
-    inotify, or looking.
+    sessions do. ``missed``: what other processes did. ``keywords`` and ``uidlist``: Dovecot's
+    and Courier's files. ``watching``: inotify, or looking.
 
 May import
     As ``mailbox``.
@@ -17,8 +17,11 @@ Start reading at
 Invariants
     The Maildir is the truth, the index is rebuilt from it. A uid that was told to anybody is
     committed, and is never another message's. Files are changed first, then rows are
-    committed, then sessions are told, in the order of the commits. After a crash the next
-    sync repairs what is between file and row:
+    committed, then sessions are told, in the order of the commits. All of that is done with
+    the account locked (``index.lock``), so that whatever another process finds between file
+    and row was left by one that is dead; and before a job tells what it did, its process
+    tells what others have committed. After a crash the next sync repairs what is between file
+    and row:
 
     ===  =======================================  ============================================
     no.  file and row                             what the next sync, or opening, makes of it
@@ -45,7 +48,7 @@ Invariants
     ===  =======================================  ============================================
 
     The instant of commitment is the COMMIT in index.db; files and directories were synced
-    before it. index.db itself is as in ``runtime.database``, but for its name: it has that
+    before it. index.db itself is as in ``runtime.database_file``, but for its name: it has that
     from the beginning, and is thrown away where it is damaged.
 
 RFCs

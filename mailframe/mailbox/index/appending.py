@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zope.interface import implementer
@@ -98,13 +99,12 @@ class Appending:
             if not self._messages:
                 return AppendOutcome(live.uid_validity, ())
             bases = [incoming.writing.base for incoming in self._messages]
-            if len(bases) > 1:
-                await live.run(lambda connection: begin_all_or_none(connection, live.place, bases))
-            if self._is_over:
-                raise self._aborted()
+            first = partial(begin_all_or_none, place=live.place, bases=bases)
             self._is_busy = True  # from here on abort comes too late
             try:
-                delta: Delta = await live.run(self._publish, self._settle)
+                delta: Delta = await live.run(
+                    self._publish, self._settle, first if len(bases) > 1 else None
+                )
             finally:
                 self._is_busy = False
         except BaseException:

@@ -13,6 +13,11 @@ happened; whoever remembers uids from before must not go on with them. So is one
 put back, an older copy or another account's: uids that were told since would be given again.
 ``mark`` sees it.
 
+Several processes may use the file at the same time. A batch is run under the account's lock,
+from before the first file is touched until the commit is noted in ``mark``, so that nobody
+meets what another one has half done. What others have committed since the last batch is told
+to the ``Follower``s before anything that this batch did.
+
 There is no thread an account and no connection an idle one (``Indexes`` closes the longest
 unused beyond its bound).
 """
@@ -22,10 +27,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any, Protocol, TypeVar
+from weakref import ReferenceType, ref
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -33,20 +37,37 @@ from twisted.python.failure import Failure
 
 from mailframe.errors import TransientFailure
 from mailframe.interfaces import IWorkers
-from mailframe.mailbox.index.columns import Garbage
+from mailframe.mailbox.index.damage import (
+    STUMBLES,
+    OtherVersion,
+    Replaced,
+    Unreadable,
+    failure,
+    garbage,
+    is_damage,
+    is_full,
+)
 from mailframe.mailbox.index.lane import REBUILT, Job, Lane, Queued
-from mailframe.mailbox.index.mark import Mark, last_commit, note_commit
+from mailframe.mailbox.index.mark import Commit, Mark, last_commit, look, note_commit
 from mailframe.mailbox.index.reserve import Reserve
 from mailframe.mailbox.index.schema import MIGRATIONS
-from mailframe.mailbox.paths import account_directory
-from mailframe.runtime.disk import STORAGE_FULL, Disk, is_read_only
-from mailframe.runtime.salvage import is_damage
-from mailframe.runtime.soundness import mistyped
+from mailframe.mailbox.paths import account_lock
+from mailframe.runtime.disk import Disk, is_read_only
+from mailframe.runtime.exclusion import exclusive
 
 T = TypeVar("T")
 _BUSY_SECONDS = 10.0
 _PLACES = ("", "-wal", "-shm", "-journal")
-_STUMBLES = (TypeError, ValueError, LookupError, AttributeError)
+
+
+class Follower(Protocol):
+    """Whoever remembers what is in the file, and must hear what other processes did to it."""
+
+    def missed(self, connection: sqlite3.Connection) -> object | None:
+        """On a worker, before the jobs of a batch: what is different from what is remembered."""
+
+    def catch_up(self, missed: Any) -> None:
+        """On the reactor thread, before the results of that batch are told."""
 
 
 class AccountIndex:
@@ -63,22 +84,39 @@ class AccountIndex:
         """Changes whenever uids from before do not count any more."""
         self._disk = disk
         self._workers = workers
-        self._writer = Lane(self.path, workers, self._commit_together)
+        self._writer = Lane(self.path, workers, self._commit_together, ended=self._catch_up)
         self._reader = Lane(self.path, workers, self._read_each, drops=True)
         self._write_connection: sqlite3.Connection | None = None
         self._read_connection: sqlite3.Connection | None = None
         self._read_generation = 0
         self._inode = 0
-        self._mark = Mark(os.path.join(home, "index.mark"), disk)
+        self._mark_path = os.path.join(home, "index.mark")
+        self._mark = Mark(self._mark_path, disk)
+        self._known: Commit | None = None
+        """The last commit whose changes the followers know."""
+        self._is_unsure = False
+        """They may not know all of that."""
+        self._followers: tuple[ReferenceType[Follower], ...] = ()
+        self._missed: list[tuple[Follower, object]] = []
         self.reserve: Reserve | None = None
         """The server's, which is given up where there is no room left."""
 
-    def run(self, job: Job[T], then: Callable[[T], None] | None = None) -> Deferred[T]:
+    def run(
+        self,
+        job: Job[T],
+        then: Callable[[T], None] | None = None,
+        *,
+        first: Job[object] | None = None,
+        confirm: Callable[[T], None] | None = None,
+    ) -> Deferred[T]:
         """``job(connection)`` in the next commit. It must not commit, and must leave no rows
         when it raises (a savepoint sees to it). ``then`` is called with the result first, in
-        the order of the jobs, even when the Deferred was cancelled: the commit was not."""
+        the order of the jobs, even when the Deferred was cancelled: the commit was not.
+
+        ``first`` is a job whose commit comes before, and ``confirm(result)`` is called, on the
+        worker, when the job's is done; nobody else has the account in between."""
         self.on_use(self)
-        return self._writer.add(Queued(job, Deferred(), then))
+        return self._writer.add(Queued(job, Deferred(), then, first=first, confirm=confirm))
 
     def remember(self, job: Job[T]) -> Deferred[T]:
         """The same for what can be read again, of which nobody was told: a power cut may take
@@ -100,9 +138,35 @@ class AccountIndex:
 
         def failed(failure: Failure) -> Any:
             # The writer throws the file away if it is what the reader says.
-            return self.run(checked) if isinstance(failure.value, _Unreadable) else failure
+            return self.run(checked) if isinstance(failure.value, Unreadable) else failure
 
         return self._reader.add(Queued(checked, Deferred(), patient=patient)).addErrback(failed)
+
+    def follow(self, follower: Follower) -> None:
+        """From now on; as long as somebody else holds it. Harmless when called again."""
+        others = [held for held in self._followers if held() not in (None, follower)]
+        self._followers = (*others, ref(follower))
+
+    def doubt(self) -> None:
+        """A job changed what followers remember, without a word to them."""
+        self._is_unsure = True
+
+    def is_behind(self) -> bool:
+        """Whether there may be changes that the followers have not heard of. On a worker."""
+        if self._is_unsure:
+            return True
+        marked, known = look(self._disk, self._mark_path), self._known
+        if marked is None or known is None:
+            return False
+        return marked.id != known.id or marked.number > known.number
+
+    def _catch_up(self) -> None:
+        missed, self._missed = self._missed, []
+        for follower, what in missed:
+            try:
+                follower.catch_up(what)
+            except Exception:  # noqa: BLE001 - the others are told too
+                self.log.failure("cannot take in what others did to {path}", path=self.path)
 
     def forget_statements(self) -> None:
         """After what was large: Python keeps a connection's last hundred statements as SQLite
@@ -145,34 +209,72 @@ class AccountIndex:
     # ---- on workers
 
     def _commit_together(self, batch: list[Queued]) -> list[Any]:
-        try:
-            connection = self._writing()
-            before = connection.total_changes
-            lasts = any(queued.lasts for queued in batch)
-            connection.execute(f"PRAGMA synchronous={'FULL' if lasts else 'NORMAL'}")
+        with exclusive(self._disk, account_lock(self.home)):
+            try:
+                outcomes = self._commit(self._writing(), batch)
+            except sqlite3.Error as error:
+                # What the commit held is gone, and after a failed sync the pages are too.
+                self._give_up_writer()
+                self._look_at(error)
+                return [failure(error)] * len(batch)
+            except BaseException:
+                self._give_up_writer()  # no transaction may stay open
+                raise
+            self._judge(outcomes)
+            _confirm(batch[-1], outcomes)
+            return outcomes
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[Queued]) -> list[Any]:
+        lasts = any(queued.lasts for queued in batch)
+        connection.execute(f"PRAGMA synchronous={'FULL' if lasts else 'NORMAL'}")
+        outcomes: list[Any] = []
+        if (first := batch[0].first) is not None:
             connection.execute("BEGIN IMMEDIATE")
-            outcomes = [_in_savepoint(connection, queued.job) for queued in batch]
+            begun = _in_savepoint(connection, first)
+            connection.execute("COMMIT")
+            outcomes = [begun] if isinstance(begun, Failure) else []
+        connection.execute("BEGIN IMMEDIATE")
+        before, commit = connection.total_changes, last_commit(connection)
+        unsure, self._is_unsure = self._is_unsure, False
+        try:
+            missed = self._look_for_missed(connection) if unsure or commit != self._known else []
+            jobs = batch[len(outcomes) :]
+            outcomes += [_in_savepoint(connection, queued.job) for queued in jobs]
             # What is not synced may be younger in the mark than in the file, after a power cut.
             is_noted = lasts and connection.total_changes != before
-            commit = note_commit(connection) if is_noted else None
+            if is_noted:
+                commit = note_commit(connection)
             connection.execute("COMMIT")
-            if commit is not None:
-                self._mark.write(commit)
-        except sqlite3.Error as error:
-            # What the commit held is gone, and after a failed sync the pages are too.
-            self._give_up_writer()
-            self._look_at(error)
-            return [_failure(error)] * len(batch)
         except BaseException:
-            self._give_up_writer()  # no transaction may stay open
+            self._is_unsure |= unsure
             raise
+        self._known, self._missed = commit, missed
+        if is_noted:
+            self._mark.write(commit)
+        return outcomes
+
+    def _look_for_missed(self, connection: sqlite3.Connection) -> list[tuple[Follower, object]]:
+        found: list[tuple[Follower, object]] = []
+        for held in self._followers:
+            if (follower := held()) is None:
+                continue
+            try:
+                missed = follower.missed(connection)
+            except STUMBLES as error:
+                raise garbage(connection, error) or error from None
+            if missed is not None:
+                found.append((follower, missed))
+        return found
+
+    def _judge(self, outcomes: list[Any]) -> None:
+        """Begin anew where a job met damage."""
+        connection = self._write_connection
         for number, outcome in enumerate(outcomes):
             if isinstance(outcome, Failure) and isinstance(outcome.value, sqlite3.Error):
                 self._look_at(outcome.value)
-            elif isinstance(outcome, Failure) and (found := _garbage(connection, outcome.value)):
+            elif isinstance(outcome, Failure) and (found := garbage(connection, outcome.value)):
                 self._look_at(found)
-                outcomes[number] = _failure(found)
-        return outcomes
+                outcomes[number] = failure(found)
 
     def _read_each(self, batch: list[Queued]) -> list[Any]:
         outcomes: list[Any] = []
@@ -185,14 +287,14 @@ class AccountIndex:
                 if self._read_connection is not None:
                     self._read_connection.close()
                     self._read_connection = None
-                outcomes.append(_failure(error))
-                if _is_damage(error):
+                outcomes.append(failure(error))
+                if is_damage(error):
                     self.log.error("{path}: {error}", path=self.path, error=error)
-                    outcomes[-1] = Failure(_Unreadable(REBUILT, f"index: {error}"))
+                    outcomes[-1] = Failure(Unreadable(REBUILT, f"index: {error}"))
             except Exception as error:  # noqa: BLE001 - it is the job's caller who hears of it
                 outcomes.append(Failure())
-                if found := _garbage(self._read_connection, error):
-                    outcomes[-1] = Failure(_Unreadable(REBUILT, f"index: {found}"))
+                if found := garbage(self._read_connection, error):
+                    outcomes[-1] = Failure(Unreadable(REBUILT, f"index: {found}"))
         return outcomes
 
     def _follow_writer(self) -> None:
@@ -204,7 +306,14 @@ class AccountIndex:
             if self._inode and not self._is_still_there():
                 raise Replaced("another file is in its place")  # the writer has not judged it
             self._read_generation = self.generation
-            self._read_connection = _connect(self._disk, self.path)
+            connection = _connect(self._disk, self.path)
+            try:
+                if self._known is not None and last_commit(connection).id != self._known.id:
+                    raise Replaced("another file is in its place")
+            except BaseException:
+                connection.close()
+                raise
+            self._read_connection = connection
 
     def _writing(self) -> sqlite3.Connection:
         if self._write_connection is not None and not self._is_still_there():
@@ -226,7 +335,7 @@ class AccountIndex:
         try:
             return self._open_file()
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
             self._throw_away(str(error))
         return self._open_file()
@@ -250,15 +359,18 @@ class AccountIndex:
         except BaseException:
             connection.close()
             raise
-        if version == 0 or (self._inode and inode != self._inode):
+        # Numbers of inodes are used again: the file's own name for itself says which it is.
+        if version == 0 or (self._known is not None and commit.id != self._known.id):
             self.generation += 1
+        if self._known is None or commit.id != self._known.id:
+            self._known = commit
         self._inode = inode
         return connection
 
     def _look_at(self, error: sqlite3.Error) -> None:
-        if _is_full(error) and self.reserve is not None and self.reserve.give_up():
+        if is_full(error) and self.reserve is not None and self.reserve.give_up():
             self.log.warn("{path}: the disk is full; the reserve is given up", path=self.path)
-        if _is_damage(error):
+        if is_damage(error):
             self._throw_away(str(error))
         elif is_read_only(error):
             self._give_up_writer()
@@ -281,56 +393,13 @@ class AccountIndex:
                 connection.close()
 
 
-class OtherVersion(sqlite3.DatabaseError):
-    """The file was written by another mailframe."""
-
-
-class Replaced(sqlite3.DatabaseError):
-    """Somebody put another file there."""
-
-
-class _Unreadable(TransientFailure):
-    """What the reader has is damaged."""
-
-
-class Indexes:
-    """The indexes of all accounts; at most ``most_open`` of the idle ones keep their file."""
-
-    def __init__(self, base: str, disk: Disk, workers: IWorkers, *, most_open: int = 64) -> None:
-        self._base = base
-        self._disk = disk
-        self._workers = workers
-        self._most_open = most_open
-        self._reserve = Reserve(base, disk)
-        self._known: WeakValueDictionary[str, AccountIndex] = WeakValueDictionary()
-        self._recent: OrderedDict[str, AccountIndex] = OrderedDict()
-
-    def of(self, account: str) -> AccountIndex:
-        """Nothing is touched yet. Raises ValueError for a name that can be no account."""
-        index = self._known.get(account)
-        if index is None:
-            home = account_directory(self._base, account)
-            index = self._known[account] = AccountIndex(account, home, self._disk, self._workers)
-            index.on_use = self.touch
-            index.reserve = self._reserve
-        return index
-
-    def touch(self, index: AccountIndex) -> None:
-        """It is about to be used."""
-        self._recent[index.account] = index
-        self._recent.move_to_end(index.account)
-        if len(self._recent) <= self._most_open:
-            return
-        for account, other in list(self._recent.items())[: -self._most_open]:
-            if other.is_idle:
-                other.rest()
-                del self._recent[account]
-
-    def close(self) -> None:
-        """Of all accounts; blocks shortly. No job may be under way."""
-        for index in list(self._known.values()):
-            index.close()
-        self._recent.clear()
+def _confirm(queued: Queued, outcomes: list[Any]) -> None:
+    if queued.confirm is None or isinstance(outcomes[-1], Failure):
+        return
+    try:
+        queued.confirm(outcomes[-1])
+    except Exception:  # noqa: BLE001 - it is the job's caller who hears of it
+        outcomes[-1] = Failure()
 
 
 def _in_savepoint(connection: sqlite3.Connection, job: Job[Any]) -> Any:
@@ -338,7 +407,7 @@ def _in_savepoint(connection: sqlite3.Connection, job: Job[Any]) -> Any:
     try:
         outcome = job(connection)
     except sqlite3.Error as error:
-        if _is_damage(error) or not connection.in_transaction:
+        if is_damage(error) or not connection.in_transaction:
             raise
         outcome = Failure()
         connection.execute("ROLLBACK TO job")
@@ -353,28 +422,3 @@ def _connect(disk: Disk, path: str) -> sqlite3.Connection:
     connection = disk.connect(path, timeout=_BUSY_SECONDS)
     connection.execute("PRAGMA synchronous=FULL")
     return connection
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    return isinstance(error, OtherVersion | Replaced | Garbage) or is_damage(error)
-
-
-def _garbage(connection: sqlite3.Connection | None, error: object) -> Garbage | None:
-    """Whether a job stumbled over what the file holds, and not over a mistake of its own."""
-    if connection is None or not isinstance(error, _STUMBLES):
-        return None
-    try:
-        found = mistyped(connection)
-    except sqlite3.Error as worse:
-        found = [str(worse)]
-    return Garbage(", ".join(found)) if found else None
-
-
-def _failure(error: sqlite3.Error) -> Failure:
-    reply = STORAGE_FULL if _is_full(error) else REBUILT
-    return Failure(TransientFailure(reply, f"index: {error}"))
-
-
-def _is_full(error: sqlite3.Error) -> bool:
-    code: int = getattr(error, "sqlite_errorcode", 0) or 0
-    return (code & 0xFF) == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE

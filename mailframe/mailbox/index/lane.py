@@ -36,6 +36,11 @@ class Queued(NamedTuple):
     lasts: bool = True
     """Its commit must survive a power cut."""
     patient: bool = False
+    first: Job[Any] | None = None
+    """Committed before the others of its batch begin, which it leads."""
+    confirm: Callable[[Any], None] | None = None
+    """Called with the result when that is committed, by the same worker, before anything else
+    is begun: it is the last of its batch. What it raises becomes of the job, too."""
 
 
 class Lane:
@@ -50,12 +55,15 @@ class Lane:
         work: Callable[[list[Queued]], list[Any]],
         *,
         drops: bool = False,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """``path``: the index's file. ``drops``: what nobody waits for any more is not begun."""
+        """``path``: the index's file. ``drops``: what nobody waits for any more is not begun.
+        ``ended`` is called after each batch, before anybody hears what became of it."""
         self._path = path
         self._workers = workers
         self._work = work
         self._drops = drops
+        self._on_end = ended
         self._waiting: deque[Queued] = deque()
         self._patient: deque[Queued] = deque()
         self._was_patient = False
@@ -105,6 +113,8 @@ class Lane:
     def _taken(self, queue: deque[Queued], most: int) -> list[Queued]:
         batch: list[Queued] = []
         while queue and len(batch) < most:
+            if batch and (queue[0].first is not None or batch[-1].confirm is not None):
+                break
             queued = queue.popleft()
             if not (self._drops and queued.done.called):
                 batch.append(queued)
@@ -112,6 +122,7 @@ class Lane:
 
     def _ended(self, result: Any, batch: list[Queued]) -> None:
         self._running = False
+        self._on_end()
         outcomes = [result] * len(batch) if isinstance(result, Failure) else result
         for queued, outcome in zip(batch, outcomes, strict=True):
             if queued.then is not None and not isinstance(outcome, Failure):

@@ -4,7 +4,8 @@
 anybody holds it, and for a while longer (bounded by folders and by messages), so that to
 select it again reads nothing. Deliveries and removals that ``IMailboxEvents`` tells of are
 taken in at once where somebody is subscribed; what other programs do is noticed by inotify,
-or by looking every two seconds where that cannot be had.
+or by looking every two seconds where that cannot be had. Other workers of this server also
+tell of flags: those that found no letter are in the index only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -22,13 +24,13 @@ from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from mailframe.core.events import MailboxEvent, MessagesCopied, MessagesMoved
 from mailframe.core.folders import INBOX, FolderStatus
 from mailframe.errors import MailframeError
-from mailframe.interfaces import IMailboxEvents, IWorkers
+from mailframe.interfaces import IMailboxEvents, IPeers, IWorkers
 from mailframe.mailbox.failures import disk_trouble
 from mailframe.mailbox.folder_file import FolderTruth
 from mailframe.mailbox.index import opening
 from mailframe.mailbox.index.around import Around, Names
 from mailframe.mailbox.index.folder import IndexedFolder
-from mailframe.mailbox.index.handle import Indexes
+from mailframe.mailbox.index.indexes import Indexes
 from mailframe.mailbox.index.live_folder import LiveFolder
 from mailframe.mailbox.index.place import FolderPlace
 from mailframe.mailbox.index.reading import ContentReader
@@ -38,9 +40,12 @@ from mailframe.mailbox.quota import Quotas
 from mailframe.mailbox.sizes import WireSizes
 from mailframe.runtime.aio import Background
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.peers import Alone
 
 _KEPT_FOLDERS = 256
 _KEPT_MESSAGES = 300_000  # some 200 octets each
+_FLAGS = "index.flags"
+"""Topic of notes to the other workers."""
 
 _Key = tuple[str, str]
 
@@ -61,10 +66,12 @@ class LiveFolders:
         salt: bytes,
         sizes: WireSizes | None = None,
         reactor: IReactorFDSet | None = None,
+        peers: IPeers | None = None,
     ) -> None:
         """``base``: the directory that holds ``mail``. ``quotas``: the MaildirStore's.
         ``salt``: octets that no other process has, for the names of new files.
-        ``reactor``: for inotify; without it directories are looked at every two seconds."""
+        ``reactor``: for inotify; without it directories are looked at every two seconds.
+        ``peers``: the other workers; None: there are none."""
         self._background = Background()
         self._around = Around(
             base, disk, workers, events, clock, quotas, sizes or WireSizes(),
@@ -74,7 +81,11 @@ class LiveFolders:
         self._known: WeakValueDictionary[_Key, LiveFolder] = WeakValueDictionary()
         self._kept: OrderedDict[_Key, LiveFolder] = OrderedDict()
         self._watching = Watching(clock, reactor, self._notice)
-        self._unsubscribe = events.subscribe(self._heard)
+        self._events = events
+        self._peers = peers if peers is not None else Alone("")
+        self._peers.hear(_FLAGS, self._heard_of_flags)
+        self._heard_of: dict[LiveFolder, Callable[[], None]] = {}
+        """Folders that somebody watches, and how to stop hearing of their accounts."""
 
     async def open(self, account: str, folder: str, *, name: str, rights: str) -> IndexedFolder:
         """``folder``: from its owner's point of view; ``name``: from the user's. Not
@@ -126,8 +137,7 @@ class LiveFolders:
             return opening.open_folder(connection, place, now)
 
         with disk_trouble(f"rename {path}"):
-            truth = await index.run(job)
-            await self._around.workers.run(opening.confirm, place, truth)
+            truth = await index.run(job, confirm=partial(opening.confirm, place))
         if live is not None:
             live.uid_validity = truth.uid_validity
             if live.has_subscribers:
@@ -135,7 +145,9 @@ class LiveFolders:
 
     def stop(self) -> Deferred[None]:
         """Fires when nothing of it is under way any more; the files are closed then."""
-        self._unsubscribe()
+        for unsubscribe in self._heard_of.values():
+            unsubscribe()
+        self._heard_of.clear()
         self._watching.close()
         reading: Deferred[None] = self._around.reader.stop()
         ended: Deferred[Any] = DeferredList([reading, self._background.stop()])
@@ -152,22 +164,24 @@ class LiveFolders:
         if live is None or live.is_gone or not (live.is_open or live.never_opened):
             live = LiveFolder(self.indexes.of(account), self._place(key), self._around)
             live.on_watch = partial(self._watch, live)
+            live.on_rename = partial(self._follow, live)
+            live.on_flags = partial(self._tell_of_flags, live)
             self._known[key] = live
         await live.open()
         self._keep(key, live)
         return live
 
     async def _count(self, key: _Key) -> FolderStatus:
-        place = self._place(key)
+        place, index = self._place(key), self.indexes.of(key[0])
         now = self._around.clock.seconds()
 
         def job(connection: sqlite3.Connection) -> tuple[FolderTruth, FolderStatus]:
             truth = opening.open_folder(connection, place, now)
+            index.doubt()  # somebody may have opened it meanwhile
             return truth, opening.count(connection, place, truth)
 
         with disk_trouble(f"look at {place.path}"):
-            truth, status = await self.indexes.of(key[0]).run(job)
-            await self._around.workers.run(opening.confirm, place, truth)
+            _, status = await index.run(job, confirm=lambda done: opening.confirm(place, done[0]))
         return status
 
     def _place(self, key: _Key) -> FolderPlace:
@@ -194,11 +208,19 @@ class LiveFolders:
 
     # ---- what others do
 
-    def _heard(self, event: MailboxEvent) -> None:
+    def _heard(self, live: LiveFolder, event: MailboxEvent) -> None:
+        """Of ``live``'s account."""
         if isinstance(event, (MessagesMoved, MessagesCopied)):
-            return  # by one of ours
-        live = self._known.get(_key(event.account, event.folder))
-        if live is not None and live.has_subscribers:
+            return  # by one of ours, or by another worker, whose directories tell
+        if self._known.get(_key(event.account, event.folder)) is live:
+            self._notice(live)
+
+    def _tell_of_flags(self, live: LiveFolder) -> None:
+        self._peers.tell(_FLAGS, [live.account, live.place.folder])
+
+    def _heard_of_flags(self, note: Any, worker: str) -> None:
+        account, folder = note
+        if (live := self._known.get((account, folder))) is not None:
             self._notice(live)
 
     def _notice(self, live: LiveFolder) -> None:
@@ -212,11 +234,31 @@ class LiveFolders:
         except MailframeError as error:
             live.log.error("cannot look at {path}: {error}", path=live.place.path, error=error)
 
+    def _follow(self, live: LiveFolder) -> None:
+        """Another process has renamed it: its sessions go on with it under the new name."""
+        for key in [key for key, known in self._known.items() if known is live]:
+            del self._known[key]
+            self._kept.pop(key, None)
+        self._watching.stop(live)
+        target = _key(live.account, live.place.folder)
+        stale = self._known.get(target)
+        if stale is not None:
+            self._watching.stop(stale)
+            stale.end()
+        self._known[target] = live
+        self._keep(target, live)
+        if live.has_subscribers:
+            self._watching.start(live)
+
     def _watch(self, live: LiveFolder, wanted: bool) -> None:
         if wanted:
             self._watching.start(live)
+            heard = partial(self._heard, live)
+            self._heard_of[live] = self._events.subscribe(heard, live.account)
         else:
             self._watching.stop(live)
+            if (unsubscribe := self._heard_of.pop(live, None)) is not None:
+                unsubscribe()
 
 
 def _key(account: str, folder: str) -> _Key:

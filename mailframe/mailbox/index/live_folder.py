@@ -35,16 +35,18 @@ from mailframe.mailbox.index.answers import Answers
 from mailframe.mailbox.index.around import Around
 from mailframe.mailbox.index.handle import AccountIndex
 from mailframe.mailbox.index.lane import REBUILT
+from mailframe.mailbox.index.missed import Gone, Missed, look_for_missed
 from mailframe.mailbox.index.opening import Opened
 from mailframe.mailbox.index.place import Delta, FolderPlace
 from mailframe.mailbox.index.syncing import forget_stamps, sync
+from mailframe.mailbox.index.vanished import gaps, vanished_since
 from mailframe.runtime.disk import STORAGE_FULL
 
 T = TypeVar("T")
+Result = TypeVar("Result")
 Listener = Callable[[FolderChange], None]
 
 _REST = 10  # after a look that was to make sure, so many times its duration pass before the next
-_MOST_GAPS = 1 << 22  # uids told as vanished when the log does not reach back
 
 
 class _Elsewhere(Exception):
@@ -79,6 +81,10 @@ class LiveFolder:
         """It was deleted."""
         self.on_watch: Callable[[bool], None] = lambda watched: None
         """Told when the first subscriber comes and the last one goes."""
+        self.on_flags: Callable[[], None] = lambda: None
+        """Told when flags were changed, of which there is no event."""
+        self.on_rename: Callable[[], None] = lambda: None
+        """Told when another process has renamed it."""
         self.recent_from = 1
         self.answers = Answers()
         self._unseen = 0
@@ -142,9 +148,11 @@ class LiveFolder:
             return opening.load(connection, self.place, truth), self.index.generation
 
         with disk_trouble(f"open {self.place.path}"):
-            opened, _ = await self.index.run(job, lambda result: self._take(*result))
-            await self.around.workers.run(opening.confirm, self.place, opened.truth)
-        self._is_confirmed = True
+            await self.index.run(
+                job,
+                lambda result: self._take(*result),
+                confirm=lambda result: opening.confirm(self.place, result[0].truth),
+            )
         self.read_ahead()
 
     def _take(self, opened: Opened, generation: int) -> None:
@@ -155,6 +163,48 @@ class LiveFolder:
         self.messages = opened.messages
         self.recent_from = opened.recent_from
         self._unseen, self._deleted, self.size = opened.unseen, opened.deleted, opened.size
+        self._is_confirmed = True
+        self.index.follow(self)
+
+    # ---- other processes
+
+    def missed(self, connection: sqlite3.Connection) -> Missed | Gone | None:
+        """See ``handle.Follower``."""
+        if not self.is_open:
+            return None
+        found = look_for_missed(connection, self.place.id, self.uid_validity, self.highest_modseq)
+        if isinstance(found, Gone):
+            return found
+        if found.name != self.place.folder:
+            self.place.move_to(found.name, self.place.path_of(found.name))
+            found.is_renamed = True
+        if found.states:
+            self.place.has_new = True
+        return found
+
+    def catch_up(self, missed: Missed | Gone) -> None:
+        """See ``handle.Follower``."""
+        if isinstance(missed, Gone):
+            self.end()
+            return
+        if missed.is_renamed:
+            self.on_rename()
+        self.uid_validity = missed.uid_validity
+        self.recent_from = max(self.recent_from, missed.recent_from)
+        if missed.modseq == self.highest_modseq:
+            return
+        messages, left = self.messages, missed.left
+        self.apply(
+            Delta(
+                missed.uid_next,
+                missed.modseq,
+                arrived=[state for state in missed.states if state.uid not in messages],
+                changed=[state for state in missed.states if state.uid in messages],
+                vanished=[uid for uid in missed.vanished if uid in messages]
+                if left is None
+                else [uid for uid in messages if uid not in left],
+            )
+        )
 
     # ---- changes
 
@@ -162,12 +212,15 @@ class LiveFolder:
         self,
         job: Callable[[sqlite3.Connection], T],
         then: Callable[[T], None] | None = None,
+        first: Callable[[sqlite3.Connection], None] | None = None,
     ) -> Deferred[T]:
         """A job that may change this folder; see ``AccountIndex.run``. OSError becomes
         TransientFailure."""
         generation = self._generation
 
-        def checked(connection: sqlite3.Connection) -> T:
+        def checked(
+            job: Callable[[sqlite3.Connection], Result], connection: sqlite3.Connection
+        ) -> Result:
             if generation != self.index.generation:
                 raise TransientFailure(REBUILT, f"{self.index.path} was begun anew")
             if not self._is_itself():
@@ -185,7 +238,9 @@ class LiveFolder:
             raise AssertionError  # it does raise
 
         self.require()
-        done: Deferred[T] = self.index.run(checked, then).addErrback(failed)
+        done: Deferred[T] = self.index.run(
+            partial(checked, job), then, first=None if first is None else partial(checked, first)
+        ).addErrback(failed)
         return done
 
     def require(self) -> None:
@@ -277,10 +332,11 @@ class LiveFolder:
         self.require()
         rested = self.around.clock.seconds() >= self.rested_at
         with disk_trouble(f"look at {self.place.path}"):
-            changed = await self.around.workers.run(self._looks_changed, rested)
-        if changed:
+            changed, behind = await self.around.workers.run(self._looks_changed, rested)
+        if changed or behind:
             try:
-                await self.sync()
+                # What is committed is caught up with by whatever job there is.
+                await (self.sync() if changed else self.run(_nothing))
             except TransientFailure as error:
                 if error.reply is not STORAGE_FULL:
                     raise
@@ -332,10 +388,11 @@ class LiveFolder:
         """On a worker."""
         return not self._is_confirmed or self.place.is_still(self.mailbox_id)
 
-    def _looks_changed(self, rested: bool) -> bool:
-        """On a worker."""
+    def _looks_changed(self, rested: bool) -> tuple[bool, bool]:
+        """The directories, and the index by other processes. On a worker."""
         place = self.place
-        return place.look() != place.stamps or (place.is_doubtful and rested)
+        changed = place.look() != place.stamps or (place.is_doubtful and rested)
+        return changed, self.index.is_behind()
 
     # ---- what sessions do
 
@@ -353,20 +410,13 @@ class LiveFolder:
 
     async def claim_recent(self) -> Recent:
         self.require()
-        recent = Recent(self.recent_from, self.uid_next)
-        if recent.first == recent.end and not self.place.has_new:
-            return recent
-        self.recent_from = recent.end
+        if self.recent_from == self.uid_next and not self.place.has_new:
+            return Recent(self.recent_from, self.uid_next)
 
-        def job(connection: sqlite3.Connection) -> None:
-            storing.leave_new(connection, self.place)
-            connection.execute(
-                "UPDATE folder SET recent_from = max(recent_from, ?) WHERE id = ?",
-                (recent.end, self.place.id),
-            )
+        def then(recent: Recent) -> None:
+            self.recent_from = max(self.recent_from, recent.end)
 
-        await self.run(job)
-        return recent
+        return await self.run(lambda connection: storing.claim_recent(connection, self.place), then)
 
     async def store(
         self, uids: Sequence[int], change: FlagChange, unchanged_since: int | None
@@ -374,7 +424,12 @@ class LiveFolder:
         def job(connection: sqlite3.Connection) -> tuple[StoreOutcome, Delta | None]:
             return storing.store(connection, self.place, uids, change, unchanged_since)
 
-        outcome, _ = await self.run(job, lambda result: self.apply(result[1]))
+        def then(result: tuple[StoreOutcome, Delta | None]) -> None:
+            self.apply(result[1])
+            if result[1] is not None:
+                self.on_flags()
+
+        outcome, _ = await self.run(job, then)
         return outcome
 
     async def expunge(self, uids: Sequence[int]) -> Sequence[int]:
@@ -393,31 +448,14 @@ class LiveFolder:
         return [uid for uid in uids if uid not in self.messages]
 
     async def vanished(self, since: int) -> Sequence[int]:
-        def job(connection: sqlite3.Connection) -> list[int] | None:
-            (complete,) = connection.execute(
-                "SELECT vanished_from FROM folder WHERE id = ?", (self.place.id,)
-            ).fetchone()
-            if since < complete:
-                return None
-            rows = connection.execute(
-                "SELECT uid FROM vanished WHERE folder = ? AND modseq > ? ORDER BY uid",
-                (self.place.id, since),
-            )
-            return [uid for (uid,) in rows]
-
         self.require()
-        known = await self.index.read(job)
-        return self._gaps() if known is None else known
+        folder = self.place.id
+        known = await self.index.read(lambda connection: vanished_since(connection, folder, since))
+        if known is None:
+            return gaps(self.messages, self.uid_next)
+        # Another process may have removed what is still here until it is caught up with.
+        return [uid for uid in known if uid not in self.messages]
 
-    def _gaps(self) -> list[int]:
-        """Every uid that is not there; the highest ones where they are too many."""
-        gaps: list[range] = []
-        left, end = _MOST_GAPS, self.uid_next
-        for uid in reversed([0, *self.messages]):
-            if uid + 1 < end:
-                gaps.append(range(max(uid + 1, end - left), end))
-                left -= len(gaps[-1])
-            if left <= 0:
-                break
-            end = uid
-        return [uid for gap in reversed(gaps) for uid in gap]
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """A job for the sake of what precedes every one."""

@@ -9,6 +9,10 @@ to clients. A mark that is missing or makes no sense says nothing.
 Not seen: an account's whole directory that is put back, and a copy over the file of a server
 that runs, beside the log (``-wal``) of the younger one.
 
+Everything happens while the account is locked, from before the commit on: the mark of one
+process never comes in between the commit and the mark of another. ``look`` needs no lock: it
+tells whether others have committed something.
+
 Synchronous; used by one job at a time.
 """
 
@@ -50,6 +54,14 @@ def note_commit(connection: sqlite3.Connection) -> Commit:
     return Commit(*row)
 
 
+def look(disk: Disk, path: str) -> Commit | None:
+    """What the mark says just now; None: nothing that can be used."""
+    try:
+        return _parse(disk.read(path))
+    except OSError:
+        return None
+
+
 class Mark:
     """The file of one index. It is opened when needed and kept open until ``close``."""
 
@@ -61,10 +73,9 @@ class Mark:
     def read(self) -> Commit | None:
         """None: there is nothing that can be used."""
         try:
-            matched = _MARK.fullmatch(self._open().read(_OCTETS + 1))
+            return _parse(self._open().read(_OCTETS + 1))
         except OSError:
             return None
-        return Commit(matched[1].decode(), int(matched[2])) if matched is not None else None
 
     def write(self, commit: Commit) -> None:
         # Whoever puts an older index back while no mark can be written is not found out.
@@ -80,3 +91,8 @@ class Mark:
         if self._cell is None:
             self._cell = self._disk.cell(self._path)
         return self._cell
+
+
+def _parse(data: bytes) -> Commit | None:
+    matched = _MARK.fullmatch(data)
+    return Commit(matched[1].decode(), int(matched[2])) if matched is not None else None

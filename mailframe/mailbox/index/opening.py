@@ -6,8 +6,8 @@ folder was renamed. A row of another name whose directory is still there: this o
 a new folder. No row: the index was lost, uids begin again under a greater UIDVALIDITY. No
 file: a folder that is new, or an account that moves in with its uids (``uidlist.py``).
 
-The file is written after the commit (``confirm``): until then a crash leaves a row that the
-next opening confirms, and no uid has been told to anybody.
+The file is written after the commit (``confirm``), while nobody else has the account: a crash
+in between leaves a row that the next opening confirms, and no uid has been told to anybody.
 """
 
 from __future__ import annotations
@@ -153,16 +153,18 @@ def _begin(
             folder_file.note_uid_validity(place.disk, place.home, truth.uid_validity)
         validity = folder_file.new_uid_validity(place.disk, place.home, now)
         following, uids, modseq = 1, {}, 1
-    cursor = connection.execute(
+    (place.id,) = connection.execute(
+        "UPDATE life SET last_folder = last_folder + 1 RETURNING last_folder"
+    ).fetchone()
+    connection.execute(
         """
-        INSERT INTO folder (name, mailbox_id, uid_validity, uid_next, modseq, recent_from,
+        INSERT INTO folder (id, name, mailbox_id, uid_validity, uid_next, modseq, recent_from,
                             vanished_from, new_stamp, cur_stamp)
-        VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)
         """,
-        (place.folder, truth.mailbox_id, validity, following, modseq,
+        (place.id, place.folder, truth.mailbox_id, validity, following, modseq,
          following if uids else 1, modseq),
     )  # fmt: skip
-    place.id = cursor.lastrowid or 0
     _note_past(connection, place.folder, validity, truth.mailbox_id)
     return replace(truth, uid_validity=validity), uids
 
@@ -251,6 +253,11 @@ def _any_new(connection: sqlite3.Connection, folder: int) -> bool:
         ).fetchone()
         is not None
     )
+
+
+def is_aside(name: str) -> bool:
+    """A row's, whose folder may be somewhere else: another one has its name."""
+    return name.startswith(_ASIDE)
 
 
 def drop_named(connection: sqlite3.Connection, name: str) -> None:

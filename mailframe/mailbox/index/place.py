@@ -18,6 +18,7 @@ from mailframe.mailbox import folder_file
 from mailframe.mailbox.index.flags import flag_set
 from mailframe.mailbox.index.keywords import Keywords
 from mailframe.mailbox.maildir import Maildir
+from mailframe.mailbox.paths import folder_directory
 from mailframe.mailbox.sizes import WireSizes
 from mailframe.runtime.disk import Disk
 
@@ -129,6 +130,10 @@ class FolderPlace:
             self.stamps = self.look()
         # What another program did in that time is told by no stamp.
         self.is_doubtful = True
+
+    def path_of(self, folder: str) -> str:
+        """Where another folder of the account is. Raises ValueError."""
+        return folder_directory(os.path.join(self.home, "Maildir"), folder)
 
     def file(self, base: str, place: str) -> str:
         return os.path.join(self.maildir.path, relative(base, place))

@@ -15,7 +15,9 @@ import sqlite3
 from mailframe.mailbox import folder_file
 from mailframe.mailbox.index.mark import Mark, last_commit, note_commit
 from mailframe.mailbox.index.schema import MIGRATIONS
+from mailframe.mailbox.paths import account_lock
 from mailframe.runtime.disk import Disk
+from mailframe.runtime.exclusion import exclusive
 
 _SECONDS = 10.0
 
@@ -36,6 +38,11 @@ def _settle(disk: Disk, home: str, now: float | None) -> bool:
     path = os.path.join(home, "index.db")
     if not disk.exists(path):
         return True
+    with exclusive(disk, account_lock(home)):
+        return _settle_alone(disk, home, path, now)
+
+
+def _settle_alone(disk: Disk, home: str, path: str, now: float | None) -> bool:
     try:
         connection = disk.connect(path, timeout=_SECONDS)
         try:

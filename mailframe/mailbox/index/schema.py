@@ -114,5 +114,10 @@ MIGRATIONS = (
     ALTER TABLE content ADD COLUMN searchable INTEGER NOT NULL DEFAULT 1;
     CREATE INDEX content_unsearchable ON content (id) WHERE searchable = 0;
     """,
+    """
+    -- Numbers of folders are not used again: another process may still have the one that went.
+    ALTER TABLE life ADD COLUMN last_folder INTEGER NOT NULL DEFAULT 0;
+    UPDATE life SET last_folder = (SELECT coalesce(max(id), 0) FROM folder);
+    """,
 )
 """``MIGRATIONS[n]`` brings version n to n + 1. An index of another version may be thrown away."""

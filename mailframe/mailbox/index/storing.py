@@ -10,7 +10,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from mailframe.core.folders import FlagChange, FlagMode, Flags, MessageState, StoreOutcome
+from mailframe.core.folders import (
+    FlagChange,
+    FlagMode,
+    Flags,
+    MessageState,
+    Recent,
+    StoreOutcome,
+)
 from mailframe.mailbox.index.flags import flag_set, flag_text
 from mailframe.mailbox.index.place import (
     Delta,
@@ -56,8 +63,21 @@ def store(
     return StoreOutcome(changed, refused, sorted(gone)), delta
 
 
+def claim_recent(connection: sqlite3.Connection, place: FolderPlace) -> Recent:
+    """A session takes the folder: what is nobody's Recent yet is its. Raises OSError."""
+    leave_new(connection, place)
+    recent = Recent(
+        *connection.execute(
+            "SELECT recent_from, uid_next FROM folder WHERE id = ?", (place.id,)
+        ).fetchone()
+    )
+    if recent.first != recent.end:
+        connection.execute("UPDATE folder SET recent_from = ? WHERE id = ?", (recent.end, place.id))
+    return recent
+
+
 def leave_new(connection: sqlite3.Connection, place: FolderPlace) -> None:
-    """A session takes the folder: what lies in new/ goes to cur/. Raises OSError."""
+    """What lies in new/ goes to cur/. Raises OSError."""
     if not place.has_new:
         return
     uids = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
 from mailframe.core.events import MessagesCopied, MessagesMoved
 from mailframe.core.folders import CopyOutcome
@@ -43,11 +44,8 @@ async def copy(source: LiveFolder, uids: Sequence[int], target: LiveFolder) -> C
         _announce(MessagesCopied, source, target, done, uses)
 
     try:
-        if len(rows) > 1:
-            await target.run(
-                lambda connection: copying.begin_all_or_none(connection, target.place, names)
-            )
-        done = await target.run(job, then)
+        first = partial(copying.begin_all_or_none, place=target.place, bases=names)
+        done = await target.run(job, then, first if len(rows) > 1 else None)
     except BaseException:
         reservation.release()
         raise

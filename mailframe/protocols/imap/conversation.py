@@ -7,7 +7,7 @@ command, in IDLE, answering a SASL challenge, or at the beginning of a command.
 
 from __future__ import annotations
 
-from collections import deque
+import functools
 from collections.abc import Callable, Mapping
 
 from mailframe.protocols import sasl
@@ -42,6 +42,18 @@ from mailframe.protocols.imap.uid_only import uses_numbers
 # RFC 7888 section 5
 _LITERAL_MINUS = 4096
 _CONTINUE = b"+ OK\r\n"
+NOTHING: frozenset[str] = frozenset()
+"""One for all conversations, of which there may be thousands that idle."""
+
+
+@functools.lru_cache(maxsize=64)
+def _offered(available: frozenset[str], is_bound: bool) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The mechanisms, and in the order in which clients should think of them; ``is_bound``: to
+    TLS, so that they can be bound to it."""
+    offered = available & sasl.SERVER_MECHANISMS
+    if not is_bound:
+        offered -= {"SCRAM-SHA-256-PLUS"}
+    return offered, tuple(name for name in sasl.CLIENT_PREFERENCE if name in offered)
 
 
 class Conversation:
@@ -96,7 +108,7 @@ class Conversation:
         self._limits = limits
         self._append_limit = append_limit
         self._state = State.NOT_AUTHENTICATED
-        self._enabled: frozenset[str] = frozenset()
+        self._enabled = NOTHING
         self._compressed = False
         self._errors = 0
         self._login_failures = 0
@@ -104,7 +116,7 @@ class Conversation:
         self._deaf = False
         self._output: list[bytes] = []
         self._pending = 0
-        self._ready: deque[Event] = deque()
+        self._ready: list[Event] = []  # a deque that is empty takes 700 octets
         self._undecided: Event | None = None
         self._tag = ""
         self._assembly: Assembly | None = None
@@ -122,11 +134,9 @@ class Conversation:
         self._meet_anew()
 
     def _meet_anew(self) -> None:
-        offered = self._available & sasl.SERVER_MECHANISMS if self._may_log_in else frozenset()
-        if not self._bindings:
-            offered -= {"SCRAM-SHA-256-PLUS"}
-        self._mechanisms = tuple(name for name in sasl.CLIENT_PREFERENCE if name in offered)
-        self._login = LoginDialogue(frozenset(offered), self._bindings, self._new_nonce)
+        available = self._available if self._may_log_in else NOTHING
+        offered, self._mechanisms = _offered(available, bool(self._bindings))
+        self._login = LoginDialogue(offered, self._bindings, self._new_nonce)
 
     @property
     def _may_log_in(self) -> bool:

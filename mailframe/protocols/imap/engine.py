@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from mailframe.core.scram import ScramVerifier
 from mailframe.errors import LocalProtocolError
 from mailframe.protocols.imap.commands import Idle, Logout
-from mailframe.protocols.imap.conversation import Conversation
+from mailframe.protocols.imap.conversation import NOTHING, Conversation
 from mailframe.protocols.imap.events import (
     AppendBegins,
     AppendBroken,
@@ -158,7 +158,7 @@ class ImapEngine(Conversation):
             read += 1
             if not self._read():
                 return Pause.NEED_DATA
-        event = self._ready.popleft()
+        event = self._ready.pop(0)
         if not isinstance(event, Closing):
             self._undecided = event
         return event
@@ -251,7 +251,7 @@ class ImapEngine(Conversation):
         compression. Call it before ``finish``."""
         self._state = State.NOT_AUTHENTICATED
         self._powers = self._first_powers
-        self._enabled = frozenset()
+        self._enabled = NOTHING
         self._meet_anew()
 
     # The end

@@ -13,7 +13,8 @@ where not.
 
 A message is ``begin(transaction)``; at ``BodyWanted`` the caller feeds ``send_body`` while
 ``wants_body`` and not ``body_blocked``, then ``finish_body``; ``TransactionEnded`` says that
-the verdicts are complete. Then the next message may begin.
+the verdicts are complete. The next message may begin while ``may_begin``: with pipelining
+that is right behind the content of the one before, whose end is told first.
 
 It does not know time, TLS, passwords or which server it talks to.
 """
@@ -40,23 +41,24 @@ _MAX_INITIAL = 500
 
 
 class Step(enum.Enum):
-    """What a reply answers."""
+    """What a reply answers, in words, and the classes of codes that make sense to us there
+    (RFC 5321 section 4.3.2)."""
 
-    GREETING = "greeting"
-    HELLO = "EHLO"
-    STARTTLS = "STARTTLS"
-    AUTH = "AUTH"
-    RSET = "RSET"
-    MAIL = "MAIL"
-    RCPT = "RCPT"
-    DATA = "DATA"
-    CHUNK = "BDAT"
-    END = "end of data"
-    QUIT = "QUIT"
+    GREETING = ("greeting", (2, 4, 5))
+    HELLO = ("EHLO", (2, 4, 5))
+    STARTTLS = ("STARTTLS", (2, 4, 5))
+    AUTH = ("AUTH", (2, 3, 4, 5))
+    RSET = ("RSET", (2, 4, 5))
+    MAIL = ("MAIL", (2, 4, 5))
+    RCPT = ("RCPT", (2, 4, 5))
+    DATA = ("DATA", (3, 4, 5))
+    CHUNK = ("BDAT", (2, 4, 5))
+    END = ("end of data", (2, 4, 5))
+    QUIT = ("QUIT", (2, 4, 5))
 
-
-# RFC 5321 section 4.3.2 by first digit; whatever is not here makes no sense to us.
-_FITTING: dict[Step, str] = dict.fromkeys(Step, "245") | {Step.AUTH: "2345", Step.DATA: "345"}
+    def __init__(self, words: str, fitting: tuple[int, ...]) -> None:
+        self.words = words
+        self.fitting = fitting
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ class Closing:
 Event = Answered | Challenged | BodyWanted | TransactionEnded | Closing
 
 
+_Asked = tuple[Step, int, Transaction | None]
+"""What a reply will answer; for RCPT with the recipient's place."""
+
+
 class SmtpClient:
     def __init__(self, *, lmtp: bool = False) -> None:
         self.lmtp = lmtp
@@ -102,9 +108,10 @@ class SmtpClient:
         """No further command makes sense: 421 was said, or we said QUIT."""
         self._reader = ReplyReader()
         self._output: list[bytes] = []
-        self._pending: deque[tuple[Step, int]] = deque([(Step.GREETING, 0)])
-        self._waiting: deque[tuple[Step, int, bytes]] = deque()
+        self._pending: deque[_Asked] = deque([(Step.GREETING, 0, None)])
+        self._waiting: deque[tuple[_Asked, bytes]] = deque()
         self._transaction: Transaction | None = None
+        """The one begun last; the one before it may lack the verdict on its content."""
         self._body: DataBody | BdatBody | None = None
         self._needs_rset = False
         self._tls_expected = False
@@ -130,6 +137,16 @@ class SmtpClient:
     def awaited(self) -> Step | None:
         """What the next reply will answer; None: nothing is awaited."""
         return self._pending[0][0] if self._pending else None
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether a message can be begun now."""
+        if self.is_closing or self._tls_expected:
+            return False
+        if self._transaction is None:
+            return not self._pending
+        # RFC 2920 section 3.1: MAIL may follow the content of the message before.
+        return self._transaction.content_sent and "PIPELINING" in self.extensions
 
     @property
     def _is_over(self) -> bool:
@@ -179,7 +196,8 @@ class SmtpClient:
 
     def begin(self, transaction: Transaction) -> None:
         """MAIL, the RCPTs and, with pipelining, DATA; BDAT where the server offers it."""
-        self._must_be_idle()
+        if not self.may_begin:
+            raise LocalProtocolError(f"no message can be begun, waiting for {self.awaited}")
         if not transaction.recipients:
             raise LocalProtocolError("a transaction without recipients")
         offered = self.extensions
@@ -188,14 +206,17 @@ class SmtpClient:
             raise LocalProtocolError("binary content without CHUNKING")
         mail = commands.mail(transaction.envelope, transaction.size, transaction.body, offered)
         rcpts = [commands.rcpt(recipient, offered) for recipient in transaction.recipients]
-        self._transaction = transaction
-        if self._needs_rset:
-            self._waiting.append((Step.RSET, 0, b"RSET\r\n"))
-        self._waiting.append((Step.MAIL, 0, mail))
-        self._waiting.extend((Step.RCPT, index, rcpt) for index, rcpt in enumerate(rcpts))
+        # RFC 3030 section 2: only RSET leads out of a refused chunk, and that of the message
+        # before may yet be refused.
+        if self._needs_rset if self._transaction is None else chunking:
+            self._waiting.append(((Step.RSET, 0, transaction), b"RSET\r\n"))
+        self._waiting.append(((Step.MAIL, 0, transaction), mail))
+        for index, rcpt in enumerate(rcpts):
+            self._waiting.append(((Step.RCPT, index, transaction), rcpt))
         if not chunking:
-            self._waiting.append((Step.DATA, 0, b"DATA\r\n"))
-        self._pump()
+            self._waiting.append(((Step.DATA, 0, transaction), b"DATA\r\n"))
+        self._transaction = transaction
+        self._pump(transaction)
 
     # content
 
@@ -210,22 +231,23 @@ class SmtpClient:
         return bool(self._pending) and "PIPELINING" not in self.extensions
 
     def send_body(self, chunk: bytes) -> None:
-        if self._body is None:
-            raise LocalProtocolError("no content is wanted")
-        before = self._body.replies
-        self._output.append(self._body.feed(chunk))
-        self._pending.extend([(Step.CHUNK, 0)] * (self._body.replies - before))
+        body, transaction = self._content_wanted()
+        before = body.replies
+        self._output.append(body.feed(chunk))
+        self._await(Step.CHUNK, transaction, body.replies - before)
 
     def finish_body(self) -> None:
-        body, transaction = self._body, self._transaction
-        if body is None or transaction is None:
-            raise LocalProtocolError("no content is wanted")
+        body, transaction = self._content_wanted()
         self._output.append(body.finish())
         self._body = None
         transaction.content_sent = True
         # RFC 2033 section 4.2: one reply for each accepted recipient.
-        replies = len(transaction.accepted) if self.lmtp else 1
-        self._pending.extend([(Step.END, 0)] * replies)
+        self._await(Step.END, transaction, len(transaction.accepted) if self.lmtp else 1)
+
+    def _content_wanted(self) -> tuple[DataBody | BdatBody, Transaction]:
+        if self._body is None or self._transaction is None:
+            raise LocalProtocolError("no content is wanted")
+        return self._body, self._transaction
 
     def take_output(self) -> bytes:
         output = b"".join(self._output)
@@ -237,14 +259,15 @@ class SmtpClient:
     def _hear(self, reply: Reply) -> list[Event]:
         if not self._pending:
             return self._hear_unasked(for_people(reply))
-        step, index = self._pending.popleft()
-        if str(reply.code)[0] not in _FITTING[step]:
-            raise RemoteProtocolError(f"{reply.code} makes no sense as the reply to {step.value}")
+        step, index, transaction = self._pending.popleft()
+        if reply.code // 100 not in step.fitting:
+            raise RemoteProtocolError(f"{reply.code} makes no sense as the reply to {step.words}")
         # RFC 5321 section 3.8: 421 may answer anything, and the server then closes.
         if reply.code == 421:
             self.is_closing = True
-        if self._transaction is not None:
-            return self._hear_in_transaction(step, index, for_people(reply))
+        if transaction is not None:
+            transaction.replies_awaited -= 1
+            return self._hear_in_transaction(step, index, transaction, for_people(reply))
         return self._hear_alone(step, reply)
 
     def _hear_unasked(self, reply: Reply) -> list[Event]:
@@ -254,7 +277,7 @@ class SmtpClient:
             # commands, so nothing more can be said to it.
             self.is_closing = True
             transaction.hear_for_accepted(reply)
-            return self._end_transaction()
+            return self._end(transaction)
         if reply.code == 421:
             self.is_closing = True
             return [Closing(reply)]
@@ -282,40 +305,38 @@ class SmtpClient:
         self.answer_challenge(initial)
         return []
 
-    def _hear_in_transaction(self, step: Step, index: int, reply: Reply) -> list[Event]:
-        transaction = self._transaction
-        assert transaction is not None
-        if step is Step.RSET and not reply.is_positive:
-            raise RemoteProtocolError(f"RSET was refused: {reply}")
-        if step is Step.RSET:
-            self._needs_rset = False
-        if step is Step.MAIL:
-            transaction.hear_mail(reply)
-            self._needs_rset = reply.is_positive
+    def _hear_in_transaction(
+        self, step: Step, index: int, transaction: Transaction, reply: Reply
+    ) -> list[Event]:
         if step is Step.RCPT:
             transaction.hear_recipient(index, reply)
-        if step is Step.DATA:
+        elif step is Step.MAIL:
+            transaction.hear_mail(reply)
+            self._needs_rset = reply.is_positive
+        elif step is Step.DATA:
             return self._hear_data(transaction, reply)
-        if step is Step.CHUNK and not reply.is_positive:
-            # RFC 3030 section 2: only RSET leads out of a failed chunk.
-            self._body = None
-            transaction.hear_for_accepted(reply)
-            self._forget_lmtp_end()
-        if step is Step.END:
+        elif step is Step.END:
             self._hear_end(transaction, reply)
+        elif step is Step.RSET:
+            if not reply.is_positive:
+                raise RemoteProtocolError(f"RSET was refused: {reply}")
+            self._needs_rset = False
+        elif not reply.is_positive:
+            self._hear_chunk_refused(transaction, reply)
         return self._go_on(transaction, step)
 
     def _hear_data(self, transaction: Transaction, reply: Reply) -> list[Event]:
         if reply.code >= 400:
             transaction.hear_for_accepted(reply)
-            return self._end_transaction()
+            return self._end(transaction)
         if transaction.accepted:
             self._body = DataBody()
             return [BodyWanted()]
         # RFC 2920 section 3.1: 354 although nobody was accepted: send just the dot.
         if self.lmtp:
             raise RemoteProtocolError("354 without a recipient")
-        self._send(Step.END, b".\r\n")
+        self._output.append(b".\r\n")
+        self._await(Step.END, transaction, 1)
         return []
 
     def _hear_end(self, transaction: Transaction, reply: Reply) -> None:
@@ -323,52 +344,66 @@ class SmtpClient:
             transaction.hear_for_next(reply)
         else:
             transaction.hear_for_accepted(reply)
-        self._needs_rset = "CHUNKING" in self.extensions and not reply.is_positive
+        self._needs_rset = not reply.is_positive and "CHUNKING" in self.extensions
 
-    def _forget_lmtp_end(self) -> None:
-        """How many replies LMTP owes to a BDAT LAST after a failed chunk, no RFC says."""
-        if self.lmtp and any(step is Step.END for step, _ in self._pending):
+    def _hear_chunk_refused(self, transaction: Transaction, reply: Reply) -> None:
+        self._body = None
+        transaction.hear_for_accepted(reply)
+        # How many replies LMTP owes to a BDAT LAST after a failed chunk, no RFC says.
+        if self.lmtp and any(step is Step.END for step, _, _ in self._pending):
             self._pending.clear()
+            transaction.replies_awaited = 0
             self.is_closing = True
 
     def _go_on(self, transaction: Transaction, step: Step) -> list[Event]:
         """After a reply: the next command, the content, or the end."""
-        refused = transaction.mail_reply is not None and not transaction.mail_reply.is_positive
-        nobody_left = bool(self._waiting) and self._waiting[0][0] is Step.DATA
-        if refused or self.is_closing or (nobody_left and not transaction.accepted):
-            self._waiting.clear()
-        self._pump()
-        if self._pending or self._body is not None:
+        if self._waiting:
+            self._say_what_makes_sense(transaction)
+        if transaction.replies_awaited:
+            return []
+        if transaction is self._transaction and self._body is not None:
             return []
         if step is Step.RCPT and transaction.accepted and not self.is_closing:
-            # Only BDAT comes here: DATA would be pending or waiting.
+            # Only BDAT comes here: DATA would be awaited.
             self._body = BdatBody(transaction.body is Body.BINARY)
             return [BodyWanted()]
-        return self._end_transaction()
+        return self._end(transaction)
 
-    def _end_transaction(self) -> list[Event]:
-        assert self._transaction is not None
-        self._transaction.ended = True
-        self._abandon()
+    def _say_what_makes_sense(self, transaction: Transaction) -> None:
+        """Without pipelining, the replies so far decide whether there is more to say."""
+        refused = transaction.mail_reply is not None and not transaction.mail_reply.is_positive
+        (following, _, _), _ = self._waiting[0]
+        nobody_left = following is Step.DATA and not transaction.accepted
+        if refused or self.is_closing or nobody_left:
+            self._waiting.clear()
+        self._pump(transaction)
+
+    def _end(self, transaction: Transaction) -> list[Event]:
+        transaction.ended = True
+        if transaction is self._transaction:
+            self._transaction = None
+            self._body = None
+            self._waiting.clear()
         return [TransactionEnded()]
-
-    def _abandon(self) -> None:
-        self._transaction = None
-        self._body = None
-        self._waiting.clear()
 
     # sending
 
-    def _send(self, step: Step, data: bytes, index: int = 0) -> None:
+    def _send(self, step: Step, data: bytes) -> None:
         self._output.append(data)
-        self._pending.append((step, index))
+        self._pending.append((step, 0, None))
 
-    def _pump(self) -> None:
-        """Send what waits: all of it with PIPELINING (RFC 2920), else one at a time."""
+    def _await(self, step: Step, transaction: Transaction, replies: int) -> None:
+        self._pending.extend([(step, 0, transaction)] * replies)
+        transaction.replies_awaited += replies
+
+    def _pump(self, transaction: Transaction) -> None:
+        """Say what waits: all of it with PIPELINING (RFC 2920), else one at a time."""
         together = "PIPELINING" in self.extensions
         while self._waiting and (together or not self._pending):
-            step, index, data = self._waiting.popleft()
-            self._send(step, data, index)
+            asked, data = self._waiting.popleft()
+            self._output.append(data)
+            self._pending.append(asked)
+            transaction.replies_awaited += 1
 
     def _must_be_idle(self) -> None:
         if self._pending or self._transaction is not None:

@@ -27,6 +27,8 @@ class Transaction:
         """Whether the end of the content went out: from here on a lost connection leaves
         open whether the server took the message."""
         self.ended = False
+        self.replies_awaited = 0
+        """To what has been said about this message."""
         self._accepted: list[int] = []
 
     @property

@@ -6,7 +6,6 @@ looks towards the shell. What verbs may do to the engine is public here.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection
 
 from mailframe.core import status
@@ -31,6 +30,7 @@ from mailframe.protocols.smtp.state import (
 )
 
 _NO_ENVELOPE = Envelope(reverse_path=None)
+_BODY_START = ev.BodyStart()
 _TOO_MANY_ERRORS = Reply(421, status.SECURITY_OTHER, "Too many errors, closing the connection")
 _NOT_SMTP = Reply(421, status.PROTOCOL_OTHER, "This is a mail server")
 # A client that is refused a message or a recipient is not broken; one that hears these is.
@@ -69,7 +69,7 @@ class Conversation:
         self._reference = reference
         self._lines = LineSplitter()
         self._output: list[bytes] = []
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
         self._open: Decision | None = None
         self._body: Body | None = None
         self._swallow = 0
@@ -89,7 +89,7 @@ class Conversation:
 
     def begin_text(self) -> Decision:
         self._body = Body(self.settings.message_size, binary=False)
-        return ev.BodyStart()
+        return _BODY_START
 
     def begin_chunk(self, octets: int, is_last: bool) -> Decision | None:
         is_first = self._body is None
@@ -98,7 +98,7 @@ class Conversation:
             self._body = Body(self.settings.message_size, binary=binary)
         self._body.begin_chunk(octets, is_last)
         if is_first:
-            return ev.BodyStart()
+            return _BODY_START
         self.state = State.CHUNK
         return None
 
@@ -128,10 +128,10 @@ class Conversation:
         if self._heard_nothing and self._lines.starts_with(_TLS_HELLO):
             self._turn_away("")
             return True
-        in_auth = self._lines.starts_with(b"AUTH ")
-        line = self._lines.next_line(
-            self.settings.auth_line if in_auth else self.settings.command_line
-        )
+        longest = self.settings.command_line
+        if len(self._lines) > longest and self._lines.starts_with(b"AUTH "):
+            longest = self.settings.auth_line
+        line = self._lines.next_line(longest)
         if line is None:
             return False
         self._heard_nothing = False

@@ -85,6 +85,8 @@ def _undecodable(keyword: str, utf8: bool) -> RemoteProtocolError:
 
 def _end_of_path(text: str) -> int:
     """Where the closing bracket stands; brackets within a quoted string do not count."""
+    if '"' not in text:
+        return text.find(">")
     quoted = escaped = False
     for position, character in enumerate(text):
         if escaped:

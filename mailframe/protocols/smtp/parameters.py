@@ -40,8 +40,10 @@ def mail(argument: bytes, *, message_size: int, without: frozenset[str] = frozen
     path, text = grammar.path_and_parameters(
         argument, "FROM", utf8=utf8, fault=status.BAD_SENDER_SYNTAX
     )
-    given = _split(text, _offered(_MAIL, without))
+    given = _split(text, _offered(_MAIL, without)) if text else {}
     reverse_path = grammar.mailbox(path, status.BAD_SENDER_SYNTAX) if path else None
+    if not given:
+        return Envelope(reverse_path)
     values = {keyword: _MAIL[keyword](value) for keyword, value in given.items()}
     size = values.get("SIZE")
     body = values.get("BODY", Body.SEVEN_BIT)
@@ -66,8 +68,10 @@ def rcpt(argument: bytes, *, smtputf8: bool, without: frozenset[str] = frozenset
     path, text = grammar.path_and_parameters(
         argument, "TO", utf8=smtputf8, fault=status.BAD_DESTINATION_SYNTAX
     )
-    given = _split(text, _offered(_RCPT, without))
+    given = _split(text, _offered(_RCPT, without)) if text else {}
     address = grammar.forward_path(path)
+    if not given:
+        return Recipient(address)
     values = {keyword: _RCPT[keyword](value) for keyword, value in given.items()}
     return Recipient(address, notify=values.get("NOTIFY"), orcpt=values.get("ORCPT"))
 
@@ -83,7 +87,7 @@ def _offered(
 
 def _asks_for_utf8(argument: bytes) -> bool:
     """Looked at before the argument can be decoded; the grammar decides again afterwards."""
-    return b"SMTPUTF8" in argument.upper().split(b" ")[1:]
+    return b" " in argument and b"SMTPUTF8" in argument.upper().split(b" ")[1:]
 
 
 def _split(text: str, known: dict[str, Callable[[str | None], Any]]) -> Given:

@@ -17,6 +17,9 @@ def render(reply: Reply, *, reference: str = "", utf8: bool = False) -> bytes:
     other characters than ASCII become question marks (RFC 6531 section 3.7.4).
     """
     text = reply.text
+    # Most are one short line.
+    if reply.code < 400 and 0 < len(text) <= _LONGEST_TEXT and text.isascii() and "\n" not in text:
+        return f"{reply}\r\n".encode("ascii")
     if reference and reply.code >= 400:
         text = f"{text} (ref {reference})" if text else f"(ref {reference})"
     status = f"{reply.enhanced} " if reply.status is not None else ""

@@ -32,6 +32,7 @@ from mailframe.protocols.smtp.events import ENOUGH, NEED_DATA, PAUSED, Decision,
 from mailframe.protocols.smtp.replies import render_lines
 from mailframe.protocols.smtp.state import State
 
+_GO_AHEAD = Reply(354, None, "End data with <CR><LF>.<CR><LF>")
 _AT_ONCE = 100
 """So many commands, at 10 microseconds or so, are answered before others have their turn."""
 
@@ -63,14 +64,13 @@ class SmtpServer(Conversation):
         """What there is to send; call it after each round of events."""
         if not self._output:
             return b""
-        data = b"".join(self._output)
-        self._output.clear()
-        return data
+        output, self._output = self._output, []
+        return output[0] if len(output) == 1 else b"".join(output)
 
     def next_event(self) -> Event | Pause:
         for _ in range(_AT_ONCE):
             if self._events:
-                return self._events.popleft()
+                return self._events.pop(0)
             if self._open is not None or self.state in SILENT:
                 return PAUSED
             if self._swallow:
@@ -104,7 +104,7 @@ class SmtpServer(Conversation):
         if self._body.chunked:
             self.state = State.CHUNK
         else:
-            self._say(Reply(354, None, "End data with <CR><LF>.<CR><LF>"))
+            self._say(_GO_AHEAD)
             self.state = State.TEXT
 
     def fail_body(self, reply: Reply) -> None:
@@ -142,7 +142,22 @@ class SmtpServer(Conversation):
         if decision.verb == "HELO":
             self._say(reply)
         else:
-            self._output.append(render_lines(250, [reply.text, *verbs.keywords(self)]))
+            self._output.append(self._hello_answer(reply.text))
+
+    def _hello_answer(self, hostname: str) -> bytes:
+        facts = (
+            hostname,
+            self.encrypted,
+            self.has_bindings,
+            self.authenticated,
+            self.can_start_tls,
+            self.answers_expn,
+            self._mechanisms,
+        )
+        known = self.settings.hello_answers
+        if facts not in known:
+            known[facts] = render_lines(250, [hostname, *verbs.keywords(self)])
+        return known[facts]
 
     def _after_auth(self, decision: Decision, reply: Reply) -> None:
         self.state = State.READY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +27,7 @@ class ServerSettings:
     command_line: int = 1000
     """Twice what RFC 5321 section 4.5.3.1.4 asks for, because extensions lengthen it."""
     auth_line: int = 12_288  # RFC 4954 section 4
+    hello_answers: dict[tuple[object, ...], bytes] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """The answers to EHLO so far, by what they depend on: there are but a few."""

@@ -19,7 +19,9 @@ from __future__ import annotations
 import enum
 
 
-class State(enum.Enum):
+class State(enum.IntEnum):
+    """Numbers, because those are hashed fastest: every step looks into a table by its state."""
+
     GREETING = enum.auto()
     CONNECTED = enum.auto()
     READY = enum.auto()

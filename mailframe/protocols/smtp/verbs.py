@@ -260,24 +260,27 @@ def keywords(server: Conversation) -> list[str]:
 
 def offered(server: Conversation) -> list[str]:
     """The verbs of this role and listener."""
-    without = lacking(server.settings.without)
-    return [
-        name for name, verb in VERBS.items() if _is_of_role(server, verb) if name not in without
-    ]
+    return list(_table(server.settings.lmtp, server.settings.without))
 
 
-def _is_of_role(server: Conversation, verb: Verb) -> bool:
-    return verb.lmtp if server.settings.lmtp else verb.smtp
+@functools.cache
+def _table(lmtp: bool, without: frozenset[str]) -> dict[str, Verb]:
+    """The verbs of such a listener."""
+    return {
+        name: verb
+        for name, verb in VERBS.items()
+        if name not in lacking(without) and (verb.lmtp if lmtp else verb.smtp)
+    }
 
 
 def find(server: Conversation, name: str) -> Verb:
     """Raises RemoteProtocolError for what is no verb here."""
-    verb = VERBS.get(name)
-    is_offered = name not in lacking(server.settings.without)
-    if verb is not None and is_offered and _is_of_role(server, verb):
+    settings = server.settings
+    verb = _table(settings.lmtp, settings.without).get(name)
+    if verb is not None:
         return verb
     # RFC 5321 section 4.2.4
-    if name in NOT_IMPLEMENTED or not is_offered:
+    if name in NOT_IMPLEMENTED or name in lacking(settings.without):
         raise refuse(502, status.INVALID_COMMAND, "Command not implemented")
     raise RemoteProtocolError(
         "unknown verb", Reply(500, status.INVALID_COMMAND, "Command not recognized")

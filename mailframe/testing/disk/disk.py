@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import BinaryIO, cast
 
-from mailframe.runtime.disk import Disk, DiskCell, DiskFile, DiskLock
+from mailframe.runtime.disk import Disk, DiskCell, DiskFile, DiskGate, DiskLock
 from mailframe.testing.disk import states, vfs
 from mailframe.testing.disk.durability import Durability
 from mailframe.testing.disk.faults import Faults
-from mailframe.testing.disk.handles import SimCell, SimEntry, SimFile, SimLock, SimReader
+from mailframe.testing.disk.handles import SimCell, SimEntry, SimFile, SimGate, SimLock, SimReader
 from mailframe.testing.disk.nodes import DirectoryNode, FileNode, fault, status_of
 from mailframe.testing.disk.ops import Op
 from mailframe.testing.disk.states import CrashState
@@ -210,6 +210,10 @@ class SimDisk(Disk):
                 return None
             self.volume.locks.add(inode)
             return SimLock(self.volume, inode)
+
+    def gate(self, path: str) -> DiskGate:
+        with self.volume.guard:
+            return SimGate(self.volume, self._made_file(path))
 
     def rename(self, source: str, target: str) -> None:
         self.volume.rename(source, target)

@@ -6,7 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from mailframe.runtime.disk import DiskCell, DiskFile, DiskLock
+from mailframe.runtime.disk import DiskCell, DiskFile, DiskGate, DiskLock
 from mailframe.testing.disk.nodes import DirectoryNode, Node, fault, status_of
 from mailframe.testing.disk.volume import Volume
 
@@ -37,6 +37,10 @@ class SimFile(DiskFile):
         whole = int(seconds // 1)
         time = whole * 10**9 + int((seconds - whole) * 1e9)
         self._volume.set_modified(self._inode, self.path, time)
+
+    def begin_sync(self) -> None:
+        """What is not synced may be lost, begun or not."""
+        self._must_be_open()
 
     def sync(self) -> None:
         self._must_be_open()
@@ -87,6 +91,31 @@ class SimLock(DiskLock):
         if self._inode:
             inode, self._inode = self._inode, 0
             self._volume.locks.discard(inode)
+            self._volume.nodes.let_go(inode)
+
+
+class SimGate(DiskGate):
+    """Programs of a simulated machine take turns, and none is within when another has its own:
+    who would have to wait would wait for ever."""
+
+    def __init__(self, volume: Volume, inode: int) -> None:
+        super().__init__(-1)
+        self._volume = volume
+        self._inode = inode
+        volume.nodes.hold(inode)
+
+    def __enter__(self) -> None:
+        self._volume.check_power()
+        if self._inode in self._volume.locks:
+            raise AssertionError("the gate is taken, and nobody is there who could leave it")
+        self._volume.locks.add(self._inode)
+
+    def __exit__(self, *_: object) -> None:
+        self._volume.locks.discard(self._inode)
+
+    def close(self) -> None:
+        if self._inode:
+            inode, self._inode = self._inode, 0
             self._volume.nodes.let_go(inode)
 
 

@@ -46,6 +46,7 @@ class Stored:
     ) -> None:
         self.content = content
         self.size = len(content)
+        self.octets: bytes | None = None
         self.envelope = Envelope(Address.parse(reverse_path) if reverse_path else None)
         self.arrival = Arrival(peer_ip="192.0.2.7", helo="client.far.test")
         self._chunk = chunk

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailframe.app.config import Config, load_config
+from mailframe.app.config import Config, ConfigSource, load_config
 from mailframe.app.config_lines import line_index, line_of
 from mailframe.app.config_policy import DEFAULT_ORDER
 from mailframe.app.config_settings import document, settings_of
@@ -374,3 +374,46 @@ def test_every_key_has_its_own_line(pairs: list[tuple[str, str]]) -> None:
 def test_a_short_expiry_needs_no_word_about_warnings(write: Write) -> None:
     config = load_config(write(MINIMAL + '[queue]\nexpire = "1h"\n'), {})
     assert config.queue.expire == 3600
+
+
+@pytest.mark.parametrize(("written", "processes"), [("1", 1), ("3", 3)])
+def test_so_many_workers_serve(write: Write, written: str, processes: int) -> None:
+    path = write(f"workers = {written}\n{MINIMAL}")
+    assert load_config(path, {}).processes == processes
+    assert load_config(write(MINIMAL), {"MAILFRAME_WORKERS": written}).processes == processes
+
+
+def test_as_many_workers_as_processors(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 2, 5})
+    assert load_config(write('workers = "auto"\n' + MINIMAL), {}).processes == 3
+    assert load_config(write(MINIMAL), {"MAILFRAME_WORKERS": "auto"}).processes == 3
+    assert load_config(write(MINIMAL), {}).processes == 1
+
+
+@pytest.mark.parametrize("written", ["0", "257", "1.5", "true", '"2"', "[]", '"many"'])
+def test_no_number_of_workers(write: Write, written: str) -> None:
+    assert problems(write(f"workers = {written}\n{MINIMAL}")) == [
+        '1 workers must be a number from 1 to 256, or "auto"'
+    ]
+
+
+def test_what_a_server_was_started_with_stays(write: Write, tmp_path: Path) -> None:
+    source = ConfigSource(write(MINIMAL), {})
+    text = source.read()
+    write(MINIMAL.replace("mail.example", "other.example"))
+    assert source.config(text).hostname == "mail.example.test"
+    assert source.load().hostname == "other.example.test"
+    (tmp_path / "mailframe.toml").unlink()
+    assert source.config(text).hostname == "mail.example.test"
+    with pytest.raises(ConfigError):
+        source.load()
+
+
+def test_a_server_finds_its_file_wherever_it_goes(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(MINIMAL)
+    monkeypatch.chdir(tmp_path)
+    source = ConfigSource("mailframe.toml", {})
+    monkeypatch.chdir("/")
+    assert source.load().base == str(tmp_path / "state")

@@ -29,7 +29,7 @@ role = "mx"
 class Events(MailboxEvents):
     listening = 0
 
-    def subscribe(self, *args: Any) -> Any:
+    def subscribe(self, *args: Any, **options: Any) -> Any:
         unsubscribe = super().subscribe(*args)
         self.listening += 1
 

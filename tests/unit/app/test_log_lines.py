@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
-from twisted.logger import LogEvent, Logger, LogLevel, formatEventAsClassicLogText
+from twisted.logger import LogEvent, Logger, LogLevel
 
 from mailframe.app import run
 
 
-@pytest.mark.parametrize("line", ["id=1 step=accept", "two\nlines\n", "{braces} %s", "ελληνικά"])
-def test_lines_of_the_journal(line: str) -> None:
-    event: LogEvent = {
+class Calls(io.StringIO):
+    """A file that counts how often it was written to."""
+
+    count = 0
+
+    def write(self, text: str) -> int:
+        self.count += 1
+        return super().write(text)
+
+
+def _journalled(line: str, more: bool) -> LogEvent:
+    return {
         "log_level": LogLevel.info,
         "log_namespace": "mailframe.journal",
         "log_time": 1_795_640_000.7,
@@ -18,8 +29,45 @@ def test_lines_of_the_journal(line: str) -> None:
         "log_source": None,
         "log_format": "{line}",
         "line": line,
+        "more": more,
     }
-    assert run._line(event) == formatEventAsClassicLogText(event, formatTime=run._time)
+
+
+def test_lines_of_the_journal_are_as_any_others_and_written_at_once() -> None:
+    file = Calls()
+    log = run.TextLog(file, "info")
+    lines = ["id=1 step=accept", "{braces} %s", "ελληνικά"]
+    events = [_journalled(line, line is not lines[-1]) for line in lines]
+    for event in events:
+        log(event)
+    assert file.getvalue() == "".join(str(run._line(event)) for event in events)
+    assert file.count == 1
+
+
+def test_what_is_said_between_is_not_lost() -> None:
+    file = Calls()
+    log = run.TextLog(file, "info")
+    log(_journalled("first", True))
+    log(_legacy("between"))
+    log(_journalled("second", False))
+    log(_journalled("third", False))
+    assert [line.split("] ")[1] for line in file.getvalue().splitlines()] == [
+        "between",
+        "first",
+        "second",
+        "third",
+    ]
+
+
+def test_below_the_level_nobody_makes_a_line() -> None:
+    class Unwanted:
+        def __str__(self) -> str:
+            raise AssertionError("made")
+
+    file = Calls()
+    log = run.TextLog(file, "warn")
+    log(_journalled(Unwanted(), False))  # type: ignore[arg-type]
+    assert file.count == 0
 
 
 def test_other_events_go_the_long_way() -> None:

@@ -14,6 +14,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from mailframe.app.config import Config, load_config
 from mailframe.app.reporting import Reporting
 from mailframe.runtime.aio import as_deferred, fired
+from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
 from mailframe.runtime.workers import InlineWorkers
 
@@ -35,7 +36,10 @@ class Place:
         path.write_text(CONFIG + dmarc)
         self.config: Config = load_config(str(path), {})
         self.clock = Clock()
-        self.reporting = Reporting(self.config, Machine(self.clock))
+        machine = Machine(self.clock)
+        self.reporting = Reporting(
+            self.config, machine, Duty(machine.disk, str(directory / "state" / "duty"))
+        )
         self.house: Any = SimpleNamespace(
             resolver=None, journal=None, content_workers=InlineWorkers(), desk=None
         )

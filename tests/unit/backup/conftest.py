@@ -16,7 +16,7 @@ from mailframe.core.resolution import Local
 from mailframe.interfaces import Arrival
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.names import key_of, new_name, with_sizes
-from mailframe.queue.records import Message, new_message
+from mailframe.queue.records import Message, NewMessage, new_messages
 from mailframe.runtime.aio import fired
 from mailframe.runtime.database import Database
 from mailframe.runtime.disk import Disk
@@ -77,7 +77,8 @@ class House:
             path.write_bytes(body)
             path.chmod(0o600)
         with_content = None if body is not None else b"inner"
-        self.alter(lambda c: new_message(c, message, with_content, people, 0))
+        new = NewMessage(message, with_content, people)
+        self.alter(lambda c: new_messages(c, [new], ""))
 
     def _recipient(self, text: str) -> Recipient:
         local, _, domain = text.partition("@")

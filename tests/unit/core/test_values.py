@@ -55,6 +55,18 @@ def test_ids_increase_even_when_the_clock_steps_back() -> None:
     assert {len(id_) for id_ in ids} == {12}
 
 
+def test_ids_count_the_microseconds_in_base_32() -> None:
+    """All ten digits, also where the lower four begin anew."""
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    base = 1_577_836_800
+    before, after = (5 << 20) - 1, (5 << 20) + 33 * 1024
+    for micros in (before, after, 1, (1 << 40) + 7):
+        id = IdSource(lambda micros=micros: base + (micros + 0.5) / 1e6, 0)()
+        assert [alphabet.index(digit) for digit in id[:10]] == [
+            (micros >> 5 * place) & 31 for place in range(9, -1, -1)
+        ]
+
+
 def test_ids_of_two_processes_differ_at_the_same_instant() -> None:
     assert IdSource(lambda: 1.8e9, 1)() != IdSource(lambda: 1.8e9, 2)()
 

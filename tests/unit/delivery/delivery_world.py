@@ -16,10 +16,10 @@ from zope.interface import implementer
 from mailframe.core.address import Address
 from mailframe.core.envelope import Envelope, Recipient
 from mailframe.core.report import DeliveryReport
-from mailframe.delivery.attempt import Sender
 from mailframe.delivery.dialler import Dialler
 from mailframe.delivery.hosts import Timeouts
 from mailframe.delivery.mx import MxCourier
+from mailframe.delivery.sender import Sender
 from mailframe.delivery.targets import MxTargets
 from mailframe.errors import NoSuchDomain
 from mailframe.interfaces import (
@@ -60,6 +60,7 @@ class Stored:
         self.arrival = Arrival()
         self.arrived = 0.0
         self.size = len(data)
+        self.octets: bytes | None = None
         self.data = data
         self.sources: list[Source] = []
 
@@ -187,6 +188,8 @@ class Server:
     """After so many octets the client is told to wait."""
     wire: Any = None
     said: list[str] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
+    """As it was written, piece by piece."""
     messages: list[bytes] = field(default_factory=list)
     gone: bool = False
     _buffer: bytes = b""
@@ -200,6 +203,7 @@ class Server:
         self._answer("connect", b"220 mx ESMTP\r\n")
 
     def hear(self, data: bytes) -> None:
+        self.heard.append(data)
         self._buffer += data
         while not self.gone and self._step():
             pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import globalLogPublisher
 from zope.interface.verify import verifyObject
@@ -14,7 +15,7 @@ from mailframe.core.envelope import Body, Recipient
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.errors import DnsTemporary, MessageGone
 from mailframe.interfaces import ICourier
-from tests.unit.delivery.delivery_world import TEXT, Stored, World, batch
+from tests.unit.delivery.delivery_world import TEXT, Source, Stored, World, batch
 
 DONE = {Outcome.RELAYED}
 
@@ -448,7 +449,7 @@ def test_an_idle_connection_that_the_server_closes_is_forgotten(world: World) ->
     made[0].wire.say(b"421 bye\r\n")
     made[0].wire.loseConnection()
     world.settle()
-    assert len(world.sender._idle) == 0
+    assert len(world.sender._connections) == 0
     assert world.send()[0].outcome is Outcome.RELAYED
     assert len(made) == 2
 
@@ -590,6 +591,51 @@ def test_content_goes_on_when_the_peer_takes_it(world: World) -> None:
             made[0].wire.producer.resumeProducing()
     (report,) = world.run(sending)
     assert report.outcome is Outcome.RELAYED
+
+
+def test_after_a_stop_amid_the_content_the_verdict_has_all_its_time(world: World) -> None:
+    made = world.serve(stuck_after=100_000, answers={"end": None})
+    sending = world.mx.deliver(batch("dest.example", message=Stored(b"y" * 200_000)))
+    for _ in range(10):
+        world.settle(10)
+        if made[0].wire.producer is not None:
+            made[0].wire.producer.resumeProducing()
+    (report,) = world.run(sending)
+    assert "end of data" in report.reply.text
+    assert 600 <= world.net.seconds() < 710
+
+
+class SlowToEnd(Source):
+    """Its end comes when ``ended`` fires."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.ended: Deferred[bytes] = Deferred()
+
+    async def read(self, octets: int) -> bytes:
+        return await super().read(octets) or await self.ended
+
+
+@pytest.mark.parametrize("octets", [100, 100_000])
+def test_a_connection_lost_before_the_end_was_read_is_no_doubt(world: World, octets: int) -> None:
+    made = world.serve(answers={"end": ConnectionLost()})
+    other = world.serve("192.0.2.2")
+    world.names.hosts["mx.dest.example"] = ("192.0.2.1", "192.0.2.2")
+    message = Stored(b"y" * octets)
+    slow = SlowToEnd(message.data)
+    sources = iter([slow, Source(message.data)])
+
+    async def opened() -> Source:
+        return next(sources)
+
+    message.open = opened  # type: ignore[method-assign]
+    sending = world.mx.deliver(batch("dest.example", message=message))
+    world.settle()
+    made[0].wire.lose()
+    slow.ended.callback(b"")
+    (report,) = world.run(sending)
+    assert report.outcome is Outcome.RELAYED
+    assert (len(made[0].messages), len(other[0].messages)) == (0, 1)
 
 
 def test_a_refusal_amid_the_content_is_heard_while_waiting(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from twisted.logger import LogEvent, formatEventAsClassicLogText, globalLogPubli
 from zope.interface.verify import verifyObject
 
 from mailframe.interfaces import IJournal
+from mailframe.journal import pages
 from mailframe.journal.journal import MIGRATIONS, Journal
 from mailframe.journal.stories import ids_of, story
 from mailframe.runtime.database import Database
@@ -148,6 +150,30 @@ def test_a_story_begins_with_the_session(
     assert tell(database, "S1")[-2:] == [("M1", "accept"), ("S1", "disconnect")]
 
 
+def test_what_another_process_wrote_first_is_told_in_its_order(
+    journal: Journal, clock: Clock, database: Database
+) -> None:
+    other = Journal(database, clock, 86400)
+    journal.record("M1", "accept", session="S1")
+    clock.advance(0.01)
+    other.record("M1", "attempt")
+    other.record("M1", "deliver")
+    now(other.flush())
+    now(journal.flush())
+    assert [step for _, step in tell(database, "M1")] == ["accept", "attempt", "deliver"]
+
+
+def test_others_on_the_same_page_are_not_told(
+    journal: Journal, clock: Clock, database: Database
+) -> None:
+    for number in "12":
+        journal.record(f"S{number}", "connect", session=f"S{number}")
+        journal.record(f"M{number}", "accept", session=f"S{number}")
+    clock.advance(1)
+    assert tell(database, "M1") == [("S1", "connect"), ("M1", "accept")]
+    assert tell(database, "S2") == [("S2", "connect"), ("M2", "accept")]
+
+
 def test_one_line_per_event_with_the_time_of_the_event(
     journal: Journal, clock: Clock, logged: list[str]
 ) -> None:
@@ -155,6 +181,23 @@ def test_one_line_per_event_with_the_time_of_the_event(
     clock.advance(5)
     (line,) = logged
     assert line.endswith("id=M1 step=accept result=ok session=S1 size=3 tls=yes delay=0.250\n")
+
+
+def test_every_observer_gets_every_event_and_hears_when_more_follow(
+    journal: Journal, clock: Clock
+) -> None:
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        for number in range(3):
+            clock.advance(0.01)
+            journal.record(f"M{number}", "remove")
+        clock.advance(1)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert [str(event["line"]) for event in events] == [f"id=M{n} step=remove" for n in range(3)]
+    assert [event["more"] for event in events] == [True, True, False]
+    assert len({event["log_time"] for event in events}) == 3
 
 
 def test_a_peer_cannot_forge_a_line(journal: Journal, clock: Clock, logged: list[str]) -> None:
@@ -217,13 +260,14 @@ def test_a_failing_writer_is_logged_and_counted(clock: Clock, logged: list[str])
     assert "1 events could not be journalled" in logged[0]
 
 
-def test_old_events_go_in_small_batches(
+def test_old_pages_go_in_small_batches(
     journal: Journal, clock: Clock, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailframe.journal.journal._PURGE_ROWS", 10)
+    monkeypatch.setattr(pages, "FORGET", 10)
+    monkeypatch.setattr(pages, "_CHAPTER", 8)
     for number in range(25):
         journal.record(f"OLD{number}", "accept", forward_path=["ann@here.test"])
-    now(journal.flush())
+        now(journal.flush())
     clock.advance(86000)
     journal.record("NEW", "accept", forward_path=["ann@here.test"])
     now(journal.flush())
@@ -233,9 +277,77 @@ def test_old_events_go_in_small_batches(
     assert len(find(database, "ann@here.test")) == 16
     clock.pump([0.3, 0.3, 0.3])
     assert find(database, "ann@here.test") == ["NEW"]
-    assert now(database.read(lambda c: c.execute("SELECT count(*) FROM keys").fetchone())) == (1,)
+    assert find(database, "OLD24") == []
+    marks = now(database.read(lambda c: c.execute("SELECT count(*) FROM marks").fetchone()))
+    assert marks[0] <= 8  # of the last chapter
     now(journal.stop())
     assert clock.getDelayedCalls() == []
+
+
+def test_a_journal_that_forgot_everything_begins_anew(
+    journal: Journal, clock: Clock, database: Database
+) -> None:
+    for name in ("OLD", "NEW"):
+        journal.record(name, "accept", forward_path=["ann@here.test"])
+        now(journal.flush())
+        assert find(database, "ann@here.test") == [name]
+        clock.advance(90_000)
+        journal.start()
+        clock.advance(0)
+        now(journal.stop())
+        assert find(database, "ann@here.test") == []
+    assert now(database.read(lambda c: c.execute("SELECT * FROM marks").fetchall())) == []
+
+
+def test_stories_go_over_pages_and_chapters(
+    journal: Journal, clock: Clock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_PAGE", 2)
+    monkeypatch.setattr(pages, "_CHAPTER", 1)
+    one_message(journal, clock)
+    journal.record("M2", "accept", forward_path=["ann@here.test"])
+    now(journal.flush())
+    found = now(database.read(lambda c: c.execute("SELECT max(chapter) FROM pages").fetchone()))
+    assert found[0] > 1
+    assert [step for _, step in tell(database, "M1")] == [
+        "connect",
+        "tls",
+        "refuse",
+        "accept",
+        "disconnect",
+        "attempt",
+    ]
+    assert find(database, "ann@here.test") == ["M1", "M2"]
+    assert now(database.read(lambda c: ids_of(c, "ann@here.test", 1))) == ["M2"]
+
+
+def test_words_with_the_same_checksum_are_told_apart(
+    journal: Journal, clock: Clock, database: Database
+) -> None:
+    names = ("plumless", "buckeroo")
+    assert len({zlib.crc32(name.encode()) for name in names}) == 1
+    for name in names:
+        journal.record(name, "accept", forward_path=[f"{name}@here.test"])
+        now(journal.flush())
+    for name in names:
+        assert tell(database, name) == [(name, "accept")]
+        assert find(database, f"{name}@here.test") == [name]
+
+
+def _insert_as_before(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO events VALUES (1, 1.0, 'S1', '', 'connect', '', '{}')")
+
+
+def test_a_journal_of_before_begins_anew(tmp_path: Path) -> None:
+    path = str(tmp_path / "old.db")
+    for migrations in (MIGRATIONS[:1], MIGRATIONS):
+        database = Database(path, migrations, None, durable=False)
+        database.open()
+        if migrations == MIGRATIONS:
+            assert find(database, "S1") == []
+        else:
+            now(database.write(_insert_as_before))
+        database.close()
 
 
 def test_stop_writes_what_is_left(journal: Journal, clock: Clock, database: Database) -> None:
@@ -257,9 +369,11 @@ def test_searches_use_an_index(journal: Journal, clock: Clock, database: Databas
         ids_of(connection, "nobody@here.test")
         story(connection, "M1")
         connection.set_trace_callback(None)
-        statements.append("DELETE FROM keys WHERE seq <= 5")
+        statements.append("DELETE FROM marks WHERE chapter < 5")
         assert len(statements) > 5
         rows = [connection.execute(f"EXPLAIN QUERY PLAN {s}").fetchall() for s in statements]
         return str(rows)
 
-    assert "SCAN" not in now(database.read(plans))
+    plan = now(database.read(plans))
+    assert "SCAN marks" not in plan
+    assert "SEARCH pages" in plan

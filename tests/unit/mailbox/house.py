@@ -50,6 +50,7 @@ class Message:
         self.arrival = Arrival()
         self.arrived = START
         self.size = len(content)
+        self.octets: bytes | None = None
         self.sources: list[Source] = []
         self._content = content
         self._step = step
@@ -72,6 +73,9 @@ class FailingFile(DiskFile):
     def set_modified(self, seconds: float) -> None:
         self._disk.count("set_modified")
         self._file.set_modified(seconds)
+
+    def begin_sync(self) -> None:
+        self._file.begin_sync()
 
     def sync(self) -> None:
         self._disk.count("sync")

@@ -10,6 +10,7 @@ from mailframe.message.headers import (
     count,
     fields,
     first,
+    has_more_than,
     message_id,
     named,
     split_message,
@@ -50,6 +51,13 @@ def test_what_is_no_field_is_left_out() -> None:
         b"From ann Thu Jan  1 00:00:00 1970\r\n stray\r\nno colon\r\n: empty\r\n\xe9: x\r\nA: 1"
     )
     assert [(field.name, field.text) for field in fields(header)] == [("A", "1")]
+
+
+def test_more_fields_than_so_many() -> None:
+    assert has_more_than(1, HEADER, "Received")
+    assert not has_more_than(2, HEADER, "received")
+    assert has_more_than(1, b"A: 1\r\nA: 2", "A")
+    assert not has_more_than(1, b"A: 1\r\nB: 2\r\nC: 3\r\n", "A")
 
 
 def test_named_fields_ignore_case_and_other_names() -> None:

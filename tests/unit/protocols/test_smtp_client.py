@@ -242,6 +242,123 @@ def test_several_messages_need_no_reset() -> None:
         assert client.receive(b"250 ok\r\n") == [TransactionEnded()]
 
 
+def test_the_next_message_goes_right_behind_the_content_of_one() -> None:
+    client = ready("PIPELINING")
+    first, second = transaction(2), transaction(1)
+    client.begin(first)
+    client.receive(b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+    client.take_output()
+    assert not client.may_begin
+    client.send_body(b"x\r\n")
+    client.finish_body()
+    assert client.may_begin
+    client.begin(second)
+    assert client.take_output() == (
+        b"x\r\n.\r\nMAIL FROM:<ann@sender.example>\r\nRCPT TO:<bea@dest.example>\r\nDATA\r\n"
+    )
+    assert not client.may_begin
+    assert client.awaited is Step.END
+    assert client.receive(b"554 5.7.1 spam\r\n250 ok\r\n") == [TransactionEnded()]
+    assert (codes(first), codes(second)) == ([554, 554], [None])
+    assert client.receive(b"250 ok\r\n354 go\r\n") == [BodyWanted()]
+    client.finish_body()
+    assert client.receive(b"250 ok\r\n") == [TransactionEnded()]
+    assert codes(second) == [250]
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        (b"550 5.7.1 no\r\n503 MAIL first\r\n503 MAIL first\r\n", 550),
+        (b"250 ok\r\n550 5.1.1 no\r\n503 RCPT first\r\n", 550),
+        (b"250 ok\r\n550 5.1.1 no\r\n554 nobody\r\n", 550),
+        (b"250 ok\r\n250 ok\r\n451 4.3.0 disk\r\n", 451),
+    ],
+)
+def test_what_is_refused_behind_a_message_is_refused_alone(answers: bytes, verdict: int) -> None:
+    client = ready("PIPELINING")
+    first, second, third = transaction(), transaction(), transaction()
+    for before, sending in ((b"", first), (b"250 queued\r\n" + answers, second)):
+        client.begin(sending)
+        if not before:
+            client.receive(b"250 ok\r\n250 ok\r\n354 go\r\n")
+            client.finish_body()
+            continue
+        client.take_output()
+        assert client.receive(before) == [TransactionEnded(), TransactionEnded()]
+    assert (codes(first), codes(second)) == ([250], [verdict])
+    assert client.may_begin
+    client.begin(third)
+    assert b"MAIL" in client.take_output()
+
+
+def test_without_pipelining_the_next_waits_for_the_verdict() -> None:
+    client = ready()
+    client.begin(transaction())
+    client.receive(b"250 ok\r\n")
+    client.receive(b"250 ok\r\n")
+    client.receive(b"354 go\r\n")
+    client.finish_body()
+    assert not client.may_begin
+    with pytest.raises(LocalProtocolError):
+        client.begin(transaction())
+    client.receive(b"250 ok\r\n")
+    assert client.may_begin
+
+
+def test_behind_a_chunk_that_may_be_refused_goes_a_reset() -> None:
+    client = ready("PIPELINING", "CHUNKING")
+    first, second = transaction(), transaction()
+    client.begin(first)
+    client.receive(b"250 ok\r\n250 ok\r\n")
+    client.send_body(b"x\r\n")
+    client.finish_body()
+    client.take_output()
+    client.begin(second)
+    assert client.take_output().startswith(b"RSET\r\nMAIL")
+    events = client.receive(b"552 5.3.4 too big\r\n250 reset\r\n250 ok\r\n250 ok\r\n")
+    assert events == [TransactionEnded(), BodyWanted()]
+    assert codes(first) == [552]
+    client.finish_body()
+    client.receive(b"250 ok\r\n")
+    assert codes(second) == [250]
+
+
+def test_behind_a_message_for_nobody_nothing_goes_before_it_is_over() -> None:
+    client = ready("PIPELINING")
+    client.begin(transaction())
+    client.receive(b"250 ok\r\n550 no\r\n354 go\r\n")
+    assert not client.may_begin
+    client.receive(b"250 took nothing\r\n")
+    assert client.may_begin
+
+
+def test_lmtp_answers_for_all_of_one_before_the_next() -> None:
+    client = ready("PIPELINING", lmtp=True)
+    first, second = transaction(2), transaction(1)
+    client.begin(first)
+    client.receive(b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+    client.finish_body()
+    client.begin(second)
+    assert client.receive(b"250 one\r\n") == []
+    assert client.receive(b"452 4.2.2 full\r\n250 ok\r\n") == [TransactionEnded()]
+    assert codes(first) == [250, 452]
+    assert client.receive(b"250 ok\r\n354 go\r\n") == [BodyWanted()]
+
+
+def test_a_421_in_place_of_a_verdict_leaves_the_next_unheard() -> None:
+    client = ready("PIPELINING")
+    first, second = transaction(), transaction()
+    client.begin(first)
+    client.receive(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    client.finish_body()
+    client.begin(second)
+    assert client.receive(b"421 closing\r\n") == [TransactionEnded()]
+    assert client.is_closing
+    assert codes(first) == [421]
+    assert (codes(second), second.mail_reply, second.ended) == ([None], None, False)
+
+
 def test_everybody_refused_but_data_pipelined_and_refused() -> None:
     client = ready("PIPELINING")
     sending = transaction(2)

@@ -23,6 +23,7 @@ from mailframe.interfaces import (
     Arrival,
     Batch,
     ICourier,
+    IGroupCourier,
     IJournal,
     IRecipientResolver,
     IRouter,
@@ -88,6 +89,33 @@ class FakeCourier:
 
     def addresses(self) -> list[str]:
         return [address for _, _, address in self.tried]
+
+
+@implementer(IGroupCourier)
+class FakeGroupCourier(FakeCourier):
+    """Notes the groups; ``results`` maps a group to what comes of it, where a test says so."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        super().__init__(name, clock)
+        self.groups: list[list[str]] = []
+        self.results: Callable[[Sequence[Batch]], Any] | None = None
+
+    async def deliver_together(self, batches: Sequence[Batch]) -> Any:
+        self.groups.append([batch.message.queue_id for batch in batches])
+        if self.gate is not None:
+            waiter: Deferred[None] = Deferred()
+            self.gate.addCallback(lambda _: waiter.called or waiter.callback(None))
+            await waiter
+        if self.results is not None:
+            return self.results(batches)
+        return [await self._one(batch) for batch in batches]
+
+    async def _one(self, batch: Batch) -> Any:
+        assert batch.message.octets is not None
+        try:
+            return await self.deliver(batch)
+        except Exception as error:
+            return error
 
 
 @implementer(IRouter)
@@ -174,13 +202,15 @@ class World:
         self.router = FakeRouter()
         self.resolver = FakeResolver()
         self.mx = FakeCourier("mx", self.clock)
-        self.local = FakeCourier("local", self.clock)
+        self.local = settings.pop("local", FakeCourier)("local", self.clock)
         self.numbers = itertools.count(1)
         # Nothing here cuts the power: what was written is what a copy of the files has.
         self.database = Database(str(base / "spool.db"), MIGRATIONS, None, durable=False)
         self.database.open()
         spool_settings = {
-            key: settings.pop(key) for key in ("inline_limit", "free_floor") if key in settings
+            key: settings.pop(key)
+            for key in ("inline_limit", "free_floor", "node", "others_alive")
+            if key in settings
         }
         self.spool = Spool(
             self.database,

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+from contextvars import ContextVar
+
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import globalLogPublisher
 
-from mailframe.runtime.aio import Background, as_deferred, fired, result_of
+from mailframe.runtime.aio import Background, as_deferred, begun, fired, result_of
 
 
 async def coroutine() -> int:
@@ -121,3 +124,98 @@ def test_an_error_of_which_nobody_hears_is_logged() -> None:
 
 async def awaited(gate: Deferred[int]) -> int:
     return await gate
+
+
+# --- begun ----------------------------------------------------------------------------------
+
+
+def test_what_does_not_wait_is_done_at_once() -> None:
+    async def outer() -> int:
+        return await succeed(await coroutine()) + 1
+
+    assert begun(outer()) == 4
+    with pytest.raises(KeyError):
+        begun(result_of(fail(KeyError("x"))))
+
+
+def test_what_waits_goes_on_as_often_as_it_has_to() -> None:
+    gates: list[Deferred[int]] = [Deferred(), Deferred(), Deferred()]
+
+    async def three() -> list[int]:
+        return [await gate for gate in gates]
+
+    task = begun(three())
+    assert isinstance(task, Deferred)
+    for number, gate in enumerate(gates):
+        assert not task.called
+        gate.callback(number)
+    assert fired(task) == [0, 1, 2]
+
+
+def test_an_error_comes_where_it_was_awaited() -> None:
+    gate: Deferred[int] = Deferred()
+    second: Deferred[str] = Deferred()
+
+    async def careful() -> str:
+        try:
+            await gate
+        except KeyError:
+            return await second
+        return "not reached"
+
+    task = begun(careful())
+    assert isinstance(task, Deferred)
+    gate.errback(KeyError("x"))
+    second.callback("handled")
+    assert fired(task) == "handled"
+
+
+def test_an_error_that_nobody_handles_is_the_tasks() -> None:
+    gate: Deferred[int] = Deferred()
+    task = begun(awaited(gate))
+    assert isinstance(task, Deferred)
+    gate.errback(KeyError("x"))
+    with pytest.raises(KeyError):
+        fired(task)
+
+
+def test_cancelling_reaches_what_is_awaited() -> None:
+    cancelled: list[Deferred[int]] = []
+    gates = [Deferred[int](cancelled.append), Deferred[int](cancelled.append)]
+
+    async def stubborn() -> int:
+        with contextlib.suppress(CancelledError):
+            await gates[0]
+        return await gates[1]
+
+    task = begun(stubborn())
+    assert isinstance(task, Deferred)
+    ended: list[object] = []
+    task.addErrback(lambda failure: ended.append(failure.type))
+    task.cancel()
+    assert (cancelled, ended) == (gates[:1], [])
+    task.cancel()
+    assert (cancelled, ended) == (gates, [CancelledError])
+
+
+def test_each_coroutine_has_its_own_context_variables() -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="outside")
+    gate: Deferred[None] = Deferred()
+
+    async def setting() -> str:
+        variable.set("inside")
+        await gate
+        return variable.get()
+
+    task = begun(setting())
+    assert isinstance(task, Deferred)
+    assert variable.get() == "outside"
+    gate.callback(None)
+    assert fired(task) == "inside"
+    assert variable.get() == "outside"
+
+
+def test_as_deferred_tells_all_that_is_done_at_once() -> None:
+    assert fired(as_deferred(coroutine())) == 3
+    with pytest.raises(KeyError):
+        fired(as_deferred(result_of(fail(KeyError("x")))))

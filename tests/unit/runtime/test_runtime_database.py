@@ -104,6 +104,49 @@ def test_a_bad_job_among_good_ones_fails_alone_and_leaves_no_trace(
     assert loop.result(database.read(texts)) == ["a", "b"]
 
 
+def test_jobs_run_once_and_again_only_where_one_of_them_fails(
+    loop: Loop, database: Database
+) -> None:
+    ran: list[str] = []
+
+    def noted(text: str) -> Any:
+        def job(connection: sqlite3.Connection) -> None:
+            ran.append(text)
+            add(text)(connection)
+
+        return job
+
+    gate = hold(database)
+    results = [database.write(noted(text)) for text in "abc"]
+    gate.set()
+    for result in results:
+        loop.result(result)
+    assert ran == ["a", "b", "c"]
+    ran.clear()
+    gate = hold(database)
+    results = [database.write(noted(text)) for text in "dae"]
+    gate.set()
+    loop.result(results[0])
+    with pytest.raises(sqlite3.IntegrityError):
+        loop.result(results[1])
+    loop.result(results[2])
+    assert ran == ["d", "a", "d", "a", "e"]
+    ran.clear()
+    with pytest.raises(sqlite3.IntegrityError):
+        loop.result(database.write(noted("a")))  # nobody is beside it
+    assert ran == ["a"]
+    assert loop.result(database.read(texts)) == list("abcde")
+
+
+def test_one_commit_tells_all_of_its_jobs_in_one_turn(loop: Loop, database: Database) -> None:
+    gate = hold(database)
+    for number in range(30):
+        database.write(add(str(number)))
+    gate.set()
+    database.close()
+    assert loop.calls.qsize() == 2  # of the one that held it up, and of the others
+
+
 def test_a_failed_commit_fails_every_job_of_the_batch_and_the_writer_goes_on(
     loop: Loop, database: Database
 ) -> None:

@@ -108,7 +108,7 @@ def test_the_server_mends_at_its_start(tmp_path: Path, spoil: Spoil) -> None:
     spoil(path)
     database = open_it(path)
     try:
-        database._look_closely()  # what the first reader that stumbles asks for
+        database.file.look_closely()  # what the first reader that stumbles asks for
     finally:
         database.close()
     after = rows(path)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from mailframe.runtime.disk import Disk, DiskCell, DiskFile, DiskLock
+from mailframe.runtime.disk import Disk, DiskCell, DiskFile, DiskGate, DiskLock
 from mailframe.testing.disk import PowerLost, SimDisk
-from mailframe.testing.disk.handles import SimCell, SimFile, SimLock
+from mailframe.testing.disk.handles import SimCell, SimFile, SimGate, SimLock
 
 
 def new_disk(capacity: int | None = None) -> SimDisk:
@@ -31,7 +31,13 @@ def error_of(call: Callable[[], object]) -> int | None:
 
 
 def test_no_call_of_the_seam_reaches_the_real_disk() -> None:
-    pairs = ((Disk, SimDisk), (DiskFile, SimFile), (DiskCell, SimCell), (DiskLock, SimLock))
+    pairs = (
+        (Disk, SimDisk),
+        (DiskFile, SimFile),
+        (DiskCell, SimCell),
+        (DiskLock, SimLock),
+        (DiskGate, SimGate),
+    )
     for real, simulated in pairs:
         calls = {name for name, call in vars(real).items() if inspect.isfunction(call)}
         assert calls - vars(simulated).keys() == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ class Indexed:
             events=around.events,
             clock=self.house.clock,
             quotas=around.quotas,
-            salt=b"%d" % next(_PROCESSES),  # as after a restart, each time
+            salt=b"%d %d" % (os.getpid(), next(_PROCESSES)),  # as after a restart, each time
             hostname="mx.example.org",
         )
 

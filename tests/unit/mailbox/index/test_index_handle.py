@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailframe.errors import TransientFailure
-from mailframe.mailbox.index.handle import Indexes
+from mailframe.mailbox.index.indexes import Indexes
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import InlineWorkers
 from tests.unit.mailbox.house import done

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mailframe.errors import TransientFailure
-from mailframe.mailbox.index.handle import AccountIndex, Indexes
+from mailframe.mailbox.index.handle import AccountIndex
+from mailframe.mailbox.index.indexes import Indexes
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.workers import InlineWorkers
 from tests.unit.mailbox.house import done
