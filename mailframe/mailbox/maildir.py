@@ -97,11 +97,6 @@ class Maildir:
         """Where the message of that base name is now, whatever its flags."""
         return next((path for path, name in self.files() if name.base == base), None)
 
-    def find_delivery(self, key: str) -> tuple[str, FileName] | None:
-        """The message that was delivered under ``names.key_of(token)``."""
-        mark = f"R{key}."
-        return next((found for found in self.files() if mark in found[1].base), None)
-
     def usage(self) -> tuple[int, int]:
         """Octets on disk and number of messages."""
         octets = messages = 0

@@ -133,7 +133,7 @@ class MaildirStore:
         key = key_of(token)
         info: MessageInfo | None = None
         if repeats or key in self._doubtful:
-            found = await self._run(f"look for {token}", self._find_delivery, maildir, key)
+            (found,) = await self._run(f"look for {token}", find_earlier, [(maildir, key)])
             info = None if found is None else _info(found)
         if info is None:
             info = await self._deliver_anew(account, maildir, message, prefix, key)
@@ -235,7 +235,8 @@ class MaildirStore:
 
     async def _find_earlier(self, copies: Sequence[Copy]) -> None:
         try:
-            found = await self._run("look for deliveries", find_earlier, copies)
+            wanted = [(copy.maildir, copy.key) for copy in copies]
+            found = await self._run("look for deliveries", find_earlier, wanted)
         except TransientFailure as failure:
             for copy in copies:
                 copy.fail(failure)
@@ -305,14 +306,6 @@ class MaildirStore:
             await self._workers.run(writing.abort)
         except TransientFailure:  # the workers are overloaded: two short calls, here
             writing.abort()
-
-    def _find_delivery(self, maildir: Maildir, key: str) -> FileName | None:
-        found = maildir.find_delivery(key)
-        if found is None:
-            return None
-        # Whoever put it there may have died before this.
-        self._disk.sync_directory(os.path.dirname(found[0]))
-        return found[1]
 
     async def _room(self, account: str, octets: int) -> bool:
         return await self.quotas.has_room(account, octets)

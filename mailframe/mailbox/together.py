@@ -85,19 +85,18 @@ async def hold_room(quotas: Quotas, account: str, copies: Sequence[Copy]) -> lis
     return shares
 
 
-def find_earlier(copies: Iterable[Copy]) -> list[FileName | None]:
-    """What was delivered under their keys before, durable now. Each Maildir is read once.
-    Blocks; raises OSError."""
+def find_earlier(wanted: Iterable[tuple[Maildir, str]]) -> list[FileName | None]:
+    """What was delivered before, to these Maildirs under these keys, durable now. Each Maildir
+    is read once. Blocks; raises OSError."""
     known: dict[str, dict[str, tuple[str, FileName]]] = {}
     found: list[FileName | None] = []
     synced: set[str] = set()
-    for copy in copies:
-        maildir = copy.maildir
+    for maildir, key in wanted:
         if maildir.path not in known:
             known[maildir.path] = {
                 key_in(name.base): (path, name) for path, name in maildir.files()
             }
-        path, name = known[maildir.path].get(copy.key, ("", None))
+        path, name = known[maildir.path].get(key, ("", None))
         directory = os.path.dirname(path)
         if name is not None and directory not in synced:
             # Whoever put it there may have died before this.

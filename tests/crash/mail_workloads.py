@@ -11,7 +11,7 @@ from mailframe.testing.disk import SimDisk
 from tests.crash import ground
 from tests.crash.letters import Letter, recognize
 from tests.crash.mail_promises import Accepted, Removed, broken_mail_promises
-from tests.crash.rooms import ANN, BOB, BUSY, CID, REFUSED, Rooms, now
+from tests.crash.rooms import ANN, BOB, BUSY, CID, REFUSED, RETRY, Rooms, now
 from tests.crash.seeing import View, mail_after_start
 
 FAR = "zoe@far.example"
@@ -25,6 +25,7 @@ class Work:
 
     def __init__(self, disk: SimDisk, ledger: Ledger, answers: dict[str, Reply]) -> None:
         self.ledger = ledger
+        self.disk = disk
         self.rooms = Rooms(disk, heard=lambda taken: ledger.begun(taken))
         self.rooms.far.answers.update(answers)
         self.answers = answers
@@ -102,6 +103,18 @@ def _large(work: Work) -> None:
     work.run()
 
 
+def _found_again(work: Work) -> None:
+    """Its name cannot be made durable, nor be taken back: the next attempt finds it."""
+    faults = work.disk.faults
+    faults.fail("sync_directory", "*/Maildir/new")
+    faults.fail("unlink", "*/Maildir/new/*")
+    work.accept(Letter("found"), ANN)
+    work.run()
+    assert faults.struck == 2
+    work.rooms.clock.advance(RETRY[0])
+    work.run()
+
+
 def _relayed(work: Work) -> None:
     work.accept(Letter("relayed"), FAR, FARTHER)
     work.run()
@@ -142,6 +155,7 @@ MAIL_SUBJECTS = [
     _subject("three recipients", _three),
     _subject("several messages", _several),
     _subject("large message", _large),
+    _subject("found again", _found_again),
     _subject("relay success", _relayed),
     _subject("relay 4xx", _deferred, zoe=BUSY),
     _subject("bounce", _bounced, zoe=REFUSED),

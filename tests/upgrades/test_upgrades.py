@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,11 @@ OLDER = [
     for path, scripts in SCHEMAS
     for version in range(1, len(scripts))
 ]
+
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+BEGUN_ANEW = {"events", "keys"}
+"""The journal's, which has pages since then: what was in them stays in the copy."""
 
 
 @pytest.mark.parametrize("source", BASES, ids=lambda path: path.name)
@@ -57,15 +62,27 @@ def test_a_base_of_that_version_is_served(source: Path) -> None:
 def _fill(connection: sqlite3.Connection) -> dict[str, int]:
     """A row in every table; how many rows each has."""
     connection.execute("PRAGMA foreign_keys=OFF")
-    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-    tables = [name for (name,) in connection.execute(query)]
+    tables = [name for (name,) in connection.execute(_TABLES)]
     values = {"TEXT": "x", "BLOB": b"x", "REAL": 1.0}
     for table in tables:
         columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
         row = [values.get(kind.partition(" ")[0], 1) for _, _, kind, *_ in columns]
         marks = ",".join("?" * len(row))
         connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+    return _numbers(connection, tables)
+
+
+def _numbers(connection: sqlite3.Connection, tables: Iterable[str]) -> dict[str, int]:
     return {t: connection.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables}
+
+
+def _counted(path: str) -> dict[str, int]:
+    """How many rows each table of the file has."""
+    connection = sqlite3.connect(path)
+    tables = [name for (name,) in connection.execute(_TABLES)]
+    found = _numbers(connection, tables)
+    connection.close()
+    return found
 
 
 def _old_file(path: str, scripts: Sequence[str], version: int) -> dict[str, int]:
@@ -95,6 +112,8 @@ def test_an_older_schema_is_migrated_and_a_copy_kept(
     database = Database(path, scripts, None)
     database.open()
     for table, number in rows.items():
+        if table in BEGUN_ANEW:
+            continue
         query = f"SELECT count(*) FROM {table}"
         read = database.read(lambda c, query=query: c.execute(query).fetchone())  # type: ignore[misc]
         assert fired(read)[0] >= number
@@ -104,6 +123,7 @@ def test_an_older_schema_is_migrated_and_a_copy_kept(
     assert [file.name for file in kept] == [f"x.db.v{version}.bak"]
     assert stat.S_IMODE(kept[0].stat().st_mode) == 0o600
     assert _version(str(kept[0])) == version
+    assert _counted(str(kept[0])) == rows
     database.open()  # nothing more is done
     database.close()
     assert sorted(tmp_path.glob("x.db.*")) == kept
