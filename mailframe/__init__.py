@@ -15,6 +15,7 @@ The house, bottom to top (``tests/test_layers.py`` holds it)::
     4  servers  web     thin Twisted shells: transport <-> engine <-> interfaces
     5  app          configuration, wiring, command line, twistd plugin
        simulation   whole networks of servers in one thread, and the oracle of their promises
+       bench        load for any mail server, measured; without Twisted
 
 Start reading at ``mailframe.app.wiring``: it builds every part and connects them.
 """

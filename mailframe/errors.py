@@ -43,6 +43,10 @@ class TransientFailure(Failure):
     """4yz: may succeed later."""
 
 
+class OutcomeUnknown(TransientFailure):
+    """It failed, as far as anybody knows, and may have happened nevertheless."""
+
+
 class PermanentFailure(Failure):
     """5yz: will not succeed."""
 

@@ -2,18 +2,21 @@
 
 What lives here
     ``config`` reads and checks the TOML file (``config_*``); ``wiring`` builds every part from
-    it and connects them, with ``limits``; ``policies``, ``filtering``, ``reporting`` for what
-    incoming mail is judged by; ``people`` and ``ways`` for who is here and how mail leaves.
-    ``service`` starts, reloads and stops it; ``workers`` does with several processes. ``cli``
-    and ``commands`` are ``mailframe``; ``control`` is how they speak to a running server.
+    it and connects them; ``policies``, ``filtering``, ``reporting`` for what incoming mail is
+    judged by; ``people``, ``stores`` and ``ways`` for who is here, where their mail is kept and
+    how mail leaves; ``front``, with ``limits``, for what each listener serves, behind ``doors``.
+    ``server`` binds, starts, reloads and stops it all; ``service`` is the process around it
+    (``privileges``, ``exits``), under ``run`` or twistd (``tap``); ``workers`` makes it several
+    processes. ``cli`` and ``commands`` are ``mailframe``; ``control`` is how they speak to a
+    running server, ``inquiry`` and ``routes`` how they ask without one.
     ``metering`` and ``readiness`` are what monitoring is told. ``checks`` is ``mailframe check``;
-    ``dns_records`` knows what a domain here should publish.
+    ``dns_records`` knows what a domain here should publish. ``backups``: what is in one.
 
 May import
     Everything. Nobody imports app.
 
 Start reading at
-    ``wiring``, then ``config_schema`` for the settings, then ``cli``.
+    ``wiring`` and ``front``, then ``config_schema`` for the settings, then ``cli``.
 
 Invariants
     A configuration with any problem starts nothing (exit status 78). Only here is the

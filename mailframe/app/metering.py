@@ -43,7 +43,8 @@ from mailframe.runtime.peers import Alone
 from mailframe.servers.smtp import SmtpFactory
 
 if TYPE_CHECKING:
-    from mailframe.app.wiring import House, Server
+    from mailframe.app.front import Server
+    from mailframe.app.wiring import House
     from mailframe.metrics.page import Format
     from mailframe.metrics.system import System
     from mailframe.tls.certificates import Loaded

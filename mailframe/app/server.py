@@ -25,9 +25,10 @@ from twisted.logger import Logger
 from mailframe.app.backups.upgrading import note_version
 from mailframe.app.config import Config
 from mailframe.app.doors import Doors
+from mailframe.app.front import Server, behind_tls, front, relay_permission
 from mailframe.app.people import People, people
 from mailframe.app.ways import router_of
-from mailframe.app.wiring import House, Server, behind_tls, front, furnish, relay_permission
+from mailframe.app.wiring import House, furnish
 from mailframe.backup.placing import is_unfinished
 from mailframe.errors import MailframeError
 from mailframe.interfaces import IPeers

@@ -1,8 +1,8 @@
 """Wiring: every part is built here and connected here, top to bottom.
 
-``House`` is what lives as long as the process and owns state on disk. ``furnish`` opens it.
-``front`` makes what each listener serves and what a reload may replace: who may log in, what
-is refused, how much is too much. Reading the three is reading the whole server.
+``House`` is what lives as long as the process and owns state on disk. ``furnish`` finds out who
+is here and gives the queue its ways out. ``front``, a module of its own, makes what each listener
+serves. Reading the three is reading the whole server.
 """
 
 from __future__ import annotations
@@ -10,18 +10,13 @@ from __future__ import annotations
 import base64
 import functools
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from mailframe import __version__
-from mailframe.accounts.authenticator import Authenticator
 from mailframe.accounts.directory import Directory
 from mailframe.accounts.passwords import Passwords
 from mailframe.accounts.pop_before_smtp import RecentFetches
@@ -29,20 +24,17 @@ from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
 from mailframe.accounts.signing import DkimSigner
 from mailframe.accounts.throttle import LoginThrottle
 from mailframe.app.config import Config
-from mailframe.app.config_schema import Listen
 from mailframe.app.doors import Doors
 from mailframe.app.filtering import Filtering
-from mailframe.app.limits import imap_limits, pop3_limits, smtp_limits
 from mailframe.app.metering import Metering
 from mailframe.app.own_addresses import OwnAddresses
 from mailframe.app.people import Desk, People, people, people_of_dev
-from mailframe.app.policies import PolicyMemory, policies_of
+from mailframe.app.policies import PolicyMemory
 from mailframe.app.reporting import Reporting
 from mailframe.app.stores import Stores
 from mailframe.app.ways import Ways
 from mailframe.core.events import RecipientFailed
 from mailframe.core.ids import IdSource
-from mailframe.core.session import Role
 from mailframe.dns.resolver import DnsResolver
 from mailframe.interfaces import IPeers, IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
@@ -52,8 +44,6 @@ from mailframe.mailbox.events import MailboxEvents
 from mailframe.mailbox.folders.store import FolderStore
 from mailframe.mailbox.index.live import LiveFolders
 from mailframe.mailbox.store import MaildirStore
-from mailframe.policy.relay import RelayPermission
-from mailframe.policy.submission import SubmissionPolicy
 from mailframe.queue.outbox import Outbox
 from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
@@ -65,18 +55,10 @@ from mailframe.runtime.nodes import Nodes
 from mailframe.runtime.peers import Alone
 from mailframe.runtime.tally import Tally
 from mailframe.servers.connections import ConnectionCounter
-from mailframe.servers.imap import ImapFactory
-from mailframe.servers.pop3 import Pop3Factory
-from mailframe.servers.smtp import SmtpFactory
 from mailframe.tls.certificates import CertificateDirectory, CertificateFiles
 from mailframe.tls.contexts import TlsContexts
 
 SWEEP_SECONDS = 86_400.0
-
-if TYPE_CHECKING:
-    from mailframe.web.monitoring import MonitoringSite
-
-Server = Union[SmtpFactory, Pop3Factory, ImapFactory, "MonitoringSite"]
 _NONCE_OCTETS = 24
 
 
@@ -337,101 +319,6 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         peers=house.peers,
     )
     return everybody
-
-
-def recent_fetches(house: House, config: Config) -> RecentFetches | None:
-    """None where fetching mail gives no leave to send any."""
-    return house.recent if config.auth.pop_before_smtp else None
-
-
-def relay_permission(house: House, config: Config) -> RelayPermission:
-    return RelayPermission(config.relay.networks, recent_fetches(house, config))
-
-
-def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
-    """One server for each ``[listen.NAME]``."""
-    authenticator = Authenticator(
-        everybody.realm,
-        everybody.checkers,
-        house.throttle,
-        secret=everybody.secret,
-        default_domain=config.auth.default_domain,
-    )
-    recent = recent_fetches(house, config)
-    permission = relay_permission(house, config)
-    submission = SubmissionPolicy(config.hostname, house.reactor, house.ids)
-    # First: it completes messages, and what is missing must be there to be signed.
-    always = [submission] if everybody.own_addresses_only else []
-    policies = policies_of(house, config, permission, always)
-    smtp = functools.partial(
-        SmtpFactory,
-        config.hostname,
-        spool=house.spool,
-        resolver=everybody.resolver,
-        permission=permission,
-        policies=policies,
-        authenticator=authenticator,
-        store=everybody.store,
-        journal=house.journal,
-        ids=house.ids,
-        connections=house.connections,
-        clock=house.reactor,
-        limits=smtp_limits(config),
-        authserv_id=config.policy.authserv_id,
-        nonce=house.nonce,
-    )
-    pop3 = functools.partial(
-        Pop3Factory,
-        config.hostname,
-        authenticator=authenticator,
-        journal=house.journal,
-        ids=house.ids,
-        nonces=house.nonce,
-        clock=house.reactor,
-        connections=house.connections,
-        recent=recent,
-        limits=pop3_limits(config),
-    )
-    imap = functools.partial(
-        ImapFactory,
-        config.hostname,
-        authenticator=authenticator,
-        journal=house.journal,
-        ids=house.ids,
-        nonces=house.nonce,
-        clock=house.reactor,
-        connections=house.connections,
-        workers=house.content_workers,
-        version=__version__,
-        recent=recent,
-        limits=imap_limits(config),
-    )
-
-    def serve(name: str, listen: Listen) -> Server:
-        tls = house.tls if config.tls_mode(listen) == "starttls" else None
-        if listen.protocol is Role.POP3:
-            return pop3(listener=name, tls=tls)
-        if listen.protocol is Role.HTTP:
-            return house.metering.site(config)
-        if listen.protocol is Role.IMAP:
-            return imap(listener=name, tls=tls)
-        return smtp(role=listen.protocol, listener=name, tls=tls, without=listen.without)
-
-    servers = {name: serve(name, listen) for name, listen in config.listen.items()}
-    house.metering.follow(config, servers)
-    return servers
-
-
-def behind_tls(
-    house: House, config: Config, servers: Mapping[str, Server]
-) -> dict[str, IProtocolFactory]:
-    """The servers as the doors need them: wrapped where TLS begins with the connection."""
-    return {
-        name: TLSMemoryBIOFactory(house.tls.server(), False, server, house.reactor)
-        if config.tls_mode(config.listen[name]) == "implicit"
-        else server
-        for name, server in servers.items()
-    }
 
 
 def tls_of(config: Config, workers: IWorkers, reactor: Any) -> TlsContexts:

@@ -163,14 +163,6 @@ def remove_tree(disk: Disk, top: str) -> None:
         disk.remove_directory(top)
 
 
-def sync_directories(disk: Disk, top: str) -> None:
-    """Every directory below, then ``top`` itself."""
-    for found in walk(disk, top):
-        if found.is_directory:
-            disk.sync_directory(os.path.join(top, found.path))
-    disk.sync_directory(top)
-
-
 def _next_chunk(content: BinaryIO, path: str) -> bytes:
     with _reading(path):
         return content.read(CHUNK)

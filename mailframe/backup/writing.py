@@ -30,8 +30,6 @@ from mailframe.backup.manifest import BadBackup, Entry, Header, ManifestWriter, 
 from mailframe.runtime.copies import Alter, copy_database
 from mailframe.runtime.disk import Disk
 
-PRIVATE = 0o600
-
 
 @dataclass(slots=True)
 class Tally:

@@ -76,3 +76,17 @@ class Envelope:
     """SIZE of MAIL in octets: a claim, not a fact (RFC 1870)."""
     extra: dict[str, str | None] = field(default_factory=dict)
     """MAIL parameters that policies or extensions defined, upper-case keyword -> value."""
+
+    def to(self, recipients: tuple[Recipient, ...]) -> Envelope:
+        """The same for others."""
+        # As dataclasses.replace, which takes several times as long; asked for each message.
+        return Envelope(
+            self.reverse_path,
+            recipients,
+            self.body,
+            self.smtputf8,
+            self.ret,
+            self.envid,
+            self.declared_size,
+            self.extra,
+        )

@@ -35,3 +35,5 @@ class DeliveryReport:
     remote_ip: str = ""
     detail: str = ""
     """For the journal only: TLS version, what exactly broke."""
+    unknown: bool = False
+    """It may have been delivered, although it is said to be deferred."""

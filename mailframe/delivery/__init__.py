@@ -5,11 +5,11 @@ What lives here
     couriers: ``mx`` (by DNS, planned in ``targets``) and ``hop`` (routes, smarthost, LMTP),
     both over ``sender`` (one message, many hosts), ``attempt`` (what they said about it),
     ``connections`` (which are open, and whose turn it is), ``dialler`` (a session ready for
-    mail), ``session`` (one connection, with its ``deadline``) and ``content`` (what the peer
-    can take, ``converted`` where it must be and then ``resigned``; ``header`` reads a stored
-    message in its two parts). ``local`` (into mailboxes
-    here) and ``pipe`` (into a program) with their shared ``prefix``. ``expanded`` (nowhere:
-    aliases whose targets get the message).
+    mail), ``session`` (one connection, with its ``deadline``, and what it is called when it came
+    to nothing, ``host_failed``) and ``content`` (what the peer can take, ``converted`` where it
+    must be and then ``resigned``; ``header`` reads a stored message in its two parts). ``local``
+    (into mailboxes here) and ``pipe`` (into a program) with their shared ``prefix``. ``expanded``
+    (nowhere: aliases whose targets get the message).
 
 May import
     core, errors, protocols, message, interfaces, runtime, Twisted, idna.

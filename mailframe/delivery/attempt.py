@@ -13,8 +13,9 @@ from mailframe.core.envelope import Recipient
 from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.delivery.content import Content, Prepared, needs_utf8
+from mailframe.delivery.host_failed import HostFailed
 from mailframe.delivery.hosts import Host
-from mailframe.delivery.session import HostFailed, SmtpSession
+from mailframe.delivery.session import SmtpSession
 from mailframe.errors import PermanentFailure
 from mailframe.interfaces import Batch
 from mailframe.protocols.smtp.client_extensions import Extensions

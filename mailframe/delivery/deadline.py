@@ -1,7 +1,8 @@
 """A time limit that is put off with every step, for the price of an assignment.
 
 A timer for each command would be made and thrown away four times a message. Here one timer
-looks in every few seconds, and calls when the limit of that moment has passed. Limits count
+looks in every few seconds, and calls when the limit of that moment has passed. (``Rounds`` of
+``runtime`` will not do: limits differ from step to step, and are kept to the second.) Limits count
 from the timer's time and not from the clock's, which can be set.
 """
 

@@ -25,8 +25,9 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from mailframe.core import status
 from mailframe.core.reply import Reply
+from mailframe.delivery.host_failed import HostFailed, TlsFailed
 from mailframe.delivery.hosts import Credentials, Encryption, Host, Security, Timeouts
-from mailframe.delivery.session import HostFailed, SmtpSession, TlsFailed
+from mailframe.delivery.session import SmtpSession
 from mailframe.interfaces import ITlsContexts, IWorkers
 from mailframe.protocols.sasl import CLIENT_PREFERENCE, client_mechanism
 from mailframe.runtime.dialling import Dialling

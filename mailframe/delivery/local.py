@@ -22,7 +22,7 @@ from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.delivery.converted import converted
 from mailframe.delivery.prefix import delivered_to, delivered_to_in, prefix, refuse_loop
-from mailframe.errors import INTERNAL_ERROR, Failure
+from mailframe.errors import INTERNAL_ERROR, Failure, OutcomeUnknown
 from mailframe.interfaces import (
     Batch,
     Delivery,
@@ -157,9 +157,12 @@ class LocalCourier:
             return DeliveryReport(recipient, Outcome.DELIVERED, _DELIVERED, detail=detail)
         if isinstance(info, Failure):
             outcome = Outcome.FAILED if info.reply.is_permanent else Outcome.DEFERRED
-            return DeliveryReport(recipient, outcome, info.reply, detail=info.detail)
+            unknown = isinstance(info, OutcomeUnknown)
+            return DeliveryReport(
+                recipient, outcome, info.reply, detail=info.detail, unknown=unknown
+            )
         self.log.failure("{queue_id}: delivery broke", Traceback(info), queue_id=message.queue_id)
-        return DeliveryReport(recipient, Outcome.DEFERRED, INTERNAL_ERROR)
+        return DeliveryReport(recipient, Outcome.DEFERRED, INTERNAL_ERROR, unknown=True)
 
 
 def _steps(batch: Batch) -> list[_Step]:

@@ -21,8 +21,9 @@ from mailframe.delivery.attempt import Attempt
 from mailframe.delivery.connections import Connections
 from mailframe.delivery.content import Content
 from mailframe.delivery.dialler import Dialler, LoopsBack
+from mailframe.delivery.host_failed import HostFailed
 from mailframe.delivery.hosts import IF_OFFERED, Credentials, Host, Security
-from mailframe.delivery.session import HostFailed, SmtpSession
+from mailframe.delivery.session import SmtpSession
 from mailframe.errors import INTERNAL_ERROR, Failure, MessageGone
 from mailframe.interfaces import Batch, ISigner, IWorkers
 

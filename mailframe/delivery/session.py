@@ -33,8 +33,9 @@ from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.core.session import TlsFacts
 from mailframe.delivery.deadline import Deadline
+from mailframe.delivery.host_failed import HostFailed, TlsFailed
 from mailframe.delivery.hosts import Host, Timeouts
-from mailframe.errors import MailframeError, RemoteProtocolError
+from mailframe.errors import RemoteProtocolError
 from mailframe.interfaces import IMessageSource, IWorkers
 from mailframe.protocols.sasl import ClientMechanism
 from mailframe.protocols.smtp.client import (
@@ -57,25 +58,6 @@ LONGEST_WAIT = 2.0
 more connections; one that has come to a halt keeps what it has."""
 
 OpenSource = Callable[[], Awaitable[IMessageSource]]
-
-
-class HostFailed(MailframeError):
-    """This host did not work out; another one may. ``reply`` is what it said where it is
-    ``heard``, else our words for what happened."""
-
-    def __init__(self, reply: Reply, detail: str = "", *, heard: bool = False) -> None:
-        super().__init__(f"{reply} ({detail})" if detail else str(reply))
-        self.reply = reply
-        self.detail = detail
-        self.heard = heard
-
-    def again(self) -> HostFailed:
-        """For one more who has to hear of it: a traceback belongs to one."""
-        return type(self)(self.reply, self.detail, heard=self.heard)
-
-
-class TlsFailed(HostFailed):
-    """The handshake failed: plain text may still work, where that is allowed."""
 
 
 @implementer(IHandshakeListener, IPushProducer)

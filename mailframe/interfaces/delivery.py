@@ -80,8 +80,9 @@ class IMailStore(Interface):
 
         ``token`` names this delivery (queue id and recipient). With ``repeats`` an earlier
         try may have succeeded: a message of that token already there is the answer, not a
-        second copy. Raises TransientFailure (452 4.2.2 over quota, 451 4.3.0 disk trouble)
-        or PermanentFailure (550 5.1.1 no such account).
+        second copy. Raises TransientFailure (452 4.2.2 over quota, 451 4.3.0 disk trouble),
+        OutcomeUnknown where the message may be there nevertheless, or PermanentFailure
+        (550 5.1.1 no such account).
         """
 
     def room(account: str, octets: int) -> Awaitable[bool]:

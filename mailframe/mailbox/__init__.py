@@ -1,13 +1,17 @@
 """mailbox: local mail in Maildirs, its quota, its events, and moving archives in and out.
 
 What lives here
-    ``store.MaildirStore``: delivery, of one message or of many ``together``, made durable by
-    ``committing``. ``mailbox.MaildirMailbox``: one folder, handed out by
-    POP3. ``maildir``: one directory on disk, synchronous. ``events.MailboxEvents``: who listens.
+    ``store.MaildirStore``: delivery, of one message or of many ``together``, written by
+    ``writing`` and made durable by ``committing``, as far as ``quota`` has room.
+    ``mailbox.MaildirMailbox``: one folder, handed out by POP3, with ``source`` (one message) and
+    ``ahead`` (the next ones). ``maildir``: one directory on disk, ``tree``: all of them, both
+    synchronous; ``names`` and ``paths``: what things are called and where they lie.
+    ``events.MailboxEvents``: who listens.
     For IMAP ``folders`` (which folders an account has, their rights and annotations), ``index``
     (uids, flags and what was read of the messages: one SQLite file an account, made from the
     Maildirs whenever it must be) and ``folder_file`` (what of a folder must survive that).
-    ``importing`` and ``exporting``: Maildir, mbox and .eml archives, for the command line.
+    ``importing`` and ``exporting``: Maildir, mbox and .eml archives, for the command line, and
+    ``fsck``: is all of it sound.
 
     Where a message may be, and what is made of it (``spool.db`` is the queue's):
 

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailframe.core.events import MessageArrived
-from mailframe.errors import PermanentFailure, TransientFailure
+from mailframe.errors import OutcomeUnknown, PermanentFailure, TransientFailure
 from mailframe.interfaces import (
     Delivery,
     IGroupStore,
@@ -80,8 +80,6 @@ class MaildirStore:
         self._group = GroupCommit(workers)
         self.sizes = WireSizes()
         self._around = Surroundings(disk, workers, events, clock, self.quotas, self.sizes)
-        # Deliveries that failed so that their file may be there nevertheless.
-        self._doubtful: set[str] = set()
         self._place = lru_cache(_PLACES)(self._find_place)
 
     def deliver(
@@ -132,12 +130,11 @@ class MaildirStore:
         _, maildir = self._place(account, folder)
         key = key_of(token)
         info: MessageInfo | None = None
-        if repeats or key in self._doubtful:
+        if repeats:
             (found,) = await self._run(f"look for {token}", find_earlier, [(maildir, key)])
             info = None if found is None else _info(found)
         if info is None:
             info = await self._deliver_anew(account, maildir, message, prefix, key)
-        self._doubtful.discard(key)
         self._publish(account, folder, message, info)
         return info
 
@@ -167,10 +164,10 @@ class MaildirStore:
         writing, received = self._begin(maildir, key)
         try:
             await self._write(account, writing, message, prefix)
-        except BaseException:
+        except BaseException as error:
             reservation.release()
-            if writing.is_doubtful:
-                self._doubtful.add(key)
+            if writing.is_doubtful and isinstance(error, TransientFailure):
+                raise OutcomeUnknown(error.reply, error.detail) from error
             raise
         reservation.settle(writing.disk_size)
         return _info_of(writing, received)
@@ -213,9 +210,8 @@ class MaildirStore:
     ) -> list[MessageInfo | Exception]:
         results: list[Copy | Exception] = [self._copy(delivery) for delivery in deliveries]
         copies = [result for result in results if isinstance(result, Copy)]
-        doubtful = [c for c in copies if c.delivery.repeats or c.key in self._doubtful]
-        if doubtful:
-            await self._find_earlier(doubtful)
+        if repeated := [copy for copy in copies if copy.delivery.repeats]:
+            await self._find_earlier(repeated)
         by_account: dict[str, list[Copy]] = {}
         for copy in copies:
             if copy.result is None:
@@ -269,9 +265,6 @@ class MaildirStore:
         except TransientFailure as failure:  # the workers are overloaded: nothing was begun
             for copy in copies:
                 copy.fail(failure)
-        except BaseException:  # cancelled: nobody will tell what became of them
-            self._doubtful.update(copy.key for copy in copies)
-            raise
         else:
             for copy, seconds in zip(copies, received, strict=True):
                 self._take_result(copy, seconds)
@@ -285,14 +278,13 @@ class MaildirStore:
             copy.result = _info_of(copy.ready.writing, received)
             return
         copy.fail(copy.ready.error)
-        if copy.ready.writing.is_doubtful:
-            self._doubtful.add(copy.key)
+        if copy.ready.writing.is_doubtful and isinstance(copy.result, TransientFailure):
+            copy.result = OutcomeUnknown(copy.result.reply, copy.result.detail)
 
     def _told(self, copy: Copy) -> MessageInfo | Exception:
         result = copy.result
         assert result is not None
         if isinstance(result, MessageInfo):
-            self._doubtful.discard(copy.key)
             delivery = copy.delivery
             self._publish(delivery.account, delivery.folder, delivery.message, result)
         return result

@@ -103,11 +103,10 @@ class Writing:
 
     def withdraw(self) -> None:
         """Its name could not be made durable. It is reported as failed, hence delivered
-        again: this one must not stay."""
-        try:
+        again: this one must not stay. After a power cut it may be there all the same."""
+        self.is_doubtful = True
+        with contextlib.suppress(OSError):
             self._maildir.disk.unlink(self._path)
-        except OSError:
-            self.is_doubtful = True
 
     def abort(self) -> None:
         """Forget it. Litter that cannot be removed is left to the sweep of ``tmp``."""

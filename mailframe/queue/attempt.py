@@ -23,7 +23,7 @@ from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.errors import INTERNAL_ERROR, Failure, MessageGone
 from mailframe.interfaces import Batch, ICourier, IGroupCourier
 from mailframe.queue.deadlines import Deadlines
-from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.aio import as_deferred, is_awaitable
 
 T = TypeVar("T")
 
@@ -147,7 +147,7 @@ _HOST_SUBJECTS = (status.SYSTEM_OTHER.subject, status.NETWORK_OTHER.subject)
 async def _within(work: Awaitable[T], deadlines: Deadlines) -> T:
     """The result of ``work``; TimeoutError when it has taken too long, whether or not it can
     be stopped."""
-    if not hasattr(work, "__await__"):  # an extension may return the value itself
+    if not is_awaitable(work):  # an extension may return the value itself
         return cast(T, work)
     task: Deferred[T] = work if isinstance(work, Deferred) else as_deferred(_awaiting(work))
     outcome: Deferred[T] = Deferred()

@@ -2,6 +2,8 @@
 
 All get the same time, so the first that began is the first whose time is over. The timer is
 for the eldest when it was set; when it goes off it is set anew for whoever is the eldest then.
+Unlike ``runtime.rounds``, which looks again and again at what lasts, each is called once, and
+the timer outlives attempts, most of which take no time at all.
 """
 
 from __future__ import annotations

@@ -148,8 +148,8 @@ class Errands:
 
     async def _try_together(self, name: str, group: Sequence[Errand]) -> None:
         courier = IGroupCourier(self._routing.couriers[name])
-        batches = [errand.batch(self._spool) for errand in group]
         try:
+            batches = [errand.batch(self._spool) for errand in group]
             results = await attempt_together(courier, batches, self.deadlines)
             for errand, result in zip(group, results, strict=True):
                 self._learn(errand.way, result)
@@ -182,7 +182,7 @@ class Errands:
         for errand, result in zip(errands, results, strict=True):
             self._record(errand, result)
             tried += [
-                Tried(errand.message, row, report, result.unknown)
+                Tried(errand.message, row, report, result.unknown or report.unknown)
                 for row, report in zip(errand.rows, result.reports, strict=True)
             ]
         whole = [errand.message for errand in errands if errand.is_whole]

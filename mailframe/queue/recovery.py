@@ -75,10 +75,12 @@ def recover(
         " AND state < ?3 AND next_at > ?1",
         (now, Lease.UNKNOWN, State.HELD),
     )
-    # Not all at the same instant.
+    # Not all at the same instant. A lease of the living may last longer, and must: who has it
+    # is delivering.
     connection.execute(
-        "UPDATE recipient SET next_at = ?1 + next_at % ?2 WHERE state < ?3 AND next_at > ?1 + ?2",
-        (now, longest, State.HELD),
+        "UPDATE recipient SET next_at = ?1 + next_at % ?2 WHERE state < ?3 AND next_at > ?1 + ?2"
+        " AND lease <> ?4",
+        (now, longest, State.HELD, Lease.TAKEN),
     )
     return Recovered(_lanes_in_doubt(connection), tuple(corrupt), odd)
 

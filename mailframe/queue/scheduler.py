@@ -208,9 +208,9 @@ class Queue:
         To be awaited before any listener opens: a message that did reach its mailbox must be
         recognised there before a client can delete it.
         """
-        recovery = await self._spool.recover(self._schedule.longest_wait)
-        await self._repeat(recovery.in_doubt)
-        return recovery
+        found = await self._spool.recover(self._schedule.longest_wait)
+        await self._repeat(found.in_doubt)
+        return found
 
     async def _repeat(self, lanes: Iterable[str]) -> None:
         """Deliver again what is in doubt there, and only that: others that are due, and older,
@@ -341,6 +341,8 @@ class Queue:
         now, jumps = self._clock.seconds(), self._jumps
         until = now + _HORIZON_SECONDS
         try:
+            for worker in await self._spool.gone():
+                await self._inherit(worker)
             lanes = await self._spool.database.read(
                 lambda connection: ledger.lanes_due(connection, until)
             )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -116,6 +117,8 @@ class Spool:
         self.database = database
         self.node = node
         self._others_alive = others_alive
+        self._neighbours: frozenset[str] = frozenset()
+        """Who was alive when this process put the spool in order, and has leases perhaps."""
         self.bodies = bodies
         self.disk = disk
         self.workers = workers
@@ -167,17 +170,7 @@ class Spool:
         content: bytes | None = None,
     ) -> StoredMessage:
         """The message as couriers see it; ``content`` where it is in memory."""
-        plain = message.envelope
-        envelope = Envelope(
-            reverse_path=plain.reverse_path,
-            recipients=tuple(recipients),
-            body=plain.body,
-            smtputf8=plain.smtputf8,
-            ret=plain.ret,
-            envid=plain.envid,
-            declared_size=plain.declared_size,
-            extra=plain.extra,
-        )
+        envelope = message.envelope.to(tuple(recipients))
         octets = None if content is None else message.prefix + content
         return StoredMessage(self, message, envelope, octets)
 
@@ -250,19 +243,21 @@ class Spool:
 
         Beside others that are alive their leases are left alone, and so are body files without
         a message: one of them may just be receiving it."""
-        alive = await self.workers.run(self._others_alive)
         # In this order: what others finish meanwhile is missed by both, and harmless.
         expected = await self.database.read(recovery.body_files)
         sizes = await self.workers.run(self._scan)
-        orphans = [] if alive else sorted(sizes.keys() - expected.keys())
+        orphans = await self._orphans(sizes.keys() - expected.keys())
         await self.discard(orphans)
         lost = [queue_id for queue_id, size in expected.items() if sizes.get(queue_id) != size]
         now = micros(self._clock.seconds())
-        found = await self.database.write(
-            lambda connection: recovery.recover(
-                connection, lost, now, micros(longest), tuple(alive)
-            )
-        )
+
+        def put_in_order(connection: sqlite3.Connection) -> recovery.Recovered:
+            # Asked in here: whoever holds a lease was alive before he took it, and while this
+            # runs nobody takes one.
+            self._neighbours = frozenset(self._others_alive())
+            return recovery.recover(connection, lost, now, micros(longest), self._neighbours)
+
+        found = await self.database.write(put_in_order)
         for queue_id in found.corrupt:
             self.log.error("the body of {queue_id} is lost; it is set aside", queue_id=queue_id)
         for odd in found.odd:
@@ -270,11 +265,31 @@ class Spool:
         corrupt = dict.fromkeys([*found.corrupt, *(odd.queue_id for odd in found.odd)])
         return Recovery(len(orphans), tuple(corrupt), found.in_doubt)
 
+    async def _orphans(self, nameless: Collection[str]) -> list[str]:
+        """Of these body files, which had no message: those that never will have one."""
+        # After they were seen: who received one was alive then. Who is dead now has committed
+        # what he ever will.
+        if not nameless or await self.workers.run(self._others_alive):
+            return []
+        expected = await self.database.read(recovery.body_files)
+        return sorted(set(nameless) - expected.keys())
+
     async def release(self, node: str) -> tuple[str, ...]:
         """``node`` has died: what it was trying is due at once, marked UNKNOWN. Returns the
         lanes of mailboxes here with such deliveries."""
         now = self._clock.seconds()
-        return await self.database.write(lambda connection: recovery.release(connection, node, now))
+        found = await self.database.write(
+            lambda connection: recovery.release(connection, node, now)
+        )
+        self._neighbours -= {node}
+        return found
+
+    async def gone(self) -> list[str]:
+        """Nodes whose leases ``recover`` left alone, and that have died since. It may be that
+        nobody tells us: the last workers of a supervisor that died end beside a new one's."""
+        if not self._neighbours:
+            return []
+        return sorted(self._neighbours.difference(await self.workers.run(self._others_alive)))
 
     def tell_odd(self, odd: Odd) -> None:
         self.log.error("{queue_id} is set aside: {why}", queue_id=odd.queue_id, why=odd.why)

@@ -99,7 +99,11 @@ class DiskLock:
         """Harmless when called again."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
+            try:
+                # Not by closing alone: a program that is just being started has a copy.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            finally:
+                os.close(descriptor)
 
 
 class DiskGate:

@@ -27,6 +27,8 @@ from twisted.python.failure import Failure
 class Outgoing:
     """What is to be sent at the end of this turn, of all connections that came by ``serve``."""
 
+    log = Logger()
+
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
         self._waiting: list[Gathering] = []
@@ -50,7 +52,10 @@ class Outgoing:
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
-            connection.send_gathered()
+            try:
+                connection.send_gathered()
+            except Exception:  # noqa: BLE001 - as the reactor does: the others go on
+                self.log.failure("a connection failed while it was ending")
 
 
 class _Writing(enum.Enum):

@@ -1,14 +1,13 @@
 """Named thread pools with bounded queues, and their single-threaded double.
 
 Several times a message the server hands a call of some microseconds to a thread, so what the
-handing over costs is what counts: calls go through a queue written in C, and results that
-meet come back to the reactor together, waking it once.
+handing over costs is what counts: calls go through a queue written in C, and ``homeward`` has
+results that meet wake the reactor once.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
@@ -44,8 +43,6 @@ class Workers:
         self._is_open = False
         self._threads: list[threading.Thread] = []
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._ended: deque[tuple[Deferred[Any], Any]] = deque()
-        self._is_told = False
 
     @property
     def pending(self) -> int:
@@ -88,19 +85,12 @@ class Workers:
                 value = function()
             except BaseException:  # noqa: BLE001 - it is the caller who hears of it
                 value = Failure()
-            self._ended.append((result, value))
-            if not self._is_told:
-                self._is_told = True
-                self._reactor.callFromThread(self._deliver)
+            self._reactor.callFromThread(self._deliver, result, value)
 
-    def _deliver(self) -> None:
-        # Before the look at the length: what ends later than that is told of again.
-        self._is_told = False
-        for _ in range(len(self._ended)):
-            result, value = self._ended.popleft()
-            self._pending -= 1
-            if not result.called:  # else cancelled meanwhile; nobody wants it
-                result.callback(value)  # a Failure takes the errback side
+    def _deliver(self, result: Deferred[Any], value: Any) -> None:
+        self._pending -= 1
+        if not result.called:  # else cancelled meanwhile; nobody wants it
+            result.callback(value)  # a Failure takes the errback side
 
 
 @implementer(IWorkers)

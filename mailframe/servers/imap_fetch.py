@@ -38,6 +38,7 @@ from mailframe.protocols.imap.commands import (
 from mailframe.protocols.imap.grammar import BadCommand
 from mailframe.protocols.imap.responses import vanished
 from mailframe.protocols.imap.sets import picked, resolved
+from mailframe.runtime.aio import as_deferred
 from mailframe.servers import imap_sections
 from mailframe.servers.imap_conversation import Conversation
 from mailframe.servers.imap_found import page
@@ -376,4 +377,4 @@ def _close(loaded: Loaded) -> None:
 
 def _begin_next(loads: Iterator[Coroutine[Any, Any, Loaded]]) -> Deferred[Loaded] | None:
     following = next(loads, None)
-    return None if following is None else Deferred.fromCoroutine(following)
+    return None if following is None else as_deferred(following)

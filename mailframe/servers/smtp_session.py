@@ -15,25 +15,22 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as ExceptionFailure
 
 from mailframe.core import status
-from mailframe.core.authentication import NOT_CHECKED
-from mailframe.core.envelope import Envelope
 from mailframe.core.reply import Reply
 from mailframe.core.session import Role, Session, TlsFacts
 from mailframe.core.verdict import NOTHING_FOUND
 from mailframe.errors import INTERNAL_ERROR, Failure, LoginFailed, LoginThrottled
-from mailframe.interfaces import Arrival, IMailAccount
-from mailframe.mailauth.results import authentication_results, without_forged
-from mailframe.message import headers, trace
+from mailframe.interfaces import IMailAccount
+from mailframe.message import headers
 from mailframe.protocols import sasl
-from mailframe.protocols.lines import has_bare_endings
 from mailframe.protocols.smtp import events as ev
-from mailframe.protocols.smtp.body import BAD_LINE_ENDINGS
 from mailframe.runtime.aio import is_awaitable, result_of
 from mailframe.servers import smtp_recipients
 from mailframe.servers.smtp_amend import amend
 from mailframe.servers.smtp_content import Content
+from mailframe.servers.smtp_header import check_header, kept_header
 from mailframe.servers.smtp_login import Login
 from mailframe.servers.smtp_policies import Mark, Refusal, consult
+from mailframe.servers.smtp_prefix import arrival_of, received, results
 from mailframe.servers.smtp_settings import SmtpParts
 from mailframe.servers.smtp_story import SessionStory, forward_paths, reverse_path
 from mailframe.servers.smtp_transaction import Transaction
@@ -43,7 +40,6 @@ _LOGGED_IN = Reply(235, status.SECURITY_OTHER, "Authentication successful")
 _SENDER_OK = Reply(250, status.OTHER, "Sender ok")
 _READY_FOR_TLS = Reply(220, status.OTHER, "Ready to start TLS")
 _NO_TLS = Reply(454, status.SECURITY_OTHER, "TLS is not available")
-_LOOP = Reply(554, status.ROUTING_LOOP, "Too many hops, this message is going in circles")
 
 _COSTLY = frozenset({"rate", "brake", "login"})
 """Rules whose 4yz count for the tarpit."""
@@ -265,43 +261,16 @@ class SmtpSession:
         if not header.is_complete:
             chunk = header.feed(chunk)
             if header.is_complete or header.is_too_long:
-                self._check_header(transaction)
+                check_header(self._parts, transaction)
             if not header.is_complete:
                 return None
-            chunk = self._kept_header(transaction) + chunk
+            chunk = kept_header(self._parts, transaction) + chunk
         return self._spool(transaction, chunk)
 
     def _spool(self, transaction: Transaction, chunk: bytes) -> Deferred[None] | None:
         assert transaction.incoming is not None
         waited: Deferred[None] | None = transaction.incoming.write(chunk)
         return waited
-
-    def _kept_header(self, transaction: Transaction) -> bytes:
-        """The header as it will be kept. What strangers wrote into it in our name goes (RFC 8601
-        section 5); a server that hands over by LMTP may have our name."""
-        header = transaction.header
-        kept = header.header
-        if self._parts.role is not Role.LMTP:
-            kept = without_forged(
-                kept, self._parts.authserv_id, filters=self._parts.filters_content
-            )
-        header.kept_octets = len(kept)
-        return kept
-
-    def _check_header(self, transaction: Transaction) -> None:
-        if transaction.header.is_too_long:
-            text = f"The header section may have {self._parts.limits.header_size} octets"
-            raise Refusal(Reply(552, status.MESSAGE_TOO_BIG, text), "header_size")
-        header = transaction.header.header
-        # RFC 3030 section 3: BINARYMIME is about bodies. Nothing can encode a header section,
-        # and a lone LF in it would end a field for one reader and not for the next. (Of other
-        # messages the engine has judged every line.)
-        if transaction.is_binary and has_bare_endings(header):
-            raise Refusal(BAD_LINE_ENDINGS, "line_endings")
-        hops = self._parts.limits.received_hops
-        if hops and headers.has_more_than(hops, header, "Received"):
-            # RFC 5321 section 6.3
-            raise Refusal(_LOOP, "received_hops")
 
     def write_failed(self, failure: ExceptionFailure) -> Reply:
         """Why ``write`` did not work, as the reply at the end of the message."""
@@ -336,9 +305,9 @@ class SmtpSession:
         incoming = transaction.incoming
         assert incoming is not None
         if not transaction.header.is_complete:
-            self._check_header(transaction)
+            check_header(self._parts, transaction)
             # no empty line: all of it is header
-            await result_of(self._spool(transaction, self._kept_header(transaction)))
+            await result_of(self._spool(transaction, kept_header(self._parts, transaction)))
         header = transaction.header.header
         if self._parts.stages.message:
             content = Content(transaction, incoming)
@@ -349,8 +318,13 @@ class SmtpSession:
             assert incoming is not None
         envelope = transaction.final_envelope()
         tagged = transaction.tag_fields()
-        arrival = self._arrival(envelope, headers.message_id(header) or headers.message_id(tagged))
-        prefix = tagged + self._results() + self._received(transaction, envelope, arrival)
+        message_id = headers.message_id(header) or headers.message_id(tagged)
+        arrival = arrival_of(self._parts, self.session, envelope, message_id)
+        prefix = (
+            tagged
+            + results(self._parts, self.session)
+            + received(self._parts, self.session, transaction, envelope, arrival)
+        )
         size = incoming.size + len(prefix)
         self.is_committing = True
         try:
@@ -373,51 +347,6 @@ class SmtpSession:
     def _forget_transaction_and_hello(self) -> None:
         self._hello_marks = []
         self._known_of_client()
-
-    def _results(self) -> bytes:
-        """What the checks said, for whoever reads the message (RFC 8601)."""
-        auth = self.session.found.auth
-        if auth is NOT_CHECKED:
-            return b""
-        value = authentication_results(self._parts.authserv_id, auth)
-        return trace.field_line("Authentication-Results", value) if value else b""
-
-    def _arrival(self, envelope: Envelope, message_id: str) -> Arrival:
-        session = self.session
-        return Arrival(
-            session_id=session.id,
-            peer_ip=session.peer_ip,
-            helo=session.helo,
-            account=session.account,
-            protocol=trace.with_protocol(
-                self._parts.role,
-                esmtp=session.esmtp,
-                tls=session.tls is not None,
-                authenticated=session.account is not None,
-                smtputf8=envelope.smtputf8,
-            ),
-            message_id=message_id,
-        )
-
-    def _received(self, transaction: Transaction, envelope: Envelope, arrival: Arrival) -> bytes:
-        recipients = envelope.recipients
-        # RFC 5321 section 4.4: FOR only with one recipient, or blind copies would show
-        single = recipients[0] if len(recipients) == 1 else None
-        address = (single.original or single.address) if single else None
-        # A host without SMTPUTF8 may well get this message: our field must not be what
-        # keeps it from going there.
-        utf8 = envelope.smtputf8 and not transaction.header.header.isascii()
-        return trace.received_field(
-            helo=self.session.helo,
-            peer_ip=self.session.peer_ip,
-            by=self._parts.hostname,
-            protocol=arrival.protocol,
-            queue_id=transaction.queue_id,
-            seconds=self._parts.seconds(),
-            recipient=address if address is not None and address.domain else None,
-            tls=self.session.tls,
-            utf8=utf8,
-        )
 
     def _current(self) -> Transaction:
         assert self._transaction is not None

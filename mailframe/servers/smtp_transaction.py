@@ -46,18 +46,7 @@ class Transaction:
     @property
     def envelope(self) -> Envelope:
         """With the recipients accepted so far."""
-        envelope = self._envelope
-        # As dataclasses.replace, which takes several times as long.
-        return Envelope(
-            envelope.reverse_path,
-            tuple(self.recipients),
-            envelope.body,
-            envelope.smtputf8,
-            envelope.ret,
-            envelope.envid,
-            envelope.declared_size,
-            envelope.extra,
-        )
+        return self._envelope.to(tuple(self.recipients))
 
     @property
     def declared_size(self) -> int:
@@ -114,7 +103,7 @@ class Transaction:
         if not folder and not filings:
             return envelope
         filed = tuple(_filed(r, folder, filings) for r in envelope.recipients)
-        return replace(envelope, recipients=filed)
+        return envelope.to(filed)
 
     def tag_fields(self, end: int | None = None) -> bytes:
         """The header fields that policies added, in the order they were added; of the marks up

@@ -23,6 +23,8 @@ RARELY_SEEN = {
     "unnamed-delivery": ("--seeds", "73"),
     "name-before-content": ("--seeds", "624"),
     "percent-relay": ("--seeds", "21"),
+    "body-unsynced": ("--seeds", "92"),
+    "body-name-unsynced": ("--seeds", "92"),
 }
 SEEDS = os.environ.get("MAILFRAME_SIM_SEEDS", "1:300")
 

@@ -45,7 +45,6 @@ MAIL = "mail"
 INDEX_NAME = "index.db"
 MARK_NAME = "index.mark"
 INDEX_SCHEMA = len(INDEX)
-UNFINISHED = RESTORING
 
 OLD_MARK = b"%s %s\n" % (b"0" * 16, b"9" * 19)
 """Goes beside each copied index in place of its own mark (``mailbox.index.mark``): no index
@@ -106,9 +105,3 @@ def is_litter(path: str) -> bool:
 
 def is_frozen(path: str) -> bool:
     return kind_of(path) is Kind.FROZEN
-
-
-def home_of(path: str) -> str:
-    """``mail/DOMAIN/LOCALPART`` of what lies in there; empty for all else."""
-    parts = path.split("/")
-    return "/".join(parts[:3]) if parts[0] == MAIL and len(parts) > 3 else ""

@@ -53,6 +53,8 @@ class Child(ProcessProtocol):
         self.state = "starting"
         """``starting``, ``waiting`` (all is open, nobody let in), ``serving``, ``retiring`` (it
         accepts no more, its sessions go on), ``draining`` (it was asked to end), ``ended``."""
+        self.text = ""
+        """The configuration that it goes by."""
         self.began: float = reactor.seconds()
         self._gone: Deferred[None] = Deferred()
         self.how = ""
@@ -86,17 +88,29 @@ class Child(ProcessProtocol):
 
     def spawn(self, order: Told, log: Write) -> None:
         """Start the program; nothing of this process is in it but the sockets, whose descriptors
-        here ``order`` has. Raises OSError."""
+        here ``order`` has. Raises OSError; then there is nothing of it."""
+        self.text = order.text
         self._collectors = {1: LineCollector(log), 2: LineCollector(LastWords(self.name))}
         ours, theirs = socket.socketpair()
-        with theirs, open(os.devnull, "rb") as nothing:
+        try:
+            with theirs:
+                bus = self._start_program(order, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        self._bus.connect(self.name, ours, self._bus_closed)
+        there = {name: number for number, name in enumerate(order.listeners, bus + 1)}
+        self._bus.begin(self.name, replace(order, listeners=there).line())
+
+    def _start_program(self, order: Told, theirs: socket.socket) -> int:
+        """Returns what number its end of the bus has there; the listeners' follow."""
+        with open(os.devnull, "rb") as nothing:
             numbers: dict[int, int | str] = {0: nothing.fileno(), 1: "r", 2: "r"}
             # Where systemd's were: an endpoint that names one closes that number.
             numbers.update(dict.fromkeys(range(3, 3 + order.systemd), nothing.fileno()))
             bus = len(numbers)
             numbers[bus] = theirs.fileno()
             numbers.update(enumerate(order.listeners.values(), bus + 1))
-            self._bus.connect(self.name, ours, self._bus_closed)
             words = [sys.executable, "-P", "-m", PROGRAM, self.name, str(bus)]
             # The same modules, whatever this process was started by; not those of a directory
             # where it happens to be.
@@ -105,8 +119,7 @@ class Child(ProcessProtocol):
             self._reactor.spawnProcess(
                 self, sys.executable, words, env=environment, childFDs=numbers
             )
-        there = {name: number for number, name in enumerate(order.listeners, bus + 1)}
-        self._bus.begin(self.name, replace(order, listeners=there).line())
+        return bus
 
     def let_in(self) -> None:
         """It may accept, once it is open."""

@@ -53,6 +53,7 @@ class Crew:
         """The one that serves, or is to serve, in each."""
         self._replaces = False
         """From the end of the start to the beginning of the stop."""
+        self._is_over = False
         self._died_young: dict[int, int] = {}
         self._timers: dict[int, Any] = {}
         self._process = random.randrange(_PROCESSES)
@@ -87,6 +88,7 @@ class Crew:
     async def stop(self) -> None:
         """All drain; returns when all have ended."""
         self._replaces = False
+        self._is_over = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -107,20 +109,20 @@ class Crew:
         await self._one_at_a_time.run(lambda: as_deferred(self._resize(number)))
 
     async def _restart(self) -> None:
-        for slot, old in list(self._slots.items()):
+        for slot in list(self._slots):
             await self._take_over(slot)
-            await self._retire(old)
 
     async def _resize(self, number: int) -> None:
         for slot in range(number):
             if slot not in self._slots:
                 await self._take_over(slot)
-        surplus = [self._slots.pop(slot) for slot in list(self._slots) if slot >= number]
-        for child in surplus:
+        surplus = [slot for slot in self._slots if slot >= number]
+        for child in [self._slots.pop(slot) for slot in surplus]:
+            self._forget_timer(child.slot)
             await self._retire(child)
 
     async def _take_over(self, slot: int) -> None:
-        """A new worker has the slot once it accepts."""
+        """A new worker has the slot once it accepts; then the one that had it ends."""
         if not self._replaces:
             raise MailframeError("the server is starting or stopping")
         self._coming.add(slot)
@@ -133,12 +135,16 @@ class Crew:
         except (WorkerEnded, OSError) as error:
             raise MailframeError(f"a new worker cannot work: {error}") from error
         else:
+            # Not who had it when this began: it may have been replaced meanwhile.
+            old = self._slots.get(slot)
             self._slots[slot] = child
         finally:
             self._coming.discard(slot)
             there = self._slots.get(slot)
             if there is not None and not there.is_alive and not there.may_end:
                 self._replace(there)
+        if old is not None:
+            await self._retire(old)
 
     async def _retire(self, child: Child) -> None:
         ended = as_deferred(child.ended())
@@ -148,11 +154,14 @@ class Crew:
     # ---- one worker
 
     def _spawn(self, slot: int) -> Child:
+        """Raises OSError, and MailframeError after the beginning of the stop."""
+        if self._is_over:
+            raise MailframeError("the server is stopping")
         name = f"w{slot + 1}-{self._random.randbytes(5).hex()}"
         child = Child(name, slot, self._reactor, self._bus, self._ended)
-        self._children[name] = child
         self._process = (self._process + 1) % _PROCESSES
         child.spawn(self._order(self._process), self._log)
+        self._children[name] = child
         return child
 
     def _ended(self, child: Child) -> None:

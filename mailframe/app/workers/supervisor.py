@@ -7,6 +7,7 @@ All workers have the configuration that it has read and checked, also those that
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ from mailframe.app.workers.order import Told
 from mailframe.app.workers.peers import PeerFailed
 from mailframe.app.workers.relayed_log import Write
 from mailframe.errors import ConfigError, MailframeError
-from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.aio import Background, as_deferred
 from mailframe.runtime.machine import Machine
 from mailframe.runtime.privileges import PrivilegeError, is_privileged, is_root
 
@@ -75,6 +76,7 @@ class Supervisor(Service):
             machine.disk,
         )
         self._one_at_a_time = DeferredLock()
+        self._background = Background()
         self._bound: Deferred[None] | None = None
         self._began = self._reactor.seconds()
         self._stopping = False
@@ -136,7 +138,8 @@ class Supervisor(Service):
         self._control.start()  # first: it keeps a second server off these files
         # Plain twistd dies of SIGHUP.
         signal.signal(signal.SIGHUP, self._hung_up)
-        await self._crew.start(self._config.processes)
+        # A reload has to wait until then.
+        await self._one_at_a_time.run(lambda: as_deferred(self._crew.start(self._config.processes)))
         addresses = self._doors.addresses()
         where = " ".join(f"{name}={address}" for name, address in addresses.items())
         self._on_ready(addresses)
@@ -161,6 +164,7 @@ class Supervisor(Service):
     async def _stop(self) -> None:
         self._stopping = True
         await self._crew.stop()
+        await self._background.stop()
         await self._doors.close()
         await self._control.stop()
         self.log.info("mailframe stopped")
@@ -180,6 +184,8 @@ class Supervisor(Service):
         await self._one_at_a_time.run(lambda: as_deferred(self._reload()))
 
     async def _reload(self) -> None:
+        if self._stopping:
+            raise MailframeError("the server is stopping")
         text = self._source.read()
         config = self._source.config(text)
         if _endpoints(config) != _endpoints(self._config):
@@ -195,15 +201,37 @@ class Supervisor(Service):
             if child.state != "serving":
                 continue
             try:
-                await self._bus.peers.call(child.name, "reload", text, _RELOAD_SECONDS)
+                await self._tell(child, text)
             except PeerFailed as error:
                 if not has_changed:
                     raise
-                self.log.error("worker {name}: {why}; replaced", name=child.name, why=str(error))
-                child.kill()
+                self._give_up(child, error)
             else:
                 has_changed = True
                 self._text, self._config = text, config
+        # Where nobody serves just now, too: who comes next goes by it.
+        self._text, self._config = text, config
+        for child in self._crew:
+            if child.text != text and not child.may_end:
+                self._background.start(self._catch_up(child), f"reloading {child.name}")
+
+    async def _tell(self, child: Child, text: str) -> None:
+        await self._bus.peers.call(child.name, "reload", text, _RELOAD_SECONDS)
+        child.text = text
+
+    async def _catch_up(self, child: Child) -> None:
+        """It began with what was there before, and was not open yet when the others were told."""
+        with contextlib.suppress(WorkerEnded):
+            await child.accepting()
+            if child.text != self._text:
+                try:
+                    await self._tell(child, self._text)
+                except PeerFailed as error:
+                    self._give_up(child, error)
+
+    def _give_up(self, child: Child, error: PeerFailed) -> None:
+        self.log.error("worker {name}: {why}; replaced", name=child.name, why=str(error))
+        child.kill()
 
     async def _move(self, config: Config, text: str) -> None:
         """Other sockets: they are opened here, and new workers take their places at them."""

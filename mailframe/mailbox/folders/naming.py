@@ -77,15 +77,6 @@ def spellings(name: str) -> tuple[str, ...]:
     return (name,) if other == name else (name, other)
 
 
-def is_possible(name: str) -> bool:
-    """Whether it names a directory at all."""
-    try:
-        folder_directory("", name)
-    except ValueError:
-        return False
-    return bool(name)
-
-
 def levels_above(name: str) -> Iterator[str]:
     """Outermost first."""
     position = name.find(SEPARATOR)

@@ -46,7 +46,6 @@ _QUOTED_8BIT = re.compile(rb'"((?:[^\x00\r\n"\\]++|\\["\\])*+)"')
 _ESCAPED = re.compile(rb'\\(["\\])')
 _LITERAL = re.compile(rb"\{([0-9]{1,20})\+?\}\r\n")
 _LITERAL8 = re.compile(rb"~\{([0-9]{1,20})\+?\}\r\n")
-_ANNOUNCED = re.compile(rb"(~?)\{([0-9]{1,20})(\+?)\}\Z")
 _NUMBER = re.compile(rb"[0-9]+")
 _SET = re.compile(rb"[0-9*:,]+")
 _NIL = re.compile(rb'NIL(?![^\x00-\x20(){%*"\\\]\x7f-\xff])', re.IGNORECASE)
@@ -269,18 +268,6 @@ class Scanner:
     def literal8(self) -> bytes:
         """``~{n}``: any octets (RFC 3516)."""
         return self._literal(_LITERAL8)
-
-    def announced(self) -> tuple[int, bool, bool]:
-        """A literal at the very end whose octets are not there yet, and no CRLF either, as
-        APPEND has it: how many octets, whether it is a literal8, whether it is
-        non-synchronising."""
-        match = self.skip(_ANNOUNCED)
-        if match is None:
-            raise self.bad("Literal expected")
-        octets = int(match[2])
-        if octets > NUMBER64_MAX:
-            raise BadCommand("Literal too large", "TOOBIG")
-        return octets, bool(match[1]), bool(match[3])
 
     def _literal(self, pattern: re.Pattern[bytes]) -> bytes:
         match = self.skip(pattern)

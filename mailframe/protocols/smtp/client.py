@@ -354,6 +354,10 @@ class SmtpClient:
             self._pending.clear()
             transaction.replies_awaited = 0
             self.is_closing = True
+            if transaction is not self._transaction:
+                # Nor, then, which of them would be about the message begun behind it.
+                transaction.ended = True
+                raise RemoteProtocolError("a chunk was refused with a message behind it")
 
     def _go_on(self, transaction: Transaction, step: Step) -> list[Event]:
         """After a reply: the next command, the content, or the end."""

@@ -12,6 +12,7 @@ from mailframe import __version__
 from mailframe.app.backups import layout
 from mailframe.app.backups.upgrading import migrate, note_version, noted_version, plan
 from mailframe.app.backups.verifying import Verification
+from mailframe.backup.placing import RESTORING
 from mailframe.runtime.disk import Disk
 from tests.unit.backup.conftest import NOW, House
 
@@ -77,7 +78,7 @@ def cut_message(house: House) -> None:
 
 
 def cut_restore(house: House) -> None:
-    (house.base / layout.UNFINISHED).mkdir()
+    (house.base / RESTORING).mkdir()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.core.resolution import Local
 from mailframe.delivery import LocalCourier
-from mailframe.errors import PermanentFailure, TransientFailure
+from mailframe.errors import INTERNAL_ERROR, OutcomeUnknown, PermanentFailure, TransientFailure
 from mailframe.interfaces import Batch, ICourier, IMailStore, MessageInfo
 from mailframe.runtime.workers import InlineWorkers
 from tests.unit.delivery.delivery_world import TEXT, Stored
@@ -95,7 +95,14 @@ class OurBug(SynchronousTestCase):
             (Outcome.DEFERRED, 451, ""),
             (Outcome.DELIVERED, 250, "uid uid1"),
         ]
+        assert [report.unknown for report in reports] == [False, False, True, False]
         assert len(self.flushLoggedErrors(RuntimeError)) == 1
+
+
+def test_what_may_be_there_nevertheless_is_reported_so() -> None:
+    store = Store(OutcomeUnknown(INTERNAL_ERROR, "planned"))
+    (report,) = deliver(store, Stored(), to("ann@here.example"))
+    assert (report.outcome, report.detail, report.unknown) == (Outcome.DEFERRED, "planned", True)
 
 
 @pytest.mark.parametrize(

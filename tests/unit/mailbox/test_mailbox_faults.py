@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailframe.errors import TransientFailure
+from mailframe.errors import OutcomeUnknown, TransientFailure
 from tests.unit.mailbox.house import FailingDisk, House, Message, done
 
 LARGE = (b"0123456789" * 7 + b"\r\n") * 8_000  # several writes
@@ -63,12 +63,14 @@ def test_the_disk_fails_from_some_point_on(house: House, failing: int) -> None:
     calls_of_a_delivery(house, b"x\r\n")
     house.deliver(b"first\r\n", "first")
     disk = house.use(FailingDisk(range(failing, 10_000)))
-    reported = attempt(house, b"content\r\n") is None
+    failure = attempt(house, b"content\r\n")
+    reported = failure is None
     assert reported == ("append" in disk.calls), "only a durable message is reported"
     # The disk is well again. What is in new is whole, and the retry makes no second copy.
     disk.failing = range(0)
     house.clock.advance(1)
-    house.deliver(b"content\r\n", repeats=reported)
+    repeats = reported or isinstance(failure, OutcomeUnknown)
+    house.deliver(b"content\r\n", repeats=repeats)
     assert house.contents() == [b"first\r\n", b"content\r\n"]
 
 
@@ -83,11 +85,25 @@ def test_a_directory_that_cannot_be_synced_and_a_file_that_cannot_be_unlinked(
     at = disk.calls.index("sync_directory")
     disk.calls.clear()
     disk.failing = range(at, at + 2)
-    with pytest.raises(TransientFailure):
+    with pytest.raises(OutcomeUnknown):
         house.deliver(b"third\r\n", "third")
     assert len(house.contents()) == 4  # there, though it was not reported
-    house.deliver(b"third\r\n", "third")  # the queue knows of no doubt; the store does
+    house.deliver(b"third\r\n", "third", repeats=True)
     assert len(house.contents()) == 4
+
+
+def test_what_was_withdrawn_may_come_back_with_a_power_cut(house: House) -> None:
+    house.deliver(b"first\r\n", "first")
+    disk = house.use(FailingDisk())
+    house.deliver(b"before\r\n", "before")
+    disk.calls.clear()
+    house.deliver(b"second\r\n", "second")
+    at = disk.calls.index("sync_directory")
+    disk.calls.clear()
+    disk.failing = range(at, at + 1)
+    with pytest.raises(OutcomeUnknown):
+        house.deliver(b"third\r\n", "third")
+    assert len(house.contents()) == 3
 
 
 class BrokenSource:

@@ -724,6 +724,24 @@ def test_lmtp_chunk_refused_after_the_last() -> None:
     assert client.is_closing
 
 
+def test_lmtp_chunk_refused_with_a_message_behind_it_ends_the_connection() -> None:
+    """Nobody could tell which reply is about the second, and it would wait for ever."""
+    client = ready("PIPELINING", "CHUNKING", lmtp=True)
+    first, second = transaction(2), transaction()
+    client.begin(first)
+    client.receive(b"250 ok\r\n250 ok\r\n250 ok\r\n")
+    client.send_body(b"a\r\n")
+    client.send_body(b"b\r\n")
+    client.finish_body()
+    client.begin(second)
+    with pytest.raises(RemoteProtocolError):
+        client.receive(b"452 4.3.1 full\r\n")
+    assert codes(first) == [452, 452]
+    assert first.ended
+    assert codes(second) == [None]
+    assert not second.ended
+
+
 # what leaves us can hide nothing
 
 LINES = st.lists(

@@ -103,6 +103,75 @@ def test_who_starts_leaves_the_leases_of_the_living_alone(server: Server) -> Non
     assert first.is_empty()
 
 
+def test_who_starts_leaves_the_living_as_much_time_as_they_took(server: Server) -> None:
+    """A lease may last longer than the longest wait between two attempts."""
+    first = server.worker("w1", retry=(60, 120)).start()
+    first.mx.gate = first.local.gate = Deferred()
+    first.accept("A1", to("bob@far.example", "ann@here.example"))
+    first.run()
+    until = first.rows("next_at")
+    second = server.worker("w2", retry=(60, 120)).start()
+    assert first.rows("next_at") == until
+    second.run(600)
+    assert second.mx.batches == second.local.batches == []
+
+
+def test_who_comes_while_another_starts_keeps_its_leases(server: Server) -> None:
+    """Two start at once: the one is done while the other still looks at the body files."""
+    first = server.worker("w1")
+    scan = first.spool._scan
+
+    def slow() -> dict[str, int]:
+        sizes = scan()
+        second = server.worker("w2").start()
+        second.mx.gate = Deferred()
+        second.accept("A1", to(f"bob@{owned(server, 'w2')[0]}"))
+        second.run()
+        return sizes
+
+    first.spool._scan = slow  # type: ignore[method-assign]
+    first.start()
+    assert first.rows("lease, node") == [(Lease.TAKEN, "w2")]
+    assert first.mx.batches == []
+
+
+def test_who_comes_while_another_starts_keeps_what_it_receives(server: Server) -> None:
+    first = server.worker("w1")
+    scan = first.spool._scan
+    receiving: list[Any] = []
+
+    def slow() -> dict[str, int]:
+        second = server.worker("w2").start()
+        incoming = done(second.spool.begin("A1"))
+        incoming.write(b"x" * 100_000)
+        receiving.append((second, incoming))
+        return scan()
+
+    first.spool._scan = slow  # type: ignore[method-assign]
+    assert done(first.queue.recover()).swept == 0
+    assert first.bodies() == ["A1"]
+
+
+def test_what_was_committed_while_another_started_is_no_orphan(server: Server) -> None:
+    """By a worker that has ended since."""
+    second = server.worker("w2").start()
+    first = server.worker("w1")
+    scan = first.spool._scan
+
+    def slow() -> dict[str, int]:
+        second.mx.gate = Deferred()
+        second.accept("A1", to("bob@far.example"), b"x" * 100_000)
+        server.die("w2")
+        return scan()
+
+    first.spool._scan = slow  # type: ignore[method-assign]
+    assert done(first.queue.recover()).swept == 0
+    assert first.bodies() == ["A1"]
+    first.queue.start()
+    first.run()
+    assert first.is_empty()
+
+
 def test_who_starts_releases_the_leases_of_the_dead(server: Server) -> None:
     first = server.worker("w1").start()
     first.mx.gate = first.local.gate = Deferred()
@@ -148,6 +217,20 @@ def test_the_living_inherit_at_once(server: Server) -> None:
     # The dead one is only slow, and comes too late.
     dying.mx.gate.callback(None)
     assert living[0].is_empty()
+
+
+def test_what_a_worker_held_that_dies_unheard_is_inherited_by_and_by(server: Server) -> None:
+    """It was of a supervisor that died before it."""
+    first = server.worker("w1").start()
+    first.mx.gate = first.local.gate = Deferred()
+    first.accept("A1", to("bob@far.example", "ann@here.example"))
+    first.run()
+    second = server.worker("w2").start()
+    del server.bus.workers["w1"]
+    second.run(301)
+    assert [batch.repeats for batch in second.local.batches] == [True]
+    assert [batch.repeats for batch in second.mx.batches] == [True]
+    assert second.is_empty()
 
 
 def test_a_late_settlement_of_a_released_lease_changes_nothing(server: Server) -> None:

@@ -117,6 +117,28 @@ def test_scan_status_rename_unlink(disk: Disk, tmp_path: Path) -> None:
         disk.status(str(tmp_path / "b"))
 
 
+def test_a_lock_that_is_let_go_is_free_while_a_program_is_being_started(
+    disk: Disk, tmp_path: Path
+) -> None:
+    """Between its fork and its exec it has all descriptors."""
+    path = str(tmp_path / "lock")
+    lock = disk.lock(path)
+    assert lock is not None
+    goes_on, told = os.pipe()
+    pid = os.fork()
+    if not pid:  # pragma: no cover
+        os.read(goes_on, 1)
+        os._exit(0)
+    lock.release()
+    again = disk.lock(path)
+    os.write(told, b"x")
+    os.waitpid(pid, 0)
+    for descriptor in (goes_on, told):
+        os.close(descriptor)
+    assert again is not None
+    again.release()
+
+
 def test_a_lock_excludes_this_process_and_others(disk: Disk, tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     lock = disk.lock(path)

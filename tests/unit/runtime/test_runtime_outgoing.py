@@ -231,6 +231,23 @@ def test_a_producer_that_fails_ends_its_connection_and_no_other(place: Place) ->
     assert len(logged) == 1
 
 
+def test_a_protocol_that_fails_at_its_end_keeps_nobody_from_sending(place: Place) -> None:
+    class Broken(Protocol):
+        def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+            raise RuntimeError("planned")
+
+    broken, whole = place.wire(), place.wire()
+    broken.transport.protocol = Broken()
+    broken.peer.close()
+    broken.transport.write(b"x")
+    whole.transport.write(b"y")
+    with logging() as logged:
+        place.reactor.turn()
+    assert whole.heard() == b"y"
+    assert len(logged) == 1
+    broken.transport.protocol = broken.protocol
+
+
 def test_ports_of_other_kinds_are_left_alone() -> None:
     class OfAPlugin(tcp.Port):
         pass

@@ -295,7 +295,8 @@ def play(seed: int) -> str:
         network.run(0.001)
     machine.cut_power()
     after = machine.restart()
-    found = ask(after, database(after))
+    kept = database(after)  # or the collector would close it, whenever that comes by
+    found = ask(after, kept)
     network.note("test", "found", f"{found} {sorted(after.disk.names('/'))}")
     digest = network.events_hash
     network.close()

@@ -40,7 +40,8 @@ class Process:
         self.signals: list[Any] = []
         self._seen = seen
         self.is_there = True
-        self.wire, self.bus = stage.ends.pop(0)
+        self.wire: Any
+        self.bus: BusEnd
 
     def signalProcess(self, number: Any) -> None:
         self.signals.append(number)
@@ -91,7 +92,8 @@ class Stage(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ends: list[tuple[Any, BusEnd]] = []
+        self.why_not: OSError | None = None
+        """No process can be started."""
         self.processes: list[Process] = []
         self.commands: list[list[str]] = []
         self.bus = Bus(self)
@@ -103,11 +105,13 @@ class Stage(Clock):
     def adoptStreamConnection(self, number: int, family: int, factory: Any) -> None:
         wire, end = factory.buildProtocol(None), BusEnd()
         wire.makeConnection(end)
-        self.ends.append((wire, end))
+        self.processes[-1].wire, self.processes[-1].bus = wire, end
 
     def spawnProcess(
         self, seen: Any, program: str, words: list[str], env: Any, childFDs: Any
     ) -> None:
+        if self.why_not is not None:
+            raise self.why_not
         self.commands.append(words)
         ours = os.environ | {"PYTHONPATH": env["PYTHONPATH"]}
         assert env == ours
@@ -355,3 +359,62 @@ def test_their_number_can_be_changed(stage: Stage, number: int, alive: int) -> N
     fired(resizing)
     stage.advance(100)
     assert len(stage.alive) == alive
+
+
+def test_one_replaced_while_a_restart_is_at_another_is_not_forgotten(stage: Stage) -> None:
+    one, other = stage.started()
+    restarting = as_deferred(stage.crew.restart())
+    other.ends(signal=9)
+    stage.advance(0)
+    third, instead = stage.processes[2:]
+    instead.serves()
+    third.serves()
+    one.ends()
+    fifth = stage.processes[4]
+    fifth.serves()
+    assert instead.is_asked_to("retire")
+    instead.ends()
+    fired(restarting)
+    assert stage.alive == [third, fifth]
+
+
+def test_who_waits_to_be_started_again_is_not_when_there_are_to_be_fewer(stage: Stage) -> None:
+    one, other = stage.started()
+    other.ends(signal=9)
+    stage.advance(0)
+    stage.processes[2].ends(1)
+    fired(as_deferred(stage.crew.resize(1)))
+    stage.advance(100)
+    assert stage.alive == [one]
+
+
+def test_a_stop_within_the_start_leaves_nobody_behind(stage: Stage) -> None:
+    starting = as_deferred(stage.crew.start(3))
+    first = stage.processes[0]
+    stopping = as_deferred(stage.crew.stop())
+    first.opens()  # before it hears of the end
+    first.ends()
+    fired(stopping)
+    assert isinstance(failure_of(starting), MailframeError)
+    assert len(stage.processes) == 1
+
+
+def test_where_no_process_can_be_started_it_is_tried_later_and_can_be_stopped(
+    stage: Stage,
+) -> None:
+    one, other = stage.started()
+    stage.why_not = BlockingIOError("no process is left")
+    other.ends(signal=9)
+    stage.advance(0)
+    assert isinstance(failure_of(as_deferred(stage.crew.restart())), MailframeError)
+    stage.why_not = None
+    stage.advance(30)
+    third = stage.processes[2]
+    third.serves()
+    assert stage.states() == ["serving"] * 2
+    stage.why_not = BlockingIOError("no process is left")
+    assert isinstance(failure_of(as_deferred(stage.crew.restart())), MailframeError)
+    stopping = as_deferred(stage.crew.stop())
+    one.ends()
+    third.ends()
+    fired(stopping)

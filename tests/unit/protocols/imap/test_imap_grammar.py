@@ -46,8 +46,6 @@ GOOD: list[tuple[str, bytes, Any]] = [
     ("list_pattern", b"&'x", "&'x"),
     ("list_pattern", b"inbox", "INBOX"),
     ("ranges", b"5,3:1,4", ((1, 5),)),
-    ("announced", b"{310+}", (310, False, True)),
-    ("announced", b"~{310}", (310, True, False)),
 ]
 
 BAD: list[tuple[str, bytes]] = [
@@ -107,8 +105,6 @@ BAD: list[tuple[str, bytes]] = [
     ("message_set", b"**"),
     ("ranges", b"1:*"),
     ("ranges", b"$"),
-    ("announced", b"{310}\r\n"),
-    ("announced", b"{99999999999999999999}"),
 ]
 
 
