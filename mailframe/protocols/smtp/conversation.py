@@ -129,7 +129,8 @@ class Conversation:
             self._turn_away("")
             return True
         longest = self.settings.command_line
-        if len(self._lines) > longest and self._lines.starts_with(b"AUTH "):
+        # Its CRLF counts, and may be still to come.
+        if len(self._lines) > longest - 2 and self._lines.starts_with(b"AUTH "):
             longest = self.settings.auth_line
         line = self._lines.next_line(longest)
         if line is None:

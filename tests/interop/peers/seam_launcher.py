@@ -53,13 +53,13 @@ def plant(base: str) -> None:
     """Whenever mail is delivered to a mailbox."""
     from mailframe.delivery.local import LocalCourier
 
-    deliver = LocalCourier.deliver
+    deliver = LocalCourier.deliver_together
 
-    def worse(self: Any, batch: Any) -> Any:
+    def worse(self: Any, batches: Any) -> Any:
         go_past_it(base)
-        return deliver(self, batch)
+        return deliver(self, batches)
 
-    LocalCourier.deliver = worse  # type: ignore[method-assign]
+    LocalCourier.deliver_together = worse  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
