@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,8 +63,8 @@ class ImapClient(Connection):
         self._then: Callable[[], None] = self.entered
         self._content = b""
 
-    def entered(self) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def entered(self) -> None: ...
 
     def told(self, line: bytes) -> None:
         """A whole piece came that belongs to no command of ours: in IDLE, say."""

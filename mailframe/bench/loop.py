@@ -5,6 +5,7 @@ All connections read into one buffer: what has come is used before the next conn
 
 from __future__ import annotations
 
+import abc
 import errno
 import heapq
 import itertools
@@ -112,7 +113,7 @@ class Loop:
         del self.connections[descriptor]
 
 
-class Connection:
+class Connection(abc.ABC):
     """One connection. A subclass says what it makes of what comes (``received``), of the end
     (``lost``), and of TLS being there (``secured``)."""
 
@@ -131,15 +132,15 @@ class Connection:
 
     # -- what a subclass does ---------------------------------------------------------
 
+    @abc.abstractmethod
     def received(self, data: bytearray, count: int) -> None:
         """``data[:count]`` has come; it is gone afterwards."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def lost(self, why: str) -> None:
         """It is closed, and not by us."""
-        raise NotImplementedError
 
-    def secured(self) -> None:
+    def secured(self) -> None:  # noqa: B027 - who has no TLS has nothing to do
         """The TLS handshake is done."""
 
     # -- what it uses -----------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,8 +105,8 @@ class Pop3Client(AnswerReader):
         self._opened = host.loop.clock()
         self.expect(self._greeted)
 
-    def entered(self) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def entered(self) -> None: ...
 
     def dial(self) -> None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 from mailframe.bench.loop import Connection, Loop
 
 _LONGEST = 1 << 16  # octets of an unfinished reply
@@ -17,8 +19,8 @@ class ReplyReader(Connection):
         self._kept = b""
         self.text = b""
 
-    def replied(self, code: int) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def replied(self, code: int) -> None: ...
 
     def received(self, data: bytearray, count: int) -> None:
         # One whole line, as nearly always.

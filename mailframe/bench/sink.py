@@ -74,6 +74,9 @@ class _Door(Connection):
     def ready(self, events: int) -> None:
         self._sink.accept()
 
+    def received(self, data: bytearray, count: int) -> None:
+        """Never: nothing is read from it."""
+
     def lost(self, why: str) -> None:
         raise OSError(why)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,16 +50,16 @@ class SmtpClient(ReplyReader):
         except OSError as error:
             self.lost(error.strerror or str(error))
 
+    @abc.abstractmethod
     def ready_for_mail(self) -> None:
         """Known, secured, and logged in."""
-        raise NotImplementedError
 
-    def lost(self, why: str) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def lost(self, why: str) -> None: ...
 
+    @abc.abstractmethod
     def refused(self, code: int) -> None:
         """By a reply, before ``ready_for_mail``."""
-        raise NotImplementedError
 
     def say(self, step: str, line: bytes, then: Callable[[int], None]) -> None:
         self._step, self._then = step, then
