@@ -23,10 +23,10 @@ class Host(Protocol):
 
 
 class Session(Protocol):
-    """What the crowd does with one."""
+    """What the crowd does with one that is kept for several pieces of work."""
 
     def begin(self, start: float) -> None:
-        """Do the next piece of work, which was due at ``start``; for sessions that are kept."""
+        """Do the next piece of work, which was due at ``start``."""
 
     def leave(self) -> None:
         """There is nothing more to do."""

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailframe.bench.client import Client, Visit
 from mailframe.bench.crowd import Crowd, Host
-from mailframe.bench.loop import Connection, Target
+from mailframe.bench.loop import Target
 
 _TAG = b"mfb"
 _LONGEST_LAST = 8192  # octets of an answer's last line
@@ -46,16 +47,13 @@ class ImapLoad:
     """Do not wait before a message that is appended (RFC 7888)."""
 
 
-class ImapClient(Connection):
+class ImapClient(Client):
     """Is greeted, secured and logged in; ``entered`` follows, or ``lost``."""
 
     def __init__(self, host: Host, load: ImapLoad, number: int) -> None:
-        super().__init__(host.loop)
-        self.load, self.tally = load, host.tally
-        self.tally.counts["connections"] += 1
+        super().__init__(host, load.target)
+        self.load = load
         self._user = load.users[number % len(load.users)] if load.users else ""
-        self._step = "connect"
-        self._opened = host.loop.clock()
         self._commands = 0
         self._mark = b""
         """What the last line of the answer begins with."""
@@ -68,12 +66,6 @@ class ImapClient(Connection):
 
     def told(self, line: bytes) -> None:
         """A whole piece came that belongs to no command of ours: in IDLE, say."""
-
-    def dial(self) -> None:
-        try:
-            self.connect(self.load.target)
-        except OSError as error:
-            self.lost(error.strerror or str(error))
 
     def say(self, step: str, line: bytes, then: Callable[[], None]) -> None:
         """A command; ``then`` is called when it is OK, else the connection fails."""
@@ -89,13 +81,6 @@ class ImapClient(Connection):
         else:
             self._content = message + b"\r\n"
             self.say(step, head, then)
-
-    def time(self, name: str, since: float) -> float:
-        """Note it; returns the clock."""
-        now = self.loop.clock()
-        self.tally.timing(name).add(now - since)
-        self.tally.ended = now
-        return now
 
     def received(self, data: bytearray, count: int) -> None:
         # The answer is over where the last line that is there begins with the tag. Only that is
@@ -152,9 +137,8 @@ class ImapClient(Connection):
         self.entered()
 
 
-class ImapSession(ImapClient):
-    """A whole visit. The tally has ``sessions`` and ``commands``, ``failed`` sessions, the time of
-    each command by its name, and of the ``session`` from when it was due."""
+class ImapSession(Visit, ImapClient):
+    """A whole visit. The tally has ``commands``, too, and the time of each by its name."""
 
     def __init__(self, crowd: Crowd, load: ImapLoad, start: float, number: int) -> None:
         super().__init__(crowd, load, number)
@@ -163,27 +147,14 @@ class ImapSession(ImapClient):
         self._names = deque(load.commands)
         self.dial()
 
-    def begin(self, start: float) -> None:
-        raise NotImplementedError("each visit has a connection of its own")
-
-    def leave(self) -> None:
-        self.say("LOGOUT", b"LOGOUT", self._gone)
-
-    def lost(self, why: str) -> None:
-        self.tally.fail(self._step, why)
-        self.tally.counts["failed"] += 1
-        self.tally.ended = self.loop.clock()
-        self.crowd.freed(failed=True)
-
     def entered(self) -> None:
         self._asked_at = self.loop.clock()
         self._next()
 
     def _next(self) -> None:
         if not self._names:
-            self.tally.counts["sessions"] += 1
-            self.time("session", self._start)
-            self.leave()
+            self.complete()
+            self.say("LOGOUT", b"LOGOUT", self.gone)
             return
         name = self._names.popleft()
         if name == "append":
@@ -195,10 +166,6 @@ class ImapSession(ImapClient):
         self._asked_at = self.time(self._step, self._asked_at)
         self.tally.counts["commands"] += 1
         self._next()
-
-    def _gone(self) -> None:
-        self.close()
-        self.crowd.freed()
 
 
 def _quoted(text: str) -> bytes:

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailframe.bench.client import Client, Visit
 from mailframe.bench.crowd import Crowd, Host
-from mailframe.bench.loop import Connection, Target
+from mailframe.bench.loop import Target
 
 _END = b"\r\n.\r\n"
 _NEWLINE, _PLUS = 0x0A, 0x2B
@@ -32,11 +33,11 @@ class Pop3Load:
     """RETR commands under way at a time (RFC 2449 section 6.6); 1 waits for each."""
 
 
-class AnswerReader(Connection):
+class AnswerReader(Client):
     """Takes answers apart, short ones and those that end with a dot, many at a time."""
 
-    def __init__(self, host: Host) -> None:
-        super().__init__(host.loop)
+    def __init__(self, host: Host, target: Target) -> None:
+        super().__init__(host, target)
         self.line = b""
         """The status line of the last answer."""
         self._expected: deque[tuple[bool, Then]] = deque()
@@ -97,22 +98,13 @@ class Pop3Client(AnswerReader):
     """Is greeted, secured and logged in; ``entered`` follows, or ``lost``."""
 
     def __init__(self, host: Host, load: Pop3Load, number: int) -> None:
-        super().__init__(host)
-        self.load, self.tally = load, host.tally
-        self.tally.counts["connections"] += 1
+        super().__init__(host, load.target)
+        self.load = load
         self._user = load.users[number % len(load.users)] if load.users else ""
-        self._step = "connect"
-        self._opened = host.loop.clock()
         self.expect(self._greeted)
 
     @abc.abstractmethod
     def entered(self) -> None: ...
-
-    def dial(self) -> None:
-        try:
-            self.connect(self.load.target)
-        except OSError as error:
-            self.lost(error.strerror or str(error))
 
     def say(self, line: str, then: Then, *, long: bool = False) -> None:
         self._step = line.partition(" ")[0]
@@ -122,13 +114,6 @@ class Pop3Client(AnswerReader):
     def refuse(self) -> None:
         """Give up after -ERR, with its words."""
         self.fail(self.line.decode("utf-8", "replace").strip())
-
-    def time(self, name: str, since: float) -> float:
-        """Note it; returns the clock."""
-        now = self.loop.clock()
-        self.tally.timing(name).add(now - since)
-        self.tally.ended = now
-        return now
 
     def _greeted(self, fine: bool) -> None:
         self._step = "greeting"
@@ -171,9 +156,9 @@ class Pop3Client(AnswerReader):
             self.refuse()
 
 
-class Pop3Session(Pop3Client):
-    """A whole visit. The tally has ``sessions`` and ``messages``, ``failed`` sessions, the times
-    of each command, and of the ``session`` from when it was due until the last octet came."""
+class Pop3Session(Visit, Pop3Client):
+    """A whole visit, over when the last octet has come. The tally has ``messages``, too, and the
+    times of each command."""
 
     def __init__(self, crowd: Crowd, load: Pop3Load, start: float, number: int) -> None:
         super().__init__(crowd, load, number)
@@ -182,18 +167,6 @@ class Pop3Session(Pop3Client):
         self._lists = deque(load.lists)
         self._messages = self._sent = self._fetched = 0
         self.dial()
-
-    def begin(self, start: float) -> None:
-        raise NotImplementedError("each visit has a connection of its own")
-
-    def leave(self) -> None:
-        self.say("QUIT", self._gone)
-
-    def lost(self, why: str) -> None:
-        self.tally.fail(self._step, why)
-        self.tally.counts["failed"] += 1
-        self.tally.ended = self.loop.clock()
-        self.crowd.freed(failed=True)
 
     def entered(self) -> None:
         self._asked_at = self.loop.clock()
@@ -248,10 +221,5 @@ class Pop3Session(Pop3Client):
         self._fetch()
 
     def _fetched_all(self) -> None:
-        self.tally.counts["sessions"] += 1
-        self.time("session", self._start)
-        self.leave()
-
-    def _gone(self, fine: bool) -> None:
-        self.close()
-        self.crowd.freed()
+        self.complete()
+        self.say("QUIT", self.gone)

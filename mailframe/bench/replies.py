@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import abc
 
-from mailframe.bench.loop import Connection, Loop
+from mailframe.bench.client import Client
+from mailframe.bench.crowd import Host
+from mailframe.bench.loop import Target
 
 _LONGEST = 1 << 16  # octets of an unfinished reply
 _SPACE, _NEWLINE = 0x20, 0x0A
 
 
-class ReplyReader(Connection):
+class ReplyReader(Client):
     """Calls ``replied`` with the code of each reply; ``text`` is the reply's, where it is a
     refusal or has several lines."""
 
-    def __init__(self, loop: Loop) -> None:
-        super().__init__(loop)
+    def __init__(self, host: Host, target: Target) -> None:
+        super().__init__(host, target)
         self._kept = b""
         self.text = b""
 

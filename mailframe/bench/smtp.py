@@ -37,25 +37,13 @@ class SmtpClient(ReplyReader):
     """Makes itself known, logs in, then hands itself to ``greeted``."""
 
     def __init__(self, host: Host, load: SmtpLoad) -> None:
-        super().__init__(host.loop)
-        self.load, self.tally = load, host.tally
-        self.tally.counts["connections"] += 1
-        self._opened = host.loop.clock()
-        self._step = "connect"
+        super().__init__(host, load.target)
+        self.load = load
         self._then: Callable[[int], None] = self._greeting
-
-    def dial(self) -> None:
-        try:
-            self.connect(self.load.target)
-        except OSError as error:
-            self.lost(error.strerror or str(error))
 
     @abc.abstractmethod
     def ready_for_mail(self) -> None:
         """Known, secured, and logged in."""
-
-    @abc.abstractmethod
-    def lost(self, why: str) -> None: ...
 
     @abc.abstractmethod
     def refused(self, code: int) -> None:
