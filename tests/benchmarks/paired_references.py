@@ -9,6 +9,9 @@ from pathlib import Path
 from tests.benchmarks.paired_servers import Contender
 from tests.interop.peers.process import Process, free_port, listens
 
+TWISTED = "Twisted ESMTP"
+AIOSMTPD = "aiosmtpd"
+
 
 class _Child(Contender):
     def __init__(
@@ -30,7 +33,7 @@ class TwistedReference(_Child):
         port, maildir = free_port(), directory / "Maildir"
         script = Path(__file__).with_name("twisted_reference.py")
         command = [sys.executable, str(script), str(port), str(maildir), str(processes)]
-        super().__init__("Twisted ESMTP", directory, maildir, port, command)
+        super().__init__(TWISTED, directory, maildir, port, command)
 
 
 class Aiosmtpd(_Child):
@@ -40,4 +43,4 @@ class Aiosmtpd(_Child):
         port, maildir = free_port(), directory / "Maildir"
         command = [sys.executable, "-m", "aiosmtpd", "-n", "-c", "aiosmtpd.handlers.Mailbox"]
         command += ["-l", f"127.0.0.1:{port}", str(maildir)]
-        super().__init__("aiosmtpd", directory, maildir, port, command)
+        super().__init__(AIOSMTPD, directory, maildir, port, command)

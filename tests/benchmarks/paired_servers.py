@@ -16,6 +16,7 @@ from tests.interop.peers.mailframe import Mailframe
 from tests.interop.peers.postfix import Postfix
 from tests.interop.peers.process import free_port
 
+POSTFIX = "Postfix"
 MAILBOX = "bench@bench.test"
 ELSEWHERE = "sink.test"
 HOPS = 20
@@ -82,7 +83,7 @@ class PostfixServer(Contender):
         self._server.start(mailboxes=[MAILBOX], settings=settings)
         local_part, _, domain = MAILBOX.partition("@")
         maildir = directory / "mail" / domain / local_part
-        super().__init__("Postfix", self._server.port, self._server.pid, maildir)
+        super().__init__(POSTFIX, self._server.port, self._server.pid, maildir)
 
     def stop(self) -> None:
         self._server.stop()
