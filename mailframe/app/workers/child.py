@@ -121,6 +121,15 @@ class Child(ProcessProtocol):
             )
         return bus
 
+    def must_open(self, seconds: float) -> None:
+        """It is killed when it has not opened its files by then."""
+        self._timer = self._reactor.callLater(seconds, self._is_overdue, seconds)
+
+    def _is_overdue(self, seconds: float) -> None:
+        why = "worker {name} has not opened its files within {seconds:g} s; killed"
+        self.log.error(why, name=self.name, seconds=seconds)
+        self.kill()
+
     def let_in(self) -> None:
         """It may accept, once it is open."""
         if not self._may_accept.called:
@@ -143,7 +152,7 @@ class Child(ProcessProtocol):
         self._kill_after(seconds)
 
     def kill(self) -> None:
-        """At once; ``ended`` tells when its process is gone."""
+        """Now; ``ended`` tells when its process is gone."""
         if self.transport is not None and not self._has_exited:
             try:
                 self.transport.signalProcess(signal.SIGKILL)
@@ -156,6 +165,7 @@ class Child(ProcessProtocol):
         """It asks whether it may accept."""
         if self.state == "starting":
             self.state = "waiting"
+            self._forget_timer()
         _fire(self._opened)
         return self._may_accept
 
@@ -206,7 +216,8 @@ class Child(ProcessProtocol):
         self._bus_is_closed = True
         if self._bus.is_overfull(self.name):
             self.kill()
-        elif not self._has_exited:
+        elif not self._has_exited and not self.may_end:
+            self._forget_timer()
             self._kill_after(_LEFT_BEHIND)
         self._look()
 

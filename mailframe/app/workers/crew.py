@@ -25,6 +25,8 @@ from mailframe.runtime.aio import Background, as_deferred
 _YOUNG = 60.0  # seconds
 _FIRST_WAIT = 0.5  # seconds, doubled with each that dies young
 _LONGEST_WAIT = 30.0
+_OPENING_SECONDS = 600.0
+"""For a worker that joins others: what there is to make or upgrade is done."""
 _PROCESSES = (
     1024  # numbers that tell processes apart in ids (``core.ids``), used one after the other
 )
@@ -129,6 +131,7 @@ class Crew:
         self._forget_timer(slot)
         try:
             child = self._spawn(slot)
+            child.must_open(_OPENING_SECONDS)
             await child.opened()
             child.let_in()
             await child.accepting()
@@ -193,6 +196,7 @@ class Crew:
     async def _fill(self, slot: int) -> None:
         try:
             child = self._slots[slot] = self._spawn(slot)
+            child.must_open(_OPENING_SECONDS)
             child.let_in()
             await child.accepting()
         except WorkerEnded:

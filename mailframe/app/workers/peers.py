@@ -41,6 +41,10 @@ class PeerFailed(MailframeError):
     """The one who was asked could not do it (the message says why), or has ended."""
 
 
+class PeerSilent(PeerFailed):
+    """It did not answer in time; it may do so yet."""
+
+
 class _Call:
     """A question under way."""
 
@@ -250,7 +254,7 @@ class Peers:
 
     def _give_up(self, number: int) -> None:
         call = self._calls.pop(number)
-        call.answered.errback(PeerFailed(f"{call.to} does not answer"))
+        call.answered.errback(PeerSilent(f"{call.to} does not answer"))
 
     def close(self) -> None:
         """The bus is gone: who waits for an answer gets none."""

@@ -30,6 +30,7 @@ from mailframe.app.workers.crew import Crew
 from mailframe.app.workers.order import Told
 from mailframe.app.workers.peers import PeerFailed
 from mailframe.app.workers.relayed_log import Write
+from mailframe.app.workers.watch import Watch
 from mailframe.errors import ConfigError, MailframeError
 from mailframe.runtime.aio import Background, as_deferred
 from mailframe.runtime.machine import Machine
@@ -62,6 +63,7 @@ class Supervisor(Service):
         self._doors = Doors(self._reactor)
         self._bus = Bus(self._reactor)
         self._crew = Crew(self._reactor, self._bus, machine.random, self._order, log)
+        self._watch = Watch(self._reactor, self._bus.peers, self._crew)
         self._control = ControlServer(
             os.path.join(self._config.base, "run", "control.sock"),
             {
@@ -140,6 +142,7 @@ class Supervisor(Service):
         signal.signal(signal.SIGHUP, self._hung_up)
         # A reload has to wait until then.
         await self._one_at_a_time.run(lambda: as_deferred(self._crew.start(self._config.processes)))
+        self._watch.start()
         addresses = self._doors.addresses()
         where = " ".join(f"{name}={address}" for name, address in addresses.items())
         self._on_ready(addresses)
@@ -163,6 +166,7 @@ class Supervisor(Service):
 
     async def _stop(self) -> None:
         self._stopping = True
+        self._watch.stop()
         await self._crew.stop()
         await self._background.stop()
         await self._doors.close()

@@ -20,6 +20,7 @@ from mailframe.app.workers.child import WorkerEnded
 from mailframe.app.workers.crew import Crew
 from mailframe.app.workers.order import Told
 from mailframe.app.workers.peers import line
+from mailframe.app.workers.watch import SILENT_SECONDS, Watch
 from mailframe.errors import MailframeError
 from mailframe.runtime.aio import as_deferred, fired
 
@@ -418,3 +419,72 @@ def test_where_no_process_can_be_started_it_is_tried_later_and_can_be_stopped(
     one.ends()
     third.ends()
     fired(stopping)
+
+
+def test_a_new_worker_that_never_opens_its_files_is_killed_and_the_old_one_stays(
+    stage: Stage,
+) -> None:
+    one, other = stage.started()
+    restarting = as_deferred(stage.crew.restart())
+    stage.advance(599)
+    third = stage.processes[2]
+    assert third.signals == []
+    stage.advance(2)
+    assert third.signals == [9]
+    assert "cannot work" in str(failure_of(restarting))
+    assert stage.alive == [one, other]
+
+
+def test_one_that_opened_in_time_is_left_alone(stage: Stage) -> None:
+    stage.started()
+    restarting = as_deferred(stage.crew.restart())
+    third = stage.processes[2]
+    third.opens()
+    stage.advance(700)
+    assert third.signals == []
+    restarting.addErrback(lambda _: None).cancel()
+
+
+class TestWatch:
+    @pytest.fixture
+    def watched(self, stage: Stage) -> tuple[Process, Process]:
+        pair = stage.started()
+        Watch(stage, stage.bus.peers, stage.crew).start()
+        return pair
+
+    def _answers(self, process: Process) -> None:
+        asked = [said for said in process.heard() if said[:1] == ["ask"] and said[3] == "status"]
+        for _, _, number, *_ in asked:
+            said = line("answer", process.name, number, {})
+            process.wire.dataReceived(b"supervisor " + said + b"\n")
+
+    def test_who_says_nothing_for_a_minute_is_killed_and_replaced(
+        self, stage: Stage, watched: tuple[Process, Process]
+    ) -> None:
+        silent, other = watched
+        for _ in range(int(SILENT_SECONDS + 15)):
+            assert silent.signals == []
+            stage.advance(1)
+            self._answers(other)
+        stage.advance(1)
+        assert silent.signals == [9]
+        assert other.signals == []
+        assert len(stage.alive) == 2
+
+    def test_who_answers_late_but_in_time_is_left_alone(
+        self, stage: Stage, watched: tuple[Process, Process]
+    ) -> None:
+        for _ in range(10):
+            stage.advance(SILENT_SECONDS - 1)
+            for process in watched:
+                self._answers(process)
+        assert stage.alive == list(watched)
+
+    def test_who_drains_has_its_own_time(
+        self, stage: Stage, watched: tuple[Process, Process]
+    ) -> None:
+        stage.pump([1] * 40)
+        for child in stage.crew:
+            child.retire()
+        stage.pump([1] * 40)  # 65 s after the question
+        assert [9 in process.signals for process in watched] == [False, False]
