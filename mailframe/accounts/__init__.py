@@ -26,7 +26,8 @@ Invariants
     An account name is ``local-part@domain``: the local-part case-folded, the domain as
     A-labels. It is made in ``names`` and nowhere else. No hash is computed on the reactor
     thread. A failed login costs the same whether or not the user exists. An address of ours
-    never resolves to ``Elsewhere``, whatever its local-part looks like.
+    never resolves to ``Elsewhere``, whatever its local-part looks like. No answer of the
+    directory is older than its last change, though most come from memory.
 
 RFCs
     5321 sections 3.4, 3.5, 4.5.1 (aliases, VRFY, postmaster), 2142 (role names), 5233

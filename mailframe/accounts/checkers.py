@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.cred import strcred
 from twisted.cred.checkers import (
     ICredentialsChecker,
     InMemoryUsernamePasswordDatabaseDontUse,
@@ -36,6 +35,8 @@ def make_checker(
 
 def described_checker(description: str) -> ICredentialsChecker:
     """Of a strcred description. Raises RealmError with what to mend."""
+    from twisted.cred import strcred  # and what reads options with it: for those who describe one
+
     kind = description.partition(":")[0]
     try:
         checker: ICredentialsChecker = strcred.makeChecker(description)

@@ -1,15 +1,17 @@
 """The directory: domains, users and aliases in ``BASE/directory.db``.
 
-The running server's view. Every question is a read of the file as it is at that moment, so a
-change made by the command line, in another process, counts for the next command of a session
-already open: there is no cache to go stale. What changes the directory is in ``admin``; the
-server itself only writes renewed password hashes.
+The running server's view. Every question is answered from the file as it is at that moment, so
+a change made by the command line, in another process, counts for the next command of a session
+already open. What was asked before is answered from memory, and at once, as long as nobody has
+changed the file since, which each question finds out first (``remembered``): no answer is
+stale. What changes the directory is in ``admin``; the server itself only writes renewed
+password hashes.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from mailframe.accounts import lookup
@@ -18,8 +20,11 @@ from mailframe.accounts.foreign_hashes import format_scram
 from mailframe.accounts.records import Quota, User
 from mailframe.core.scram import ScramVerifier
 from mailframe.runtime.database import Database
+from mailframe.runtime.remembered import Found, Remembered
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=Hashable)
+A = TypeVar("A")
 
 
 class Directory:
@@ -31,17 +36,32 @@ class Directory:
         self._database = database
         self._token_bytes = token_bytes
         self._secret: bytes | None = None
+        self._users = self.remembering(_find_user)
+        self._settings = self.remembering(_find_settings)
 
     async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Run several lookups as one read, off the reactor thread."""
         return await self._database.read(question)
 
+    def remembering(self, look: Callable[[sqlite3.Connection, Q], Found[A]]) -> Remembered[Q, A]:
+        """For questions that come again: their answers are remembered."""
+        return Remembered(self._database, look)
+
     async def user(self, name: str) -> User | None:
-        return await self.ask(lambda connection: lookup.find_user(connection, name))
+        return await self._users.ask(name)
+
+    def recalled_user(self, name: str) -> User | None:
+        """As ``user``, but only where the answer is remembered."""
+        found = self._users.recalled(name)
+        return found.answer if found is not None else None
+
+    async def user_anew(self, name: str) -> User | None:
+        """As ``user``, but in the same time for every name, whether or not it is remembered."""
+        return await self._users.look_anew(name)
 
     async def settings(self, domain: str) -> DomainSettings:
         """What the domain (canonical) decides for itself; the defaults for one not here."""
-        return await self.ask(lambda connection: find_settings(connection, domain))
+        return await self._settings.ask(domain)
 
     async def quota(self, account: str) -> Quota:
         """What the mailbox may hold; no limit for an account the directory does not have."""
@@ -67,6 +87,16 @@ class Directory:
 
     def fresh_salt(self, octets: int) -> bytes:
         return self._token_bytes(octets)
+
+
+def _find_user(connection: sqlite3.Connection, name: str) -> Found[User | None]:
+    user = lookup.find_user(connection, name)
+    return Found(user, name, is_named=user is not None)
+
+
+def _find_settings(connection: sqlite3.Connection, domain: str) -> Found[DomainSettings]:
+    is_here = lookup.is_domain(connection, domain)
+    return Found(find_settings(connection, domain), domain, is_named=is_here)
 
 
 def _keep_secret(connection: sqlite3.Connection, fresh: bytes) -> bytes:

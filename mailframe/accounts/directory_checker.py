@@ -1,7 +1,8 @@
 """Checks logins against the directory: a ``twisted.cred`` checker with two more powers.
 
 Keeps SCRAM verifiers, and takes identities that SCRAM has proved. Disabled users fail like
-unknown ones. An outdated hash, or one without a SCRAM verifier, is renewed at a right login.
+unknown ones. Who logs in again with a password that was right a while ago waits for nothing. An
+outdated hash, or one without a SCRAM verifier, is renewed at a right login.
 """
 
 from __future__ import annotations
@@ -51,10 +52,13 @@ class DirectoryChecker:
         return user.scram if user is not None else None
 
     async def _enabled(self, login: bytes | str) -> User | None:
-        account = login_key(login, self._default_domain)
+        # The file is asked in any case: how long a failure takes must not tell who is known here.
         # A name that cannot be is looked up all the same: the question costs time too.
-        user = await self._directory.user(account if account is not None else "")
-        return user if user is not None and not user.disabled else None
+        return _if_enabled(await self._directory.user_anew(self._account(login)))
+
+    def _account(self, login: bytes | str) -> str:
+        """Empty for what names none."""
+        return login_key(login, self._default_domain) or ""
 
     async def _proved(self, login: bytes) -> User:
         user = await self._enabled(login)
@@ -63,6 +67,13 @@ class DirectoryChecker:
         return user
 
     async def _checked(self, login: bytes, password: bytes) -> User:
+        user = _if_enabled(self._directory.recalled_user(self._account(login)))
+        if (
+            user is not None
+            and user.scram is not None
+            and self._passwords.remembers(user.name, user.password, password)
+        ):
+            return user
         user = await self._enabled(login)
         name, stored = (user.name, user.password) if user is not None else ("", None)
         checked = await self._passwords.check(name, stored, password)
@@ -77,3 +88,7 @@ class DirectoryChecker:
         salt = self._directory.fresh_salt(SCRAM_SALT)
         verifier = await self._passwords.scram_verifier(password, salt)
         await self._directory.renew(user, checked.renewed or user.password, verifier)
+
+
+def _if_enabled(user: User | None) -> User | None:
+    return user if user is not None and not user.disabled else None

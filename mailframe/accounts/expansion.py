@@ -71,6 +71,9 @@ class Expansion:
     _met: set[str] = field(default_factory=set)
     _targets: dict[str, Target] = field(default_factory=dict)
     _dead: list[str] = field(default_factory=list)
+    is_named: bool = False
+    """Whether the directory names the address that was resolved. Else what takes its mail, if
+    anything does, takes that of addresses without number: a catch-all, ``ann+anything``."""
 
     @property
     def dead(self) -> list[str]:
@@ -86,7 +89,10 @@ class Expansion:
         if not self._is_ours(domain):
             return Elsewhere()
         local = fold(address.local_part)
-        found = self._find(local, domain)
+        found = self._exact(f"{local}@{domain}")
+        self.is_named = found is not None
+        if found is None:
+            found = self._near(local, domain)
         if isinstance(found, _User):
             return Refused(DISABLED) if found.disabled else Local(found.name)
         if isinstance(found, MovedAddress):
@@ -103,9 +109,13 @@ class Expansion:
         )
 
     def _find(self, local: str, domain: str) -> _User | Alias | MovedAddress | None:
-        found = self._exact(f"{local}@{domain}")
+        return self._exact(f"{local}@{domain}") or self._near(local, domain)
+
+    def _near(self, local: str, domain: str) -> _User | Alias | MovedAddress | None:
+        """What takes mail for a name that is not in the directory."""
+        found: _User | Alias | MovedAddress | None = None
         separator = self.places.separator
-        if found is None and separator and separator in local[1:]:
+        if separator and separator in local[1:]:
             base = local[: local.index(separator, 1)]
             found = self._exact(f"{base}@{domain}")
         if found is None:

@@ -123,24 +123,27 @@ class Passwords:
     async def check(self, account: str, stored: str | None, password: bytes) -> Checked:
         """``stored`` None is a user that does not exist. Raises TransientFailure when the
         pool is full."""
-        known = hashlib.sha256(f"{account}\0{stored}".encode()).digest()
-        key = hmac.digest(self._secret, known + password, "sha256")
-        if self._remembers(key):
+        if self.remembers(account, stored, password):
             return Checked(True)
         right, renewed = await self._workers.run(check_password, stored, password)
         if right:
-            self._remember(key)
+            self._keep(self._key(account, stored, password))
         return Checked(right, renewed)
+
+    def remembers(self, account: str, stored: str | None, password: bytes) -> bool:
+        """Whether it was right a while ago."""
+        until = self._remembered.get(self._key(account, stored, password))
+        return until is not None and self._clock.seconds() < until
 
     async def scram_verifier(self, password: bytes, salt: bytes) -> ScramVerifier:
         verifier: ScramVerifier = await self._workers.run(scram_verifier_for, password, salt)
         return verifier
 
-    def _remembers(self, key: bytes) -> bool:
-        until = self._remembered.get(key)
-        return until is not None and self._clock.seconds() < until
+    def _key(self, account: str, stored: str | None, password: bytes) -> bytes:
+        known = hashlib.sha256(f"{account}\0{stored}".encode()).digest()
+        return hmac.digest(self._secret, known + password, "sha256")
 
-    def _remember(self, key: bytes) -> None:
+    def _keep(self, key: bytes) -> None:
         self._remembered[key] = self._clock.seconds() + _REMEMBER
         self._remembered.move_to_end(key)
         while len(self._remembered) > _REMEMBER_MOST:

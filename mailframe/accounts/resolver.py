@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import sqlite3
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -19,11 +20,12 @@ from zope.interface import implementer
 from mailframe.accounts.directory import Directory
 from mailframe.accounts.expansion import Expansion, Places
 from mailframe.accounts.file_checker import FileChecker
-from mailframe.accounts.names import domain_key, split_account
+from mailframe.accounts.names import account_key, domain_key, split_account
 from mailframe.core.address import Address, literal_ip
 from mailframe.core.resolution import Elsewhere, Expanded, Local, Resolution
 from mailframe.interfaces import IRecipientResolver
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.remembered import Found, Remembered
 
 
 @implementer(IRecipientResolver)
@@ -57,7 +59,7 @@ class DirectoryResolver:
         self._own_addresses = frozenset(map(ipaddress.ip_address, own_addresses))
         self._postmaster = postmaster
         self._separator = separator
-        self._known: tuple[list[frozenset[str]], Places] | None = None
+        self._known: tuple[list[frozenset[str]], Remembered[Address, Resolution]] | None = None
 
     def resolve(self, address: Address) -> Deferred[Resolution]:
         return as_deferred(self._resolve(address))
@@ -66,18 +68,27 @@ class DirectoryResolver:
         named = self._with_name(address)
         if named is None:
             return Elsewhere()
-        places = await self._places()
+        answers = await self._answers()
+        return await answers.ask(named, wider=named.domain)
 
-        def look(connection: sqlite3.Connection) -> tuple[Resolution, list[str]]:
-            expansion = Expansion(connection, places)
-            return expansion.resolve(named), expansion.dead
-
-        resolution, dead = await self._directory.ask(look)
-        if dead:
+    def _look(
+        self, places: Places, connection: sqlite3.Connection, address: Address
+    ) -> Found[Resolution]:
+        """On a reader's thread."""
+        expansion = Expansion(connection, places)
+        resolution = expansion.resolve(address)
+        if isinstance(resolution, Elsewhere):
+            return Found(resolution, address.domain, is_named=False)
+        if expansion.dead:  # said again when the directory has changed, not for every message
             self.log.warn(
-                "{address} names targets that take no mail: {dead}", address=str(address), dead=dead
+                "{address} names targets that take no mail: {dead}",
+                address=str(address),
+                dead=expansion.dead,
             )
-        return resolution
+        # A name can be spelt in many ways, of which strangers choose.
+        is_canonical = account_key(address) == f"{address.local_part}@{address.domain}"
+        is_named = expansion.is_named and is_canonical
+        return Found(resolution, address, is_named, size=_size(resolution))
 
     def _with_name(self, address: Address) -> Address | None:
         """The address at a domain name; None for the literal of another host."""
@@ -90,8 +101,8 @@ class DirectoryResolver:
             return None
         return Address(address.local_part, self._hostname)
 
-    async def _places(self) -> Places:
-        """Made anew only when a file has changed: it may hold many thousand users."""
+    async def _answers(self) -> Remembered[Address, Resolution]:
+        """Begun anew only when a file has changed: it may hold many thousand users."""
         accounts = [await checker.accounts() for checker in self._files]
         if self._known is None or self._known[0] != accounts:
             users = frozenset[str]().union(*accounts)
@@ -102,7 +113,8 @@ class DirectoryResolver:
                 postmaster=self._postmaster,
                 hostname=self._hostname,
             )
-            self._known = (accounts, places)
+            answers = self._directory.remembering(partial(self._look, places))
+            self._known = (accounts, answers)
         return self._known[1]
 
     async def owns(self, account: str, address: Address) -> bool:
@@ -119,3 +131,8 @@ class DirectoryResolver:
                 for target in resolution.targets
             )
         )
+
+
+def _size(resolution: Resolution) -> int:
+    """In places of a memory."""
+    return 1 + len(resolution.targets) if isinstance(resolution, Expanded) else 1

@@ -5,15 +5,15 @@ it that is here and has a key. A domain that is here itself is signed for by a p
 where both are of one tenant: tenants do not vouch for each other. A message without exactly
 one From field, or whose authors are of several domains, is not signed.
 
-The directory is asked anew for each message, one indexed read, so that a key activated on the
-command line signs the next message.
+The directory is asked for each message, so that a key activated on the command line signs the
+next one; which keys a domain has is remembered as long as the directory does not change.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from itertools import islice
 
 from twisted.internet.defer import Deferred
@@ -33,6 +33,7 @@ from mailframe.mailauth.dkim import SigningKey, is_usable, sign_dkim, verify_dki
 from mailframe.message.headers import Field, named
 from mailframe.message.mailboxes import parse_mailboxes
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.remembered import Found
 
 OpenBody = Callable[[], Awaitable[IMessageSource]]
 
@@ -51,6 +52,7 @@ class DkimSigner:
         self._directory = directory
         self._workers = workers
         self._clock = clock
+        self._keys = directory.remembering(self._look)
 
     def sign(self, header: bytes, open_body: OpenBody) -> Deferred[bytes]:
         return as_deferred(self._sign(header, open_body))
@@ -63,12 +65,10 @@ class DkimSigner:
     async def key_for(self, domain: str) -> SigningKey | None:
         """The key for what is not one message's own, such as ARC seals: RSA where there is one,
         since not everybody can verify the other. None where the domain does not sign."""
-        keys = await self._usable(
-            await self._directory.ask(lambda connection: _keys_for(connection, domain))
-        )
+        keys = await self._keys.ask(domain)
         # RFC 8463 section 6: whoever sends only Ed25519 is not understood everywhere
         ordered = sorted(keys, key=lambda key: key.algorithm != "rsa-sha256")
-        return _signing_key(ordered[0]) if ordered else None
+        return ordered[0] if ordered else None
 
     async def _sign(
         self, header: bytes, open_body: OpenBody, allowed: Collection[str] | None = None
@@ -77,23 +77,30 @@ class DkimSigner:
         domain = author_domain(header)
         if domain is None:
             return b""
-        keys = await self._directory.ask(lambda connection: _keys_for(connection, domain))
-        if allowed is not None:
-            keys = [key for key in keys if key.domain in allowed]
-        chosen = [_signing_key(key) for key in await self._usable(keys)]
+        keys = await self._keys.ask(domain)
+        chosen = [key for key in keys if allowed is None or key.domain in allowed]
         return await sign_dkim(header, open_body, self._workers, chosen, now=self._clock.seconds())
 
-    async def _usable(self, keys: list[DkimKey]) -> list[DkimKey]:
+    def _look(self, connection: sqlite3.Connection, domain: str) -> Found[tuple[SigningKey, ...]]:
+        """On a reader's thread."""
+        keys = self._usable(_keys_for(connection, domain))
+        signing = tuple(
+            SigningKey(key.domain, key.selector, key.algorithm, key.private) for key in keys
+        )
+        # A parent signs for domains below it without number.
+        is_named = any(key.domain == domain for key in signing)
+        return Found(signing, domain, is_named, size=1 + len(signing))
+
+    def _usable(self, keys: Iterable[DkimKey]) -> list[DkimKey]:
         """A key that cannot be read, after a restore gone wrong, is no reason to hold up mail:
-        it goes out unsigned by it, and the log says so."""
-        rows = [(key.private, key.algorithm) for key in keys]
-        if not rows:
-            return []
-        verdicts = await self._workers.run(lambda: [is_usable(*row) for row in rows])
-        for key, is_good in zip(keys, verdicts, strict=True):
-            if not is_good:
+        it goes out unsigned by it, and the log says so. Blocks."""
+        usable = []
+        for key in keys:
+            if is_usable(key.private, key.algorithm):
+                usable.append(key)
+            else:
                 self.log.error("the private key of {name} is unusable", name=key.record_name)
-        return [key for key, is_good in zip(keys, verdicts, strict=True) if is_good]
+        return usable
 
     async def _renewed(
         self, header: bytes, open_body: OpenBody, before: bytes, open_body_before: OpenBody
@@ -102,8 +109,7 @@ class DkimSigner:
         signers = {_signer_of(field) for field in signatures}
         if not signers:
             return header
-        found = await self._directory.ask(lambda connection: _keys_named(connection, signers))
-        keys = {key.record_name: key for key in await self._usable(list(found.values()))}
+        keys = await self._directory.ask(lambda connection: self._named(connection, signers))
         if not keys:
             return header
         # A stranger can write the name of our key too; a fresh signature would make his words
@@ -121,6 +127,19 @@ class DkimSigner:
         rest = _without(header, ours)
         # Who has a key of one domain, imported or copied, must not speak for another with it.
         return await self._sign(rest, open_body, {domain for domain, _ in ours}) + rest
+
+    def _named(
+        self, connection: sqlite3.Connection, signers: set[tuple[str, str]]
+    ) -> dict[str, DkimKey]:
+        """Those of (domain, selector) that are ours, in whatever state, by their record's name.
+        On a reader's thread."""
+        keys = [
+            key
+            for domain, selector in signers
+            for key in keys_of(connection, domain)
+            if key.selector == selector
+        ]
+        return {key.record_name: key for key in self._usable(keys)}
 
 
 def author_domain(header: bytes) -> str | None:
@@ -154,22 +173,6 @@ def _keys_for(connection: sqlite3.Connection, domain: str) -> list[DkimKey]:
         if signing:
             return signing
     return []
-
-
-def _keys_named(
-    connection: sqlite3.Connection, signers: set[tuple[str, str]]
-) -> dict[str, DkimKey]:
-    """Those of (domain, selector) that are ours, in whatever state, by their record's name."""
-    found = {}
-    for domain, selector in signers:
-        for key in keys_of(connection, domain):
-            if key.selector == selector:
-                found[key.record_name] = key
-    return found
-
-
-def _signing_key(key: DkimKey) -> SigningKey:
-    return SigningKey(key.domain, key.selector, key.algorithm, key.private)
 
 
 def _signer_of(field: Field) -> tuple[str, str]:

@@ -4,11 +4,13 @@ What lives here
     ``config`` reads and checks the TOML file (``config_*``); ``wiring`` builds every part from
     it and connects them; ``policies``, ``filtering``, ``reporting`` for what incoming mail is
     judged by; ``people``, ``stores`` and ``ways`` for who is here, where their mail is kept and
-    how mail leaves; ``front``, with ``limits``, for what each listener serves, behind ``doors``.
+    how mail leaves; ``front`` (``front_*``) for what each listener serves, behind ``doors``;
+    ``parts`` for what of all these a configuration needs imported.
     ``server`` binds, starts, reloads and stops it all; ``service`` is the process around it
-    (``privileges``, ``exits``), under ``run`` or twistd (``tap``); ``workers`` makes it several
-    processes. ``cli`` and ``commands`` are ``mailframe``; ``control`` is how they speak to a
-    running server, ``inquiry`` and ``routes`` how they ask without one.
+    (``privileges``, ``exits``), under ``run``, which waits in our ``loop`` (``epoll``), or under
+    twistd (``tap``); ``workers`` makes it several processes. ``cli`` and ``commands`` are
+    ``mailframe``; ``control`` is how they speak to a running server, ``inquiry`` and ``routes``
+    how they ask without one.
     ``metering`` and ``readiness`` are what monitoring is told. ``checks`` is ``mailframe check``;
     ``dns_records`` knows what a domain here should publish. ``backups``: what is in one.
 

@@ -13,16 +13,15 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from mailframe.app.config_checks import cross_checks
 from mailframe.app.config_environment import Overrides, apply_environment
 from mailframe.app.config_lines import Path, line_index, line_of
-from mailframe.app.config_problems import explain
+from mailframe.app.config_reading import Reader
 from mailframe.app.config_schema import Config
+from mailframe.app.config_section import Place
 from mailframe.errors import ConfigError, ConfigProblem
 
-__all__ = ["Config", "ConfigSource", "load_config"]
+__all__ = ["Config", "ConfigSource", "config_of", "load_config"]
 
 _TOML_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 
@@ -74,6 +73,17 @@ def load_config(
     return _validate(data, path, line_index(text), overrides, environ, to_start)
 
 
+def config_of(data: Mapping[str, Any], directory: str) -> Config:
+    """Without any file: the tables of one, relative paths in them beginning with ``directory``.
+    Raises ConfigError for what is wrong with a setting by itself."""
+    reader = Reader(Place(directory, {}))
+    config = reader.section(Config, data, ())
+    if reader.problems or config is None:
+        problems = [ConfigProblem("", 0, dotted(key), text) for key, text in reader.problems]
+        raise ConfigError(problems)
+    return config
+
+
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
@@ -106,14 +116,11 @@ def _validate(
 ) -> Config:
     found: list[tuple[Path, str]] = list(overrides.problems)
     directory = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
-    config = None
-    try:
-        context = {"directory": directory, "environ": environ}
-        config = Config.model_validate(data, context=context)
-    except ValidationError as error:
-        found += explain(error)
+    reader = Reader(Place(directory, environ))
+    config = reader.section(Config, data, ())
+    found += reader.problems
     if config is not None:
-        found += cross_checks(config)
+        found += cross_checks(config, data)
     if config is not None and to_start:
         from mailframe.app.config_readiness import unusable
 

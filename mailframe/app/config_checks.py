@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_policy_checks import policy_problems
@@ -12,12 +13,12 @@ from mailframe.core.session import Role
 from mailframe.protocols.smtp.verbs import CANNOT_DO_WITHOUT, KNOWN
 
 
-def cross_checks(config: Config) -> list[tuple[Path, str]]:
-    """Key path and message of each contradiction."""
+def cross_checks(config: Config, data: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """Key path and message of each contradiction. ``data``: what it was made of."""
     return [
         *_listeners(config),
         *_equal_endpoints(config),
-        *_queue(config),
+        *_queue(config, data.get("queue", {})),
         *_policies(config),
         *_restrictions(config),
     ]
@@ -54,10 +55,9 @@ def _equal_endpoints(config: Config) -> Iterator[tuple[Path, str]]:
             yield ("listen", name, "endpoint"), f"is the same as that of listen.{other}"
 
 
-def _queue(config: Config) -> Iterator[tuple[Path, str]]:
+def _queue(config: Config, given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     # The default of four hours is no contradiction of somebody's short expiry.
-    given = "warn_after" in config.queue.model_fields_set
-    if given and config.queue.warn_after > config.queue.expire:
+    if "warn_after" in given and config.queue.warn_after > config.queue.expire:
         yield ("queue", "warn_after"), "is longer than queue.expire"
 
 

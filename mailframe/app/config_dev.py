@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 
-from mailframe.app.config_schema import Config
+from mailframe.app.config import Config, config_of
 
 _TEXT = """\
 # Written by `mailframe dev` at each start, for: mailframe --config THIS-FILE trace ...
@@ -53,7 +53,7 @@ def dev_config(base: str, *, smtp: int, pop3: int, imap: int, certificate: str =
     endpoints = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     data = tomllib.loads(dev_text(endpoints))
     data["tls"] = {"certificate": certificate}
-    return Config.model_validate(data, context={"directory": base})
+    return config_of(data, base)
 
 
 def dev_text(addresses: Mapping[str, str]) -> str:

@@ -8,16 +8,14 @@ like a misspelt setting.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from typing import Any, get_args, get_origin
 
 from mailframe.app.config_lines import Path
+from mailframe.app.config_problems import nearest
 from mailframe.app.config_schema import Config
+from mailframe.app.config_section import declared, is_section, taken_apart
 
 PREFIX = "MAILFRAME_"
 
@@ -52,46 +50,34 @@ def apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> Overr
 
 
 def _is_meant(name: str) -> bool:
-    known = list(Config.model_fields)
-    return name in known or bool(difflib.get_close_matches(name, known, cutoff=0.8))
+    known = declared(Config)
+    return name in known or bool(nearest(name, known, likeness=0.8))
 
 
 def _annotation(path: Path) -> Any:
     """The type of the setting. Raises ValueError when there is none."""
     kind: Any = Config
     for depth, name in enumerate(path):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            fields = {info.alias or key: info for key, info in kind.model_fields.items()}
-            if name not in fields:
-                raise ValueError(_unknown(name, path[:depth], fields))
-            kind = fields[name].annotation
+        if is_section(kind):
+            known = declared(kind)
+            if name not in known:
+                raise ValueError(_unknown(name, path[:depth], known))
+            kind = known[name].kind
         elif get_origin(kind) is dict:
             kind = get_args(kind)[1]
         else:
             raise ValueError("is not a setting")
-        kind = _without_none(kind)
-    if get_origin(kind) in (dict, tuple) or (
-        isinstance(kind, type) and issubclass(kind, BaseModel)
-    ):
+        kind, _ = taken_apart(kind)
+    if get_origin(kind) in (dict, tuple) or is_section(kind):
         raise ValueError("is not a single value; set it in the file")
     return kind
 
 
-def _unknown(name: str, before: Path, fields: Mapping[str, FieldInfo]) -> str:
-    close = difflib.get_close_matches(name, fields, n=1)
+def _unknown(name: str, before: Path, known: Iterable[str]) -> str:
+    close = nearest(name, known)
     if not close:
         return "is not a setting"
-    return f"is not a setting (did you mean {PREFIX}{'__'.join([*before, close[0]]).upper()}?)"
-
-
-def _without_none(kind: Any) -> Any:
-    """``X | None`` -> ``X``; Annotated is looked through."""
-    if hasattr(kind, "__metadata__"):
-        return _without_none(kind.__origin__)
-    arguments = [argument for argument in get_args(kind) if argument is not type(None)]
-    if get_origin(kind) not in (dict, tuple, Literal) and len(arguments) == 1:
-        return _without_none(arguments[0])
-    return kind
+    return f"is not a setting (did you mean {PREFIX}{'__'.join([*before, close]).upper()}?)"
 
 
 def _convert(kind: Any, text: str) -> Any:
@@ -99,7 +85,9 @@ def _convert(kind: Any, text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError("must be true or false")
         return text.lower() == "true"
-    if int in (kind, *map(_without_none, get_args(kind))) and text.isascii() and text.isdigit():
+    if kind is float:
+        return float(text)
+    if int in (kind, *get_args(kind)) and text.isascii() and text.isdigit():
         return int(text)
     return text
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
-
-from mailframe.app.config_section import Section
+from mailframe.app.config_section import Checked, Place, Section
 from mailframe.app.config_types import (
+    Count,
     Hostname,
     Many,
     Network,
     OptionalHostname,
+    Points,
     Size,
     Span,
+    between,
 )
-
-Count = Annotated[int, Field(ge=0)]
-Points = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
 PolicyName = Literal[
     "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "milter", "dkim", "arc", "dmarc",
@@ -27,6 +26,12 @@ DEFAULT_ORDER: tuple[PolicyName, ...] = (
     "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "milter", "dkim", "arc", "dmarc",
     "greylist", "rspamd", "spamassassin", "content",
 )  # fmt: skip
+
+
+def _once(order: tuple[str, ...], place: Place) -> tuple[str, ...]:
+    if len(set(order)) < len(order):
+        raise ValueError("names a policy twice")
+    return order
 
 
 class Rate(Section):
@@ -100,9 +105,9 @@ class Dkim(Section):
 
     sign: bool = True
     """Whether mail of users is signed where their domain has keys."""
-    max_signatures: Annotated[int, Field(ge=1, le=100)] = 10
+    max_signatures: Annotated[int, between(1, 100)] = 10
     """How many signatures of a message are looked at."""
-    min_key_bits: Annotated[int, Field(ge=512)] = 1024
+    min_key_bits: Annotated[int, between(512)] = 1024
     """RSA keys below are not believed (RFC 8301)."""
     timeout: Span = 15
     """For all the keys of a message."""
@@ -150,9 +155,9 @@ class Greylist(Section):
     """How long a triplet that came back is known."""
     auto_allow: Count = 5
     """Triplets that came back, after which the whole network is let through; 0 = never."""
-    ipv4_prefix: Annotated[int, Field(ge=8, le=32)] = 24
+    ipv4_prefix: Annotated[int, between(8, 32)] = 24
     """How much of an IPv4 address counts: large senders come back from a neighbour."""
-    ipv6_prefix: Annotated[int, Field(ge=16, le=128)] = 64
+    ipv6_prefix: Annotated[int, between(16, 128)] = 64
     """The same for IPv6."""
 
 
@@ -169,7 +174,7 @@ class Content(Section):
     """The score from which a message goes to Junk; a domain may choose another."""
     reject: Points = 0
     """The score from which it is refused; 0 = never."""
-    weights: dict[str, Points] = Field(default={})
+    weights: dict[str, Points] = field(default_factory=dict)
     """Points of single rules by name (`mailframe spam rules`), instead of their own."""
     rules: Many[str] = ()
     """`package.module:name` of functions that give further points (see docs/spam.md)."""
@@ -225,7 +230,7 @@ class Milter(Section):
 class Policy(Section):
     """What mail is judged by."""
 
-    order: Many[PolicyName] = DEFAULT_ORDER
+    order: Annotated[Many[PolicyName], Checked(_once)] = DEFAULT_ORDER
     """The policies, in the order they are asked. `relay` is always enforced, named or not: it
     keeps strangers from sending through this server. What has nothing to do by its own section
     (no lists, no milters, greylisting off) costs nothing."""
@@ -248,10 +253,3 @@ class Policy(Section):
     rspamd: Rspamd = Rspamd()
     spamassassin: SpamAssassin = SpamAssassin()
     milter: Milter = Milter()
-
-    @field_validator("order")
-    @classmethod
-    def _once(cls, order: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(order)) < len(order):
-            raise ValueError("names a policy twice")
-        return order

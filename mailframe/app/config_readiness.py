@@ -55,7 +55,6 @@ def unusable_certificates(config: Config) -> Iterator[tuple[Path, str]]:
 
 def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
     """Of checkers and realm: where users would come from."""
-    from mailframe.accounts.custom import find_realm
     from mailframe.accounts.errors import RealmError
 
     for description in config.auth.checkers:
@@ -65,6 +64,8 @@ def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
             yield ("auth", "checkers"), str(error)
     try:
         if config.realm.class_:
+            from mailframe.accounts.custom import find_realm
+
             find_realm(config.realm.class_)
     except RealmError as error:
         yield ("realm", "class"), str(error)
@@ -72,10 +73,10 @@ def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
 
 def _try_checker(description: str) -> None:
     """Raises RealmError and OSError."""
-    from mailframe.accounts.checkers import described_checker
-
     kind, _, path = description.partition(":")
     if kind == "file":
         open(path, "rb").close()
     elif description != "directory":
+        from mailframe.accounts.checkers import described_checker
+
         described_checker(description)

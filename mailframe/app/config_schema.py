@@ -2,20 +2,22 @@
 
 The docstrings under the fields are the documentation: ``docs/settings.md`` and ``mailframe
 config show`` are made from them. Models are strict (no silent conversion), frozen, and refuse
-unknown keys. Checks that need more than one section are in ``config_checks``.
+unknown keys (``config_reading``). Checks that need more than one section are in ``config_checks``.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
-
 from mailframe.app.config_policy import Policy
-from mailframe.app.config_section import Section
+from mailframe.app.config_section import Checked, Place, Section
 from mailframe.app.config_types import (
+    NOT_EMPTY,
     Checker,
+    Count,
     Duration,
     Endpoint,
     FilePath,
@@ -26,24 +28,42 @@ from mailframe.app.config_types import (
     OptionalAddress,
     OptionalFilePath,
     OptionalHostname,
+    Port,
     RouteDomain,
-    Secret,
     SecretValue,
     ServerAddress,
     Size,
     Span,
     WorkerCount,
+    between,
     check_next_hop,
     with_password,
 )
 from mailframe.core.session import Role
 
-Count = Annotated[int, Field(ge=0)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
 RoleName = Literal["mx", "submission", "lmtp", "pop3", "imap", "managesieve", "http"]
 ROLES_TO_COME = {"managesieve"}
 ROLES_WITH_LOGIN = {"submission", "pop3", "imap"}
+
+
+def _is_here(role: str, place: Place) -> str:
+    if role in ROLES_TO_COME:
+        raise ValueError(f"{role!r} is not available in this version of mailframe")
+    return role
+
+
+def _at_most_one(text: str, place: Place) -> str:
+    if len(text) > 1:
+        raise ValueError("must be one character, or empty")
+    return text
+
+
+def _class_name(name: str, place: Place) -> str:
+    module, colon, attribute = name.partition(":")
+    parts = [*module.split("."), *attribute.split(".")]
+    if name and not (colon and all(part.isidentifier() for part in parts)):
+        raise ValueError("must be package.module:Name")
+    return name
 
 
 class Listen(Section):
@@ -52,7 +72,7 @@ class Listen(Section):
     endpoint: Endpoint
     """Where to listen: any Twisted server endpoint, for example `tcp:2525:interface=127.0.0.1`,
     `unix:run/lmtp.sock`, `systemd:domain=INET:name=smtp` or `haproxy:tcp:2525`."""
-    role: RoleName
+    role: Annotated[RoleName, Checked(_is_here)]
     """What it is for: `mx` takes mail from anybody for the domains here, `submission` takes mail
     from users who log in, `lmtp` takes mail from a mail server on this host, `pop3` and
     `imap` hand mail out. `http` answers `/metrics`, `/livez` and `/readyz` for monitoring
@@ -64,13 +84,6 @@ class Listen(Section):
     without: Many[str] = ()
     """Verbs and EHLO keywords that this SMTP listener does not offer, for example `VRFY`, `EXPN`,
     `CHUNKING`, `AUTH`. What mail cannot do without (`MAIL`, `RCPT`, `DATA` ...) stays."""
-
-    @field_validator("role")
-    @classmethod
-    def _is_here(cls, role: str) -> str:
-        if role in ROLES_TO_COME:
-            raise ValueError(f"{role!r} is not available in this version of mailframe")
-        return role
 
     @property
     def protocol(self) -> Role:
@@ -89,11 +102,9 @@ class Process(Section):
     group: str = ""
     """The group to be in instead of the user's own; its other groups stay."""
 
-    @model_validator(mode="after")
-    def _whose_group(self) -> Process:
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         if self.group and self.user in ("", "root"):
-            raise ValueError("a group needs a user")
-        return self
+            yield "", "a group needs a user"
 
 
 class Tls(Section):
@@ -107,13 +118,11 @@ class Tls(Section):
     """Instead of the two above: a directory with one PEM file (key and chain) per host name,
     chosen by the name that the client asks for (SNI)."""
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Tls:
+    def contradictions(self) -> Iterator[tuple[str, str]]:
         if self.directory and self.certificate:
-            raise ValueError("set certificate or directory, not both")
+            yield "", "set certificate or directory, not both"
         if self.key and not self.certificate:
-            raise ValueError("a key needs a certificate")
-        return self
+            yield "", "a key needs a certificate"
 
 
 class Auth(Section):
@@ -121,7 +130,7 @@ class Auth(Section):
 
     allow_plaintext: bool = False
     """Whether passwords are taken over connections without TLS. Only for tests and loopback."""
-    checkers: Annotated[Many[Checker], Field(min_length=1)] = ("directory",)
+    checkers: Annotated[Many[Checker], NOT_EMPTY] = ("directory",)
     """Who is asked whether a password is right, one after the other: `directory` (the built-in
     database), `file:PATH` (lines `user:hash` as Dovecot and htpasswd write them), or any strcred
     description of Twisted."""
@@ -143,7 +152,7 @@ class Auth(Section):
 class Directory(Section):
     """The built-in directory of domains, users and aliases (`BASE/directory.db`)."""
 
-    separator: Annotated[str, Field(max_length=1)] = "+"
+    separator: Annotated[str, Checked(_at_most_one)] = "+"
     """What sets off the detail of a plus-address (`ann+shop@...` is for `ann@...`); empty: no
     plus-addresses."""
     quota: Size = 0
@@ -157,7 +166,7 @@ class Dns(Section):
 
     servers: Many[ServerAddress] = ()
     """Name servers, `IP` or `IP:PORT`. Default: those of /etc/resolv.conf."""
-    timeouts: Annotated[Many[Span], Field(min_length=1)] = (2, 4, 8)
+    timeouts: Annotated[Many[Span], NOT_EMPTY] = (2, 4, 8)
     """How long to wait for an answer: one value for each round over all the servers. An answer by
     TCP may take as long as the longest."""
 
@@ -172,20 +181,19 @@ class Relay(Section):
     smarthost_password: SecretValue | None = None
     """The password for the smarthost, kept out of the URL: a string, `{ file = "PATH" }` or
     `{ env = "NAME" }`."""
-    smarthost: Annotated[str, Field(validate_default=True)] = ""
+    smarthost: str = ""
     """Hand everything that is not for here to this server instead of looking up MX records:
     `smtp://user:password@host:587` or `smtps://host:465`. With a login TLS is required and the
     certificate checked; `?tls=off|opportunistic|required` and `?verify=yes|no` say otherwise."""
 
-    @field_validator("smarthost")
-    @classmethod
-    def _is_usable(cls, url: str, info: ValidationInfo) -> str:
-        password: Secret | None = info.data.get("smarthost_password")
-        if url or password:
-            check_next_hop(with_password(url, password.value) if password else url)
-        if url and not url.startswith(("smtp://", "smtps://", "lmtp://")):
-            raise ValueError("expected smtp://, smtps:// or lmtp://")
-        return url
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        try:
+            if self.smarthost or self.smarthost_password:
+                check_next_hop(self.smarthost_url)
+        except ValueError as error:
+            yield "smarthost", str(error)
+        if self.smarthost and not self.smarthost.startswith(("smtp://", "smtps://", "lmtp://")):
+            yield "smarthost", "expected smtp://, smtps:// or lmtp://"
 
     @property
     def smarthost_url(self) -> str:
@@ -198,15 +206,15 @@ class Relay(Section):
 class Queue(Section):
     """Mail that waits to be delivered or sent on."""
 
-    retry: Annotated[Many[Span], Field(min_length=1)] = (300, 900, 1800, 3600, 7200, 14400)
+    retry: Annotated[Many[Span], NOT_EMPTY] = (300, 900, 1800, 3600, 7200, 14400)
     """Waits between attempts; the last one repeats."""
     expire: Span = 432_000
     """When to give up and tell the sender."""
     warn_after: Duration = 14_400
     """When to tell the sender that the message is late; once."""
-    concurrency: Annotated[int, Field(ge=1)] = 100
+    concurrency: Annotated[int, between(1)] = 100
     """Attempts under way at once, in all."""
-    concurrency_per_destination: Annotated[int, Field(ge=1)] = 20
+    concurrency_per_destination: Annotated[int, between(1)] = 20
     """Connections at once to one destination, at most; begins lower and grows with success."""
     rate_per_destination: Count = 0
     """Messages a minute to one destination; 0 = no limit."""
@@ -221,7 +229,7 @@ class Limits(Section):
     """Largest header section of a message."""
     recipients_per_message: Count = 1000
     """Recipients of one message; RFC 5321 asks for at least 100."""
-    hops: Annotated[int, Field(ge=1)] = 100
+    hops: Annotated[int, between(1)] = 100
     """`Received` fields after which a message is taken to be in a loop."""
     connections: Count = 1000
     """Connections at once, in all."""
@@ -288,17 +296,8 @@ class Couriers(Section):
 class Realm(Section):
     """Where users and mailboxes come from."""
 
-    class_: str = Field(default="", alias="class")
+    class_: Annotated[str, Checked(_class_name)] = ""
     """`package.module:Name` of a `twisted.cred` realm that replaces the built-in one."""
-
-    @field_validator("class_")
-    @classmethod
-    def _is_a_name(cls, name: str) -> str:
-        module, colon, attribute = name.partition(":")
-        parts = [*module.split("."), *attribute.split(".")]
-        if name and not (colon and all(part.isidentifier() for part in parts)):
-            raise ValueError("must be package.module:Name")
-        return name
 
 
 class Config(Section):
@@ -317,14 +316,14 @@ class Config(Section):
     """How many processes serve, at the same ports and from the same queue, under one that watches
     over them; `auto`: as many as there are processors for this program. 1 needs no other. From 1 to
     more, or back, takes a restart."""
-    listen: Annotated[dict[str, Listen], Field(min_length=1)]
+    listen: Annotated[dict[str, Listen], NOT_EMPTY]
     process: Process = Process()
     tls: Tls = Tls()
     auth: Auth = Auth()
     directory: Directory = Directory()
     dns: Dns = Dns()
     relay: Relay = Relay()
-    routes: dict[RouteDomain, NextHop] = Field(default={})
+    routes: dict[RouteDomain, NextHop] = field(default_factory=dict)
     """`"domain" = "next hop"`: send mail for this domain there instead of asking DNS.
     `"smtp://HOST:PORT"`, `"smtps://HOST:PORT"`, `"lmtp://HOST:PORT"`, `"lmtp+unix:/PATH"`,
     `"pipe:/PROGRAM ARGUMENT..."` (the message is its input, addresses are in its environment),

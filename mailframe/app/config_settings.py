@@ -6,6 +6,9 @@ the two equal, so a setting cannot be added without its documentation.
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
 import re
 import textwrap
@@ -13,12 +16,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-
 from mailframe.app.config import dotted
 from mailframe.app.config_lines import Path
 from mailframe.app.config_schema import Config
+from mailframe.app.config_section import (
+    Declaration,
+    Section,
+    declared,
+    is_section,
+    taken_apart,
+)
 from mailframe.app.config_types import Duration, Secret, Size
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^/?#:]*):[^/?#]*@")
@@ -42,26 +49,25 @@ def settings_of(config: Config) -> Iterator[Setting]:
     yield from _settings(config, ())
 
 
-def _settings(section: BaseModel, path: Path) -> Iterator[Setting]:
-    for name, info in type(section).model_fields.items():
-        value = getattr(section, name)
-        key = (*path, info.alias or name)
-        if isinstance(value, BaseModel):
+def _settings(section: Section, path: Path) -> Iterator[Setting]:
+    for inner_key, one in declared(type(section)).items():
+        value = getattr(section, one.name)
+        key = (*path, inner_key)
+        if isinstance(value, Section):
             yield from _settings(value, key)
         elif isinstance(value, dict):
-            for inner, item in value.items():
-                if isinstance(item, BaseModel):
-                    yield from _settings(item, (*key, inner))
+            for name, item in value.items():
+                if isinstance(item, Section):
+                    yield from _settings(item, (*key, name))
                 else:
-                    yield _setting((*key, inner), item, info, False)
+                    yield _setting((*key, name), item, one, False)
         else:
-            default = not info.is_required() and value == info.get_default()
-            yield _setting(key, value, info, default)
+            yield _setting(key, value, one, not one.is_required and value == one.default)
 
 
-def _setting(key: Path, value: Any, info: FieldInfo, is_default: bool) -> Setting:
+def _setting(key: Path, value: Any, one: Declaration, is_default: bool) -> Setting:
     shown = redacted(value)
-    return Setting(dotted(key), shown, _as_written(shown, info), is_default)
+    return Setting(dotted(key), shown, _as_written(shown, one), is_default)
 
 
 def redacted(value: Any) -> Any:
@@ -73,23 +79,19 @@ def redacted(value: Any) -> Any:
     return _URL_PASSWORD.sub(r"\1:[hidden]@", value) if isinstance(value, str) else value
 
 
-def _as_written(value: Any, info: FieldInfo) -> str:
+def _as_written(value: Any, one: Declaration) -> str:
     if value is None:
         return "-"
-    kinds = (*info.metadata, *_inner_metadata(info.annotation))
-    if _SIZE in kinds and value:
+    plain, marks = taken_apart(one.kind)
+    if get_origin(plain) is tuple:
+        marks = taken_apart(get_args(plain)[0])[1]
+    if _SIZE in marks and value:
         return json.dumps(_exact_size(value))
-    if _DURATION in kinds:
+    if _DURATION in marks:
         if isinstance(value, int):
             return json.dumps(_exact_duration(value))
         return json.dumps([_exact_duration(item) for item in value])
     return json.dumps(value, ensure_ascii=False)
-
-
-def _inner_metadata(annotation: Any) -> tuple[Any, ...]:
-    """What is said about the elements of a tuple."""
-    arguments = get_args(annotation)
-    return getattr(arguments[0], "__metadata__", ()) if arguments else ()
 
 
 def _exact_size(octets: int) -> str:
@@ -108,45 +110,57 @@ def _exact_duration(seconds: int) -> str:
 
 def document() -> str:
     """``docs/settings.md``."""
-    parts = [_INTRODUCTION, *_section(Config, ""), ""]
+    parts = [_INTRODUCTION, *_heading("", ""), *_settings_in(Config, ""), ""]
     return "\n".join(parts)
 
 
-def _section(model: type[BaseModel], name: str) -> Iterator[str]:
-    inner: list[tuple[str, type[BaseModel]]] = []
+def _heading(name: str, text: str) -> Iterator[str]:
     yield f"\n## {f'`[{name}]`' if name else 'At the top of the file'}\n"
-    if model is not Config:
-        yield _flat(model.__doc__ or "") + "\n"
-    for key, info in model.model_fields.items():
-        key = info.alias or key
+    if text:
+        yield _flat(text) + "\n"
+
+
+def _settings_in(section: type[Section], name: str) -> Iterator[str]:
+    """Those of the section itself first, then the sections and tables below it."""
+    below: list[Iterator[str]] = []
+    texts = _texts(section)
+    for key, one in declared(section).items():
         path = f"{name}.{key}" if name else key
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            inner.append((path, kind))
-        elif get_origin(kind) is dict:
-            value = get_args(kind)[1]
-            if isinstance(value, type) and issubclass(value, BaseModel):
-                inner.append((f"{path}.NAME", value))
-            else:
-                inner.append((path, _table(info)))
+        plain, _ = taken_apart(one.kind)
+        of_table = get_args(plain)[1] if get_origin(plain) is dict else None
+        if is_section(plain):
+            below += [_heading(path, plain.__doc__ or ""), _settings_in(plain, path)]
+        elif is_section(of_table):
+            path = f"{path}.NAME"
+            below += [_heading(path, of_table.__doc__ or ""), _settings_in(of_table, path)]
+        elif of_table:
+            below.append(_heading(path, texts[one.name]))
         else:
-            yield _entry(key, info)
-    for path, section in inner:
-        yield from _section(section, path)
+            yield _entry(key, one, texts.get(one.name, ""))
+    yield from itertools.chain.from_iterable(below)
 
 
-def _table(info: FieldInfo) -> type[BaseModel]:
-    """A table of free keys, shown like a section without settings of its own."""
-    return type("Table", (BaseModel,), {"__doc__": info.description})
+def _texts(section: type[Section]) -> dict[str, str]:
+    """Field -> the docstring under it, which Python does not keep."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    assert isinstance(definition, ast.ClassDef)
+    texts = {}
+    for field, below in itertools.pairwise(definition.body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                texts[name] = text
+    return texts
 
 
-def _entry(key: str, info: FieldInfo) -> str:
-    text = _flat(info.description or "")
+def _entry(key: str, one: Declaration, text: str) -> str:
     if not text:
         raise ValueError(f"the setting {key} has no documentation")
-    default = "required" if info.is_required() else _default(info)
+    default = "required" if one.is_required else _default(one)
     body = textwrap.fill(
-        f"{text} ({default})",
+        f"{_flat(text)} ({default})",
         96,
         initial_indent="  ",
         subsequent_indent="  ",
@@ -156,11 +170,10 @@ def _entry(key: str, info: FieldInfo) -> str:
     return f"- **`{key}`**\n{body}"
 
 
-def _default(info: FieldInfo) -> str:
-    value = info.get_default()
-    return (
-        "not set" if value in (None, "", ()) else f"default: `{_as_written(redacted(value), info)}`"
-    )
+def _default(one: Declaration) -> str:
+    if one.default in (None, "", ()):
+        return "not set"
+    return f"default: `{_as_written(redacted(one.default), one)}`"
 
 
 def _flat(text: str) -> str:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 from mailframe.app.config import Config
 from mailframe.interfaces import IFolder
-from mailframe.policy.content import ContentPolicy
-from mailframe.policy.own_rules import load_rules
 from mailframe.policy.strangers import Strangers
 from mailframe.runtime.database import IfDamaged
 from mailframe.spam.filter import LearningFilter
@@ -21,6 +19,7 @@ from mailframe.spam.schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from mailframe.app.wiring import House
+    from mailframe.policy.content import ContentPolicy
 
 
 class Filtering:
@@ -70,6 +69,10 @@ class Filtering:
         await self.filter.stop()
 
     def policy(self, house: House, config: Config, strangers: Strangers) -> ContentPolicy:
+        # Here because not every server judges content; the filter may learn all the same.
+        from mailframe.policy.content import ContentPolicy
+        from mailframe.policy.own_rules import load_rules
+
         content = config.policy.content
         return ContentPolicy(
             strangers=strangers,

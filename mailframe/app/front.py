@@ -1,6 +1,7 @@
 """What each listener serves: who may log in, what is refused, how much is too much.
 
-All of it is made anew by a reload. The state behind it, the ``House``, stays.
+All of it is made anew by a reload. The state behind it, the ``House``, stays. POP3, IMAP and HTTP
+are imported by servers that have a listener for them, and only those: IMAP alone is megabytes.
 """
 
 from __future__ import annotations
@@ -12,26 +13,24 @@ from typing import TYPE_CHECKING, Union
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from mailframe import __version__
 from mailframe.accounts.authenticator import Authenticator
 from mailframe.accounts.pop_before_smtp import RecentFetches
 from mailframe.app.config import Config
 from mailframe.app.config_schema import Listen
-from mailframe.app.limits import imap_limits, pop3_limits, smtp_limits
 from mailframe.app.people import People
 from mailframe.app.policies import policies_of
 from mailframe.app.wiring import House
 from mailframe.core.session import Role
 from mailframe.policy.relay import RelayPermission
 from mailframe.policy.submission import SubmissionPolicy
-from mailframe.servers.imap import ImapFactory
-from mailframe.servers.pop3 import Pop3Factory
-from mailframe.servers.smtp import SmtpFactory
+from mailframe.servers.smtp import SmtpFactory, SmtpLimits
 
 if TYPE_CHECKING:
+    from mailframe.servers.imap import ImapFactory
+    from mailframe.servers.pop3 import Pop3Factory
     from mailframe.web.monitoring import MonitoringSite
 
-Server = Union[SmtpFactory, Pop3Factory, ImapFactory, "MonitoringSite"]
+Server = Union[SmtpFactory, "Pop3Factory", "ImapFactory", "MonitoringSite"]
 
 
 def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
@@ -44,17 +43,20 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         default_domain=config.auth.default_domain,
     )
     smtp = _smtp(house, config, everybody, authenticator)
-    pop3 = _pop3(house, config, authenticator)
-    imap = _imap(house, config, authenticator)
+    recent = _recent_fetches(house, config)
 
     def serve(name: str, listen: Listen) -> Server:
         tls = house.tls if config.tls_mode(listen) == "starttls" else None
         if listen.protocol is Role.POP3:
-            return pop3(listener=name, tls=tls)
+            from mailframe.app.front_pop3 import pop3_factory
+
+            return pop3_factory(house, config, authenticator, recent, listener=name, tls=tls)
         if listen.protocol is Role.HTTP:
             return house.metering.site(config)
         if listen.protocol is Role.IMAP:
-            return imap(listener=name, tls=tls)
+            from mailframe.app.front_imap import imap_factory
+
+            return imap_factory(house, config, authenticator, recent, listener=name, tls=tls)
         return smtp(role=listen.protocol, listener=name, tls=tls, without=listen.without)
 
     servers = {name: serve(name, listen) for name, listen in config.listen.items()}
@@ -103,39 +105,24 @@ def _smtp(
         ids=house.ids,
         connections=house.connections,
         clock=house.reactor,
-        limits=smtp_limits(config),
+        limits=_smtp_limits(config),
         authserv_id=config.policy.authserv_id,
         nonce=house.nonce,
     )
 
 
-def _pop3(house: House, config: Config, authenticator: Authenticator) -> Callable[..., Pop3Factory]:
-    return functools.partial(
-        Pop3Factory,
-        config.hostname,
-        authenticator=authenticator,
-        journal=house.journal,
-        ids=house.ids,
-        nonces=house.nonce,
-        clock=house.reactor,
-        connections=house.connections,
-        recent=_recent_fetches(house, config),
-        limits=pop3_limits(config),
-    )
-
-
-def _imap(house: House, config: Config, authenticator: Authenticator) -> Callable[..., ImapFactory]:
-    return functools.partial(
-        ImapFactory,
-        config.hostname,
-        authenticator=authenticator,
-        journal=house.journal,
-        ids=house.ids,
-        nonces=house.nonce,
-        clock=house.reactor,
-        connections=house.connections,
-        workers=house.content_workers,
-        version=__version__,
-        recent=_recent_fetches(house, config),
-        limits=imap_limits(config),
+def _smtp_limits(config: Config) -> SmtpLimits:
+    limits = config.limits
+    return SmtpLimits(
+        message_size=limits.message_size,
+        header_size=limits.header_size,
+        recipients=limits.recipients_per_message,
+        received_hops=limits.hops,
+        errors=limits.errors_per_session,
+        command_idle=limits.idle_timeout,
+        data_idle=limits.data_timeout,
+        session_time=limits.session_timeout,
+        greet_delay=limits.greet_delay,
+        tarpit=limits.tarpit,
+        allow_plaintext=config.auth.allow_plaintext,
     )

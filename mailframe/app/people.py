@@ -2,7 +2,8 @@
 
 Three sources, of which one is used: the built-in directory (with ``file:`` users beside it),
 a realm that ``[realm] class`` names, and everybody (``mailframe dev``). Each yields the same
-four parts, and the rest of the wiring does not know which one it was.
+four parts, and the rest of the wiring does not know which one it was. Only the one that is used
+is imported.
 """
 
 from __future__ import annotations
@@ -13,10 +14,7 @@ from dataclasses import dataclass
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.portal import IRealm
 
-from mailframe.accounts.built_in_inbox import BuiltInInboxes
 from mailframe.accounts.checkers import make_checker
-from mailframe.accounts.custom import load_realm, parts_of_realm
-from mailframe.accounts.dev import DevChecker, DevRealm, DevResolver
 from mailframe.accounts.directory import Directory
 from mailframe.accounts.directory_checker import DirectoryChecker
 from mailframe.accounts.file_checker import FileChecker
@@ -101,6 +99,9 @@ async def _of_directory(config: Config, desk: Desk) -> People:
 
 
 async def _of_custom_realm(config: Config, desk: Desk) -> People:
+    from mailframe.accounts.built_in_inbox import BuiltInInboxes
+    from mailframe.accounts.custom import load_realm, parts_of_realm
+
     parts = parts_of_realm(load_realm(config.realm.class_), desk.disk_workers)
     checkers = [parts.checker] if parts.checker is not None else _checkers(config, desk)
     realm, store = parts.realm, parts.store
@@ -112,6 +113,8 @@ async def _of_custom_realm(config: Config, desk: Desk) -> People:
 
 def people_of_dev(desk: Desk) -> People:
     """Everybody, with the password ``dev``."""
+    from mailframe.accounts.dev import DevChecker, DevRealm, DevResolver
+
     store = desk.stores.store
     secret = desk.token_bytes(32)
     realm = DevRealm(store.mailbox, desk.open_folders)

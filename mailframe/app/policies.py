@@ -1,35 +1,28 @@
 """From ``[policy]`` to the policies that servers walk, and what those remember.
 
 ``PolicyMemory`` outlives a reload: counters, greylist, frozen accounts, all in ``policy.db``.
-``policies_of`` makes the rest anew from the configuration; what has nothing to do by its section
-(no lists, no milters, greylisting off) is left out, so that it costs nothing.
+``policies_of`` makes the rest anew from the configuration (``policies_of_clients``, ``_authors``
+and ``_programs``); what has nothing to do by its section (no lists, no milters, greylisting off),
+or is not in the order, is left out, so that it costs nothing.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 
 from mailframe.accounts.directory import Directory
 from mailframe.app.config import Config
+from mailframe.app.config_policy import PolicyName
 from mailframe.core.address import Address
 from mailframe.interfaces import IOutbox, IPeers, IPolicy, IRelayPermission
-from mailframe.mailauth.arc import ArcLimits
-from mailframe.mailauth.dkim import DkimLimits
-from mailframe.policy.arc import ArcPolicy, SealPolicy
 from mailframe.policy.brake import BrakePolicy
-from mailframe.policy.dkim import DkimPolicy
-from mailframe.policy.dmarc import DmarcPolicy
-from mailframe.policy.dnsbl import DnsblPolicy
 from mailframe.policy.frozen import FrozenAccounts
-from mailframe.policy.greylist import GreylistPolicy, Times
 from mailframe.policy.greylist_store import GreylistStore
-from mailframe.policy.helo import HeloPolicy
-from mailframe.policy.iprev import IprevPolicy
 from mailframe.policy.known_recipients import KnownRecipients
 from mailframe.policy.notices import FreezeNotices
 from mailframe.policy.order import build_policies
@@ -37,20 +30,19 @@ from mailframe.policy.rate import RatePolicy
 from mailframe.policy.rate_rules import Rule, rules_of
 from mailframe.policy.rate_store import WindowStore
 from mailframe.policy.schema import MIGRATIONS
-from mailframe.policy.spf import SpfPolicy
 from mailframe.policy.strangers import Strangers
 from mailframe.queue import admin as queue_admin
 from mailframe.runtime.database import IfDamaged
 from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
-from mailframe.scanners.milter import MilterPolicy
-from mailframe.scanners.rspamd import RspamdPolicy
-from mailframe.scanners.spamd import SpamdPolicy
 
 if TYPE_CHECKING:
     from mailframe.app.wiring import House
 
 
+ABOUT_CLIENTS = {"dnsbl", "iprev", "helo", "greylist"}
+ABOUT_AUTHORS = {"spf", "dkim", "arc", "dmarc"}
+OF_OTHER_PROGRAMS = {"milter", "rspamd", "spamassassin"}
 PURGE_SECONDS = 600.0
 
 
@@ -145,24 +137,31 @@ def rate_rules(config: Config) -> tuple[Rule, ...]:
     return rules_of(config.policy.rate.limits, config.limits.messages_per_hour_per_user)
 
 
-Parts = dict[str, IPolicy | None]
-"""None for what has nothing to do."""
-
-
 def policies_of(
     house: House, config: Config, permission: IRelayPermission, always: Iterable[IPolicy]
 ) -> list[IPolicy]:
     """``always``, then the others in the configured order."""
     strangers = Strangers(permission, config.policy.trusted_networks)
     memory = house.policy_memory
-    parts: Parts = {
-        "rate": memory.rate,
-        "brake": memory.brake,
-        **_about_clients(house, config, strangers),
-        **_about_authors(house, config, permission, strangers),
-        **_of_other_programs(house, config, strangers),
-        "content": house.filtering.policy(house, config, strangers),
-    }
+    asked = set(config.policy.order)
+    parts: dict[str, IPolicy | None] = dict.fromkeys(get_args(PolicyName))
+    parts |= {"rate": memory.rate, "brake": memory.brake}
+    # What is not asked is not imported (``parts`` knows of it, too): most of the code of a mail
+    # server is for judging mail.
+    if asked & ABOUT_CLIENTS:
+        from mailframe.app.policies_of_clients import about_clients
+
+        parts |= about_clients(house, config, strangers)
+    if asked & ABOUT_AUTHORS:
+        from mailframe.app.policies_of_authors import about_authors
+
+        parts |= about_authors(house, config, permission, strangers)
+    if asked & OF_OTHER_PROGRAMS:
+        from mailframe.app.policies_of_programs import of_other_programs
+
+        parts |= of_other_programs(house, config, strangers)
+    if "content" in asked:
+        parts["content"] = house.filtering.policy(house, config, strangers)
     return build_policies(config.policy.order, parts, always, _last(house, config, strangers))
 
 
@@ -172,6 +171,8 @@ def _last(house: House, config: Config, strangers: Strangers) -> list[IPolicy]:
     if intake := house.reporting.intake(house, config):
         last.append(intake)
     if config.policy.arc.seal:
+        from mailframe.policy.arc import SealPolicy
+
         # Very last: the seal covers what everybody else added.
         last.append(
             SealPolicy(
@@ -183,131 +184,3 @@ def _last(house: House, config: Config, strangers: Strangers) -> list[IPolicy]:
             )
         )
     return last
-
-
-def _about_clients(house: House, config: Config, strangers: Strangers) -> Parts:
-    policy, resolver, clock = config.policy, house.resolver, house.reactor
-    dnsbl, greylist = policy.dnsbl, policy.greylist
-    return {
-        "dnsbl": DnsblPolicy(
-            dnsbl.lists,
-            dnsbl.domain_lists,
-            strangers=strangers,
-            resolver=resolver,
-            clock=clock,
-            threshold=dnsbl.threshold,
-            rejects=dnsbl.action == "reject",
-            timeout=dnsbl.timeout,
-        )
-        if dnsbl.lists or dnsbl.domain_lists
-        else None,
-        "iprev": IprevPolicy(
-            strangers=strangers, resolver=resolver, clock=clock, on_fail=policy.iprev.on_fail
-        ),
-        "helo": HeloPolicy(
-            strangers=strangers,
-            resolver=resolver,
-            clock=clock,
-            own_names=[config.hostname],
-            on_fail=policy.helo.on_fail,
-        ),
-        "greylist": GreylistPolicy(
-            house.policy_memory.greylist,
-            strangers=strangers,
-            clock=clock,
-            times=Times(greylist.delay, greylist.window, greylist.keep),
-            auto_allow=greylist.auto_allow,
-            ipv4_prefix=greylist.ipv4_prefix,
-            ipv6_prefix=greylist.ipv6_prefix,
-        )
-        if greylist.enabled
-        else None,
-    }
-
-
-def _about_authors(
-    house: House, config: Config, permission: IRelayPermission, strangers: Strangers
-) -> Parts:
-    policy, resolver, clock = config.policy, house.resolver, house.reactor
-    spf = SpfPolicy(
-        strangers=strangers,
-        resolver=resolver,
-        clock=clock,
-        hostname=config.hostname,
-        on_fail=policy.spf.on_fail,
-        timeout=policy.spf.timeout,
-    )
-    dkim = DkimPolicy(
-        strangers=strangers,
-        resolver=resolver,
-        workers=house.content_workers,
-        clock=clock,
-        permission=permission,
-        signer=house.signer if policy.dkim.sign else None,
-        limits=DkimLimits(
-            max_signatures=policy.dkim.max_signatures,
-            min_key_bits=policy.dkim.min_key_bits,
-            timeout=policy.dkim.timeout,
-        ),
-    )
-    dmarc = DmarcPolicy(
-        strangers=strangers,
-        resolver=resolver,
-        clock=clock,
-        random=house.random.random,
-        on_reject=policy.dmarc.on_reject,
-        on_quarantine=policy.dmarc.on_quarantine,
-        note=house.reporting.note if policy.dmarc.reports else None,
-        quiet=[*policy.dmarc.reports_to, *filter(None, [policy.dmarc.report_from])],
-        # where ``spf`` and ``dkim`` are not in the order
-        spf=spf.result,
-        dkim=dkim.results,
-    )
-    arc = ArcPolicy(
-        strangers=strangers,
-        resolver=resolver,
-        workers=house.content_workers,
-        clock=clock,
-        trusted_sealers=policy.arc.trusted_sealers,
-        limits=ArcLimits(min_key_bits=policy.dkim.min_key_bits, timeout=policy.dkim.timeout),
-    )
-    return {"spf": spf, "dkim": dkim, "arc": arc, "dmarc": dmarc}
-
-
-def _of_other_programs(house: House, config: Config, strangers: Strangers) -> Parts:
-    policy, reactor, hostname = config.policy, house.reactor, config.hostname
-    milter, rspamd, spamassassin = policy.milter, policy.rspamd, policy.spamassassin
-    return {
-        "milter": MilterPolicy(
-            milter.milters,
-            reactor=reactor,
-            hostname=hostname,
-            timeout=milter.timeout,
-            accepts_on_error=milter.on_error == "accept",
-        )
-        if milter.milters
-        else None,
-        "rspamd": RspamdPolicy(
-            rspamd.url,
-            reactor=reactor,
-            hostname=hostname,
-            password=rspamd.password,
-            timeout=rspamd.timeout,
-            weight=rspamd.weight,
-            follows_actions=rspamd.actions,
-        )
-        if rspamd.url
-        else None,
-        "spamassassin": SpamdPolicy(
-            spamassassin.address,
-            is_stranger=strangers.is_stranger,
-            reactor=reactor,
-            hostname=hostname,
-            user=spamassassin.user,
-            timeout=spamassassin.timeout,
-            weight=spamassassin.weight,
-            rejects=spamassassin.reject,
-        )
-        if spamassassin.address
-        else None,
-    }

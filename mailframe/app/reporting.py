@@ -20,18 +20,17 @@ from mailframe.core.address import Address
 from mailframe.core.events import RecipientFailed
 from mailframe.core.observation import DmarcObservation
 from mailframe.interfaces import IOutbox
-from mailframe.reports.intake import ReportIntake
 from mailframe.reports.observations import Observations
 from mailframe.reports.schema import MIGRATIONS
-from mailframe.reports.sending import ReportSender
 from mailframe.reports.store import ReportStore
-from mailframe.reports.writing import Reporter
 from mailframe.runtime.database import IfDamaged
 from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from mailframe.app.wiring import House
+    from mailframe.reports.intake import ReportIntake
+    from mailframe.reports.sending import ReportSender
 
 _PURGE_SECONDS = 3600.0
 
@@ -66,6 +65,10 @@ class Reporting:
         dmarc = config.policy.dmarc
         if not dmarc.reports or not dmarc.report_from:
             return
+        # Here because it is megabytes with what it takes to write XML, and few send reports.
+        from mailframe.reports.sending import ReportSender
+        from mailframe.reports.writing import Reporter
+
         reporter = Reporter(
             dmarc.report_organization or config.hostname,
             Address.parse(dmarc.report_from),
@@ -110,6 +113,7 @@ class Reporting:
         addresses = config.policy.dmarc.reports_to
         if not addresses:
             return None
+        from mailframe.reports.intake import ReportIntake  # reads XML and ZIP: see above
 
         async def is_ours(domain: str) -> bool:
             return await house.desk.directory.ask(lambda connection: is_domain(connection, domain))

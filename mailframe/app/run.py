@@ -25,12 +25,9 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from mailframe.app import loop
 from mailframe.app.config import ConfigSource
-from mailframe.app.config_dev import dev_config, write_dev_config
-from mailframe.mailbox.tree import inboxes
-from mailframe.runtime.disk import Disk
 from mailframe.runtime.machine import Machine
-from mailframe.tls.self_signed import ensure_self_signed
 
 if TYPE_CHECKING:
     from mailframe.app.commands.dev import DevOptions
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
 
 def serve(source: ConfigSource) -> int:
     """Run until stopped. Returns the exit status. Raises ConfigError."""
+    loop.install()
     from twisted.internet import reactor
 
     config = source.load()  # every problem is told before anything is started
@@ -62,7 +60,13 @@ def serve(source: ConfigSource) -> int:
 
 def serve_dev(options: DevOptions) -> int:
     """Run ``mailframe dev``; the ports in use are printed one a line."""
+    loop.install()
     from twisted.internet import reactor
+
+    from mailframe.app.config_dev import dev_config, write_dev_config
+    from mailframe.app.service import MailService
+    from mailframe.runtime.disk import Disk
+    from mailframe.tls.self_signed import ensure_self_signed
 
     certificate = ""
     if options.tls:
@@ -85,13 +89,12 @@ def serve_dev(options: DevOptions) -> int:
         for name, address in addresses.items():
             print(f"{name} {address}", flush=True)
 
-    from mailframe.app.service import MailService
-
     service = MailService(lambda: config, Machine(reactor), dev=True, extra=web, on_ready=ready)
     return _run(service, config.log.level)
 
 
 def inbox_site(house: House, base: str) -> InboxSite:
+    from mailframe.mailbox.tree import inboxes
     from mailframe.web.inbox import InboxSite  # templates and a web server: megabytes
 
     store = house.stores.store

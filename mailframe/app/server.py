@@ -26,10 +26,11 @@ from mailframe.app.backups.upgrading import note_version
 from mailframe.app.config import Config
 from mailframe.app.doors import Doors
 from mailframe.app.front import Server, behind_tls, front, relay_permission
+from mailframe.app.parts import import_parts
 from mailframe.app.people import People, people
 from mailframe.app.ways import router_of
 from mailframe.app.wiring import House, furnish
-from mailframe.backup.placing import is_unfinished
+from mailframe.backup.unfinished import is_unfinished
 from mailframe.errors import MailframeError
 from mailframe.interfaces import IPeers
 from mailframe.runtime.machine import Machine
@@ -142,6 +143,7 @@ class MailServer:
         """Raises RealmError or CannotListenError; then nothing was changed."""
         everybody = await self._people_now(config)
         router = router_of(config)
+        await self.house.content_workers.run(import_parts, config)
         servers = front(self.house, config, everybody)
         await self._bind(config)
         # Nothing can fail from here on.

@@ -10,9 +10,6 @@ from twisted.python import usage
 
 from mailframe.app import exits
 from mailframe.app.config import ConfigSource
-from mailframe.app.service import MailService
-from mailframe.app.workers.relayed_log import ToEvents
-from mailframe.app.workers.supervisor import Supervisor
 from mailframe.errors import ConfigError
 from mailframe.runtime.machine import Machine
 
@@ -32,9 +29,15 @@ def makeService(options: Options) -> IService:
     machine = Machine(reactor)
     service: IService
     try:
+        # Each of the two needs little of the other.
         if source.load().processes > 1:
+            from mailframe.app.workers.relayed_log import ToEvents
+            from mailframe.app.workers.supervisor import Supervisor
+
             service = Supervisor(source, machine, ToEvents())
         else:
+            from mailframe.app.service import MailService
+
             service = MailService(source.load, machine)
     except ConfigError as error:
         raise SystemExit(exits.report(error)) from None

@@ -39,7 +39,6 @@ from mailframe.dns.resolver import DnsResolver
 from mailframe.interfaces import IPeers, IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
 from mailframe.journal.journal import Journal
-from mailframe.mailauth.dmarc import names as public_suffixes
 from mailframe.mailbox.events import MailboxEvents
 from mailframe.mailbox.folders.store import FolderStore
 from mailframe.mailbox.index.live import LiveFolders
@@ -214,7 +213,6 @@ class House:
             workers.start()
         self.metering.start()
         self.tls.load()
-        public_suffixes.load()
         self.tls.start()
         self.journal.start()
         self.sweeping.start(SWEEP_SECONDS, now=False)

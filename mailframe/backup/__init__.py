@@ -3,9 +3,9 @@
 What lives here
     ``sets`` (the directory that holds them: names, lock, pruning), ``manifest`` (what a set
     says of itself), ``writing`` (making one), ``checking`` (is it what it says?), ``placing``
-    (out of a set into an empty base), ``files`` (linking, copying and walking). What of a
-    base is copied how, and in which order, is told by ``app.backups``: it needs to know the
-    services.
+    (out of a set into an empty base; ``unfinished``: was that cut off?), ``files`` (linking,
+    copying and walking). What of a base is copied how, and in which order, is told by
+    ``app.backups``: it needs to know the services.
 
     ::
 

@@ -2,7 +2,7 @@
 
 All files are brought into ``BASE/.restoring`` and compared with the manifest, then made
 durable, then given their names in the base by one rename for each entry at its top. The
-server does not start while there is a ``.restoring`` (``is_unfinished``): what a crash leaves
+server does not start while there is a ``.restoring`` (``unfinished``): what a crash leaves
 is an unfinished restore, never half a mailbox that looks like a whole one.
 
 A base that is not empty is left alone, or moved into ``BASE/before-restore-TIME``.
@@ -18,22 +18,16 @@ from mailframe.backup import manifest
 from mailframe.backup.files import copy, digest_of, link, remove_tree, sync_file, walk
 from mailframe.backup.manifest import BadBackup, Total
 from mailframe.backup.sets import BackupBusy, name_of
+from mailframe.backup.unfinished import BEFORE, RESTORING
 from mailframe.errors import MailframeError
 from mailframe.runtime.disk import Disk
 
-RESTORING = ".restoring"
-BEFORE = "before-restore-"
 _BASE = "base/"
 _LOCK = ".lock"
 
 
 class NotEmpty(MailframeError):
     """Something is there already."""
-
-
-def is_unfinished(disk: Disk, base: str) -> bool:
-    """A restore was cut off: nobody may take the base for a whole one."""
-    return disk.exists(os.path.join(base, RESTORING))
 
 
 class Placing:

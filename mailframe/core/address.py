@@ -87,11 +87,16 @@ class Address:
         return Address.build(self.local_part, domain)
 
     def __str__(self) -> str:
-        local = self.local_part
-        if not _DOT_STRING.fullmatch(local):
-            escaped = local.replace("\\", "\\\\").replace('"', '\\"')
-            local = f'"{escaped}"'
-        return f"{local}@{self.domain}" if self.domain else local
+        return _rendered(self.local_part, self.domain)
+
+
+@functools.lru_cache(maxsize=4096)
+def _rendered(local_part: str, domain: str) -> str:
+    """Each address of a message is written several times, of one with many recipients too."""
+    if not _DOT_STRING.fullmatch(local_part):
+        escaped = local_part.replace("\\", "\\\\").replace('"', '\\"')
+        local_part = f'"{escaped}"'
+    return f"{local_part}@{domain}" if domain else local_part
 
 
 @functools.lru_cache(maxsize=1024)

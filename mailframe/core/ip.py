@@ -6,6 +6,7 @@ link-local address (``fe80::1%eth0``) says nothing about who it is. A Unix socke
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -14,8 +15,9 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
+@functools.lru_cache(maxsize=1024)
 def plain_ip(text: str) -> IPAddress | None:
-    """None for what is no address."""
+    """None for what is no address. Kept: of one client it is asked again and again."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

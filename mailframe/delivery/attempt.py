@@ -90,7 +90,7 @@ class Attempt:
                 self._settle(index, Outcome.FAILED, failure.reply, session, heard=False)
             return
         todo = self._readable(session)
-        size = min(self._group_size, offered.limit("RCPTMAX") or self._group_size)
+        size = min(self._group_size, offered.max_recipients or self._group_size)
         self._sessions += 1
         while todo and session.is_usable:
             group, todo = todo[:size], todo[size:]
@@ -128,7 +128,7 @@ class Attempt:
                 said_all()
 
         try:
-            await session.send(transaction, prepared.message.open, content_sent)
+            await session.send(transaction, prepared.message, content_sent)
         except HostFailed as failure:
             return failure
         return None
@@ -216,7 +216,7 @@ class Attempt:
 def _transaction(prepared: Prepared, group: _Group, offered: Extensions) -> Transaction:
     recipients = [recipient for _, recipient in group]
     envelope = prepared.envelope
-    if "SMTPUTF8" in offered and needs_utf8(envelope, recipients):
+    if offered.smtputf8 and needs_utf8(envelope, recipients):
         envelope = replace(envelope, smtputf8=True)
     return Transaction(envelope, recipients, prepared.message.size, prepared.body)
 
@@ -228,7 +228,7 @@ def _was_dead(transaction: Transaction, failure: HostFailed | None) -> bool:
 
 def _done(session: SmtpSession) -> Outcome:
     # RFC 3461 section 5.2.2: who offers DSN reports from here on, otherwise we do.
-    if "DSN" in session.extensions:
+    if session.extensions.dsn:
         return Outcome.PASSED_ON
     return Outcome.DELIVERED if session.is_lmtp else Outcome.RELAYED
 

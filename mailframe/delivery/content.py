@@ -62,7 +62,7 @@ class Content:
     async def prepare(self, offered: Extensions) -> Prepared:
         """Raises PermanentFailure where this server can never have the message."""
         envelope = self._message.envelope
-        if "SMTPUTF8" not in offered:
+        if not offered.smtputf8:
             envelope = await self._in_ascii(envelope)
         message, body = await self._fitting(offered)
         # RFC 1870 section 6.1: what is declared too big need not be tried.
@@ -74,7 +74,7 @@ class Content:
 
     def recipient(self, recipient: Recipient, offered: Extensions) -> Recipient | Reply:
         """The recipient as this server can read it, or why it cannot."""
-        if not recipient.address.needs_utf8 or "SMTPUTF8" in offered:
+        if offered.smtputf8 or not recipient.address.needs_utf8:
             return recipient
         address = _in_ascii(recipient.address)
         return replace(recipient, address=address) if address else _NO_UTF8_ADDRESS
@@ -104,8 +104,8 @@ class Content:
 
     async def _fitting(self, offered: Extensions) -> tuple[IStoredMessage, Body]:
         declared = self._message.envelope.body
-        allowed = _widest(offered)
-        if _WIDTH[declared] <= _WIDTH[allowed]:
+        allowed = offered.widest_body
+        if declared is allowed or _WIDTH[declared] <= _WIDTH[allowed]:
             return self._message, declared
         if allowed not in self._made:
             made = await converted(self._message, allowed, self._workers, self._scratch)
@@ -126,13 +126,6 @@ def needs_utf8(envelope: Envelope, recipients: Sequence[Recipient]) -> bool:
         or (reverse_path is not None and reverse_path.needs_utf8)
         or any(recipient.address.needs_utf8 for recipient in recipients)
     )
-
-
-def _widest(offered: Extensions) -> Body:
-    # RFC 3030 section 3: BINARYMIME needs CHUNKING.
-    if "BINARYMIME" in offered and "CHUNKING" in offered:
-        return Body.BINARY
-    return Body.EIGHT_BIT if "8BITMIME" in offered else Body.SEVEN_BIT
 
 
 def _in_ascii(address: Address) -> Address | None:

@@ -21,6 +21,8 @@ from mailframe.errors import DnsTemporary, NoSuchDomain, TransientFailure
 from mailframe.interfaces import Batch, ICourier, IResolver
 from mailframe.runtime.aio import as_deferred
 
+_WAYS_REMEMBERED = 1000
+
 
 @implementer(ICourier)
 class HopCourier:
@@ -41,14 +43,26 @@ class HopCourier:
         self._resolver = resolver
         self._next_hops = next_hops
         self._max_addresses = max_addresses
+        self._ways: dict[str, tuple[NextHop, Way]] = {}
+        """By next hop, with what it was made of."""
 
     def deliver(self, batch: Batch) -> Deferred[Sequence[DeliveryReport]]:
         return as_deferred(self._deliver(batch))
 
     async def _deliver(self, batch: Batch) -> Sequence[DeliveryReport]:
         hop = self._next_hops().get(batch.next_hop) or _parse(batch.next_hop)
-        way = Way(batch.next_hop, hop.security, hop.credentials, lmtp=hop.kind is Kind.LMTP)
+        way = self._way(batch.next_hop, hop)
         return await self._sender.deliver(batch, way, lambda: self._hosts(hop))
+
+    def _way(self, next_hop: str, hop: NextHop) -> Way:
+        known = self._ways.get(next_hop)
+        if known is not None and known[0] is hop:
+            return known[1]
+        if len(self._ways) >= _WAYS_REMEMBERED:
+            self._ways.clear()
+        way = Way(next_hop, hop.security, hop.credentials, lmtp=hop.kind is Kind.LMTP)
+        self._ways[next_hop] = hop, way
+        return way
 
     async def _hosts(self, hop: NextHop) -> AsyncGenerator[Host, None]:
         if hop.path:

@@ -30,6 +30,8 @@ class Router:
         self._smarthost = _parse("smarthost", smarthost) if smarthost else None
         if self._smarthost and self._smarthost.kind not in (Kind.SMTP, Kind.LMTP):
             raise ValueError("smarthost: expected smtp://, smtps:// or lmtp://")
+        hops = [*self._routes.values(), *([self._smarthost] if self._smarthost else [])]
+        self._next_hops = {hop.public: hop for hop in hops if hop.kind in (Kind.SMTP, Kind.LMTP)}
 
     def route(self, recipient: Recipient) -> Route:
         if recipient.mailbox is not None:
@@ -47,8 +49,7 @@ class Router:
     def next_hops(self) -> Mapping[str, NextHop]:
         """Every configured SMTP and LMTP next hop by its ``Route.next_hop``, logins included:
         for ``HopCourier`` only."""
-        hops = [*self._routes.values(), *([self._smarthost] if self._smarthost else [])]
-        return {hop.public: hop for hop in hops if hop.kind in (Kind.SMTP, Kind.LMTP)}
+        return self._next_hops
 
 
 def _patterns(domain: str) -> Iterator[str]:

@@ -5,18 +5,19 @@ the connection was lost, the server too slow, or it broke the protocol. After th
 session is of no use. What a transaction had learnt by then stands in the transaction.
 
 Content is pulled from the message only as fast as the peer takes it, so a large message
-needs the memory of a few chunks. The next message may be begun as soon as the content of the
-one before is on its way (``send``, ``content_sent``); what the server says comes in the order
-of the messages.
+needs the memory of a few chunks; what is in memory already leaves as soon as it is wanted. The
+next message may be begun as soon as the content of the one before is on its way (``send``,
+``content_sent``); what the server says comes in the order of the messages.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IHandshakeListener,
@@ -36,7 +37,7 @@ from mailframe.delivery.deadline import Deadline
 from mailframe.delivery.host_failed import HostFailed, TlsFailed
 from mailframe.delivery.hosts import Host, Timeouts
 from mailframe.errors import RemoteProtocolError
-from mailframe.interfaces import IMessageSource, IWorkers
+from mailframe.interfaces import IMessageSource, IStoredMessage, IWorkers
 from mailframe.protocols.sasl import ClientMechanism
 from mailframe.protocols.smtp.client import (
     Answered,
@@ -50,6 +51,7 @@ from mailframe.protocols.smtp.client import (
 )
 from mailframe.protocols.smtp.client_extensions import Extensions
 from mailframe.protocols.smtp.client_transaction import Transaction
+from mailframe.runtime.aio import result_of
 from mailframe.runtime.tlsfacts import tls_facts
 
 CHUNK = 65_536
@@ -57,7 +59,22 @@ LONGEST_WAIT = 2.0
 """Seconds that a message waits for another on the same connection. A host that is slow is given
 more connections; one that has come to a halt keeps what it has."""
 
-OpenSource = Callable[[], Awaitable[IMessageSource]]
+_AT_ONCE = 2 * CHUNK
+"""Octets of content that may be written in one go."""
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Who waits for what the server says next."""
+
+    told: Deferred[Event]
+    content: bytes | None = None
+    """That leaves as soon as the server wants it; ``told`` is of what comes after."""
+    content_sent: Callable[[], None] = _nothing
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -79,8 +96,8 @@ class SmtpSession(Protocol):
         self._engine = SmtpClient(lmtp=lmtp)
         self._events: deque[Event] = deque()
         """That nobody waits for yet."""
-        self._waiting: deque[Deferred[Event]] = deque()
-        """For the next events, first come first served."""
+        self._waiting: deque[_Waiting] = deque()
+        """First come, first served."""
         self._deadline = Deadline(clock, self._too_slow)
         self._followers_deadline = Deadline(clock, self._let_follower_go)
         self._trouble: HostFailed | None = None
@@ -167,8 +184,8 @@ class SmtpSession(Protocol):
     async def send(
         self,
         transaction: Transaction,
-        open_source: OpenSource,
-        content_sent: Callable[[], None] = lambda: None,
+        message: IStoredMessage,
+        content_sent: Callable[[], None] = _nothing,
     ) -> None:
         """Hand over one message; it is opened only when the server wants content.
 
@@ -181,10 +198,14 @@ class SmtpSession(Protocol):
         if self._waiting:
             self._followers_deadline.set(LONGEST_WAIT)
         self._flush()
+        octets = message.octets
+        if octets is not None and len(octets) > _AT_ONCE:
+            octets = None
         try:
-            event = await self._next()
+            event = await self._next(octets, content_sent)
             if isinstance(event, BodyWanted):
-                ended = await self._send_content(await open_source(), content_sent)
+                source = await result_of(message.open())
+                ended = await self._send_content(source, content_sent)
                 event = await ended
         except HostFailed:
             # What a server says after its last word on the message changes nothing.
@@ -225,6 +246,18 @@ class SmtpSession(Protocol):
         self._fail(Reply(451, status.BAD_CONNECTION, "The connection was given up"))
 
     # content
+
+    def _send_at_once(self, waiting: _Waiting, content: bytes) -> None:
+        """All of it, and its end."""
+        waiting.content = None
+        self._waiting.append(waiting)
+        if not self._engine.wants_body:
+            return  # it was refused in the same breath
+        if content:
+            self._engine.send_body(content)
+        self._engine.finish_body()
+        waiting.content_sent()
+        self._flush()
 
     async def _send_content(
         self, source: IMessageSource, content_sent: Callable[[], None]
@@ -305,15 +338,18 @@ class SmtpSession(Protocol):
             return event.reply
         raise self._out_of_place(event)
 
-    def _next(self) -> Deferred[Event]:
+    def _next(
+        self, content: bytes | None = None, content_sent: Callable[[], None] = _nothing
+    ) -> Deferred[Event]:
         """What the server has to say next to whoever calls. Fails with HostFailed."""
+        told: Deferred[Event] = Deferred()
         if self._events:
-            return succeed(self._events.popleft())
-        if self._trouble is not None:
-            return fail(self._trouble.again())
-        waiting: Deferred[Event] = Deferred()
-        self._waiting.append(waiting)
-        return waiting
+            told.callback(self._events.popleft())
+        elif self._trouble is not None:
+            told.errback(self._trouble.again())
+        else:
+            self._waiting.append(_Waiting(told, content, content_sent))
+        return told
 
     def _tell(self, event: Event) -> None:
         if not self._waiting:
@@ -321,17 +357,21 @@ class SmtpSession(Protocol):
             return
         self._followers_deadline.lift()
         waiting = self._waiting.popleft()
-        if not waiting.called:  # called: who waited has gone, and nobody else is meant
-            waiting.callback(event)
+        if waiting.told.called:
+            return  # who waited was cancelled, and nobody else is meant
+        if waiting.content is not None and isinstance(event, BodyWanted):
+            self._send_at_once(waiting, waiting.content)
+        else:
+            waiting.told.callback(event)
 
     def _let_follower_go(self) -> None:
         """The message begun last has waited for long enough for the verdict on the one before:
         other connections may be quicker. It has left no content here."""
         self.spoil()
         text = f"{self.host.name} is slow to take another message"
-        waiting = self._waiting[-1]
-        if not waiting.called:
-            waiting.errback(HostFailed(Reply(451, status.BAD_CONNECTION, text)))
+        told = self._waiting[-1].told
+        if not told.called:
+            told.errback(HostFailed(Reply(451, status.BAD_CONNECTION, text)))
 
     def _set_deadline(self) -> None:
         """For the reply that is awaited now."""
@@ -385,9 +425,9 @@ class SmtpSession(Protocol):
         if handshake is not None and not handshake.called:
             handshake.errback(self._trouble.again())
         while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.called:
-                waiting.errback(self._trouble.again())
+            told = self._waiting.popleft().told
+            if not told.called:
+                told.errback(self._trouble.again())
 
     # IProtocol, IHandshakeListener
 

@@ -56,7 +56,13 @@ from mailframe.interfaces.folders import (
     IVanished,
 )
 from mailframe.interfaces.journal import IJournal
-from mailframe.interfaces.mailbox import IMailbox, IMailboxEvents, IMessageSource, MessageInfo
+from mailframe.interfaces.mailbox import (
+    IMailbox,
+    IMailboxEvents,
+    IMessageSource,
+    IReadsAhead,
+    MessageInfo,
+)
 from mailframe.interfaces.outbox import IOutbox
 from mailframe.interfaces.peers import IPeers
 from mailframe.interfaces.policy import (
@@ -75,7 +81,14 @@ from mailframe.interfaces.policy import (
 )
 from mailframe.interfaces.routing import IRecipientResolver
 from mailframe.interfaces.signing import ISigner
-from mailframe.interfaces.spool import Arrival, IIncoming, ISpool, IStoredMessage
+from mailframe.interfaces.spool import (
+    Arrival,
+    FiledContent,
+    IFiledMessage,
+    IIncoming,
+    ISpool,
+    IStoredMessage,
+)
 from mailframe.interfaces.tls import ITlsContexts
 from mailframe.interfaces.work import IWorkers
 
@@ -84,6 +97,7 @@ __all__ = [
     "Batch",
     "Delivery",
     "Evidence",
+    "FiledContent",
     "IAcceptedPolicy",
     "IAccessControl",
     "IAnnotations",
@@ -95,6 +109,7 @@ __all__ = [
     "ICopying",
     "ICourier",
     "IDisconnectPolicy",
+    "IFiledMessage",
     "IFilter",
     "IFolder",
     "IFolderAccount",
@@ -117,6 +132,7 @@ __all__ = [
     "IPeers",
     "IPolicy",
     "IQuotas",
+    "IReadsAhead",
     "IRecentFetches",
     "IRecipientPolicy",
     "IRecipientResolver",

@@ -55,6 +55,14 @@ class IMailbox(Interface):
         one that is already gone counts as removed."""
 
 
+class IReadsAhead(IMailbox):
+    """A mailbox that may have read what its client will ask for next. It need not be provided:
+    a server asks ``open`` then."""
+
+    def at_hand(uid: str) -> bytes | None:
+        """The whole message in wire format, once, where it is in memory already."""
+
+
 class IMailboxEvents(Interface):
     """Who listens to mailboxes: IMAP IDLE, web pages, hooks."""
 

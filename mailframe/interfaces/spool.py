@@ -68,3 +68,20 @@ class IStoredMessage(Interface):
 
     def open() -> Awaitable[IMessageSource]:
         """Read it from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiledContent:
+    """``head``, then all ``octets`` octets of the file at ``path``, in wire format."""
+
+    head: bytes
+    path: str
+    octets: int
+
+
+class IFiledMessage(IStoredMessage):
+    """One that lies in a file on the server's own disk, for whoever has a thread on which to
+    read all of it at once. The file may be gone by then: that is ``MessageGone``, as it is where
+    ``open`` finds that."""
+
+    filed: FiledContent = Attribute("Where it is.")

@@ -2,7 +2,8 @@
 
 What lives here
     ``store.MaildirStore``: delivery, of one message or of many ``together``, written by
-    ``writing`` and made durable by ``committing``, as far as ``quota`` has room.
+    ``writing`` and made durable by ``committing``, as far as ``quota`` has room; ``filed``: one
+    that lies in a file of the spool, which the worker reads that writes it.
     ``mailbox.MaildirMailbox``: one folder, handed out by POP3, with ``source`` (one message) and
     ``ahead`` (the next ones). ``maildir``: one directory on disk, ``tree``: all of them, both
     synchronous; ``names`` and ``paths``: what things are called and where they lie.

@@ -2,7 +2,9 @@
 
 Most of what one small message costs is the way to a worker and back. So whoever has taken two
 messages that follow each other gets the next ones read by the same call, as far as they are
-small and few; they wait in memory for whoever asks, and go with the mailbox.
+small, and those behind them while he takes the first half of these. They wait in memory for
+whoever asks: the more, the longer the client has gone on, up to ``_MOST`` octets and half as many
+again, and of all mailboxes together no more than the ``Budget`` has.
 """
 
 from __future__ import annotations
@@ -12,14 +14,119 @@ from collections.abc import Iterator, Sequence
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from mailframe.interfaces import IMessageSource
+from mailframe.errors import TransientFailure
+from mailframe.interfaces import IMessageSource, IWorkers
 from mailframe.mailbox.maildir import Entry
 from mailframe.mailbox.newlines import to_wire
+from mailframe.runtime.aio import Background
 from mailframe.runtime.disk import Disk
 
-_MESSAGES = 32
-_OCTETS = 128 << 10
-"""On the wire, of all that are read ahead."""
+_LEAST, _MOST = 64 << 10, 512 << 10
+"""Octets on the wire that are read by one call: for a beginning, and at most."""
+_MESSAGES = 256
+"""That are read by one call: some milliseconds where all are in the kernel's memory."""
+_LARGE = 64 << 10
+"""Octets on the wire of a message that is read piece by piece, as its client takes it."""
+
+
+class Budget:
+    """Octets that all mailboxes together may hold of messages read ahead."""
+
+    def __init__(self, octets: int = 32 << 20) -> None:
+        self.left = octets
+
+    def take(self, octets: int) -> int:
+        """So many, or what is left of them."""
+        taken = min(octets, self.left)
+        self.left -= taken
+        return taken
+
+    def give_back(self, octets: int) -> None:
+        self.left += octets
+
+
+class ReadingAhead:
+    """For the client of one mailbox. Whoever has it calls ``forget`` at the end."""
+
+    def __init__(self, disk: Disk, workers: IWorkers, budget: Budget) -> None:
+        self._disk = disk
+        self._workers = workers
+        self._budget = budget
+        self._tasks = Background()
+        self._listing: Sequence[Entry] = ()
+        self._at_hand: dict[str, bytes] = {}
+        self._next = 0
+        """The place of the message behind the last one that was taken or is at hand."""
+        self._step = _LEAST
+        self._few = 0
+        """With so many at hand, the next ones are read."""
+        self._course = 0
+        """Another number each time that the client is somewhere else."""
+        self._coming: Deferred[None] | None = None
+        """The next ones, when they are being read."""
+
+    def forget(self) -> None:
+        """What is at hand, and where the client is."""
+        self._go_to((), 0)
+
+    def take(self, uid: str) -> bytes | None:
+        """A message in wire format, once, if it is at hand."""
+        content = self._at_hand.pop(uid, None)
+        if content is not None:
+            self._budget.give_back(len(content))
+            if len(self._at_hand) == self._few and self._coming is None:
+                self._begin()
+        return content
+
+    async def read(self, listing: Sequence[Entry], place: int) -> bytes | None:
+        """The message at that place of the listing, if its client has taken the one before; those
+        behind it are at hand then. None where it is to be opened: where the client comes from
+        elsewhere, where it is large, and where it is not as its name says."""
+        if listing is not self._listing or place != self._next or not place:
+            self._go_to(listing, place + 1)
+            return None
+        if self._coming is None:
+            self._begin()
+        if self._coming is not None:
+            await self._coming
+        if listing is self._listing and self._next == place:  # it did not come
+            self._next = place + 1
+        return self.take(listing[place].uid)
+
+    def _go_to(self, listing: Sequence[Entry], place: int) -> None:
+        self._budget.give_back(sum(map(len, self._at_hand.values())))
+        self._at_hand = {}
+        self._listing, self._next, self._step = listing, place, _LEAST
+        self._course += 1
+        self._coming = None
+
+    def _begin(self) -> None:
+        """Have the next ones read, as far as there is room for them."""
+        granted = self._budget.take(self._step)
+        if self._next == len(self._listing) or self._listing[self._next].wire_size > granted:
+            self._budget.give_back(granted)
+            return
+        self._step = min(2 * self._step, _MOST)
+        coming = self._tasks.start(self._fetch(self._course, granted), "reading ahead")
+        self._coming = None if coming.called else coming
+
+    async def _fetch(self, course: int, granted: int) -> None:
+        found: dict[str, bytes] = {}
+        try:
+            found = await self._workers.run(
+                read_some, self._disk, self._listing, self._next, granted
+            )
+        except TransientFailure:
+            pass  # the workers are busy: that is for whoever asks for the message
+        finally:
+            if course != self._course:
+                found = {}
+            else:
+                self._coming = None
+            self._budget.give_back(granted - sum(map(len, found.values())))
+        self._at_hand |= found
+        self._next += len(found)
+        self._few = len(found) // 2
 
 
 @implementer(IMessageSource)
@@ -38,28 +145,33 @@ class ReadAlready:
         self._left = b""
 
 
-def read_ahead(disk: Disk, entries: Sequence[Entry], at: int) -> dict[str, ReadAlready]:
-    """Of the messages from ``at`` on, by uid, up to the first that is not as its name says:
-    that is for whoever asks for it. Blocks."""
-    found: dict[str, ReadAlready] = {}
-    for entry in _small(entries, at):
-        try:
-            data = disk.read(entry.path)
-        except OSError:
+def read_some(disk: Disk, listing: Sequence[Entry], place: int, octets: int) -> dict[str, bytes]:
+    """Of the messages from that place on, by uid, those that make so many octets on the wire at
+    most; up to the first that is large or not as its name says. Blocks."""
+    found: dict[str, bytes] = {}
+    for entry in _of_interest(listing, place, octets):
+        content = _read(disk, entry.path, entry.name.size, entry.wire_size)
+        if content is None:
             break
-        if len(data) != entry.name.size:
-            break
-        content = data if len(data) == entry.wire_size else to_wire(data)
-        if len(content) != entry.wire_size:
-            break
-        found[entry.uid] = ReadAlready(content)
+        found[entry.uid] = content
     return found
 
 
-def _small(entries: Sequence[Entry], at: int) -> Iterator[Entry]:
-    octets = 0
-    for position in range(at, min(at + _MESSAGES, len(entries))):
-        octets += entries[position].wire_size
-        if octets > _OCTETS:
+def _read(disk: Disk, path: str, size: int | None, wire_size: int) -> bytes | None:
+    """A message in wire format; None where it is not as its name says, or not there."""
+    try:
+        data = disk.read_known(path, size) if size is not None else None
+    except OSError:
+        return None
+    if data is None or size == wire_size:
+        return data
+    content = to_wire(data)
+    return content if len(content) == wire_size else None
+
+
+def _of_interest(listing: Sequence[Entry], place: int, octets: int) -> Iterator[Entry]:
+    for entry in listing[place : place + _MESSAGES]:
+        octets -= entry.wire_size
+        if octets < 0 or entry.wire_size > _LARGE:
             return
-        yield entries[position]
+        yield entry

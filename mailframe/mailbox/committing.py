@@ -5,14 +5,14 @@ all of them, all are synced (the first sync does most of the work of the others)
 names, and each directory is synced once. One that fails fails alone, unless it is the directory
 that cannot be synced.
 
-Large messages, whose last octets come here one by one, gather while others are being synced.
+Large messages, which come here one by one, gather while others are being written and synced.
 There is no timer; alone, a message waits for nobody.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
@@ -24,19 +24,27 @@ from mailframe.mailbox.quota import note_in_maildirsize
 from mailframe.mailbox.writing import Writing
 
 _GROUPS = 4  # under way at once; more only make each smaller
-_TOGETHER = 32  # bounds the open files, and the memory at 8 MB a group
+_TOGETHER = 32
+_OPEN = 128  # files of one group, at a time
+_OCTETS = 16 << 20
+"""Enough for a group: whoever comes after so many would wait too long for those before him."""
 
 
 @dataclass(eq=False, slots=True)
 class Ready:
-    """A message of which only ``rest`` is to be written. ``inbox`` is the account's, for its
+    """A message of which only ``pieces`` are to be written. ``inbox`` is the account's, for its
     quota."""
 
     writing: Writing
-    rest: bytes
+    pieces: Iterable[bytes]
+    """In wire format; they may be read from a disk as they are asked for."""
+    octets: int
+    """Of all pieces."""
     inbox: Maildir
     error: Exception | None = None
     """Why it is not in ``new``, as far as the disk obeys (``Writing.is_doubtful``)."""
+    is_under_way: bool = False
+    """A worker has it, whoever waits for it or not."""
 
 
 class GroupCommit:
@@ -48,25 +56,43 @@ class GroupCommit:
         self._running = 0
 
     def commit(self, ready: Ready) -> Deferred[None]:
-        """Make it durable in ``new``. Fails with OSError and leaves nothing there, as far as the
-        disk obeys."""
-        done: Deferred[None] = Deferred()
+        """Make it durable in ``new``. Fails with OSError, or as going through its pieces does, and
+        leaves nothing there, as far as the disk obeys. One that is cancelled is not begun, or
+        ends as if nobody had."""
+        done: Deferred[None] = Deferred(lambda done: self._forget(ready, done))
         self._waiting.append((ready, done))
         self._start()
         return done
 
+    def _forget(self, ready: Ready, done: Deferred[None]) -> None:
+        if not ready.is_under_way:
+            self._waiting.remove((ready, done))
+
     def _start(self) -> None:
         while self._waiting and self._running < _GROUPS:
-            number = min(len(self._waiting), _TOGETHER)
-            group = [self._waiting.popleft() for _ in range(number)]
+            group = self._next_group()
             self._running += 1
             work = self._workers.run(commit_together, [ready for ready, _ in group])
             work.addBoth(self._finished, group)
+
+    def _next_group(self) -> list[tuple[Ready, Deferred[None]]]:
+        """The first of those that wait, one at least."""
+        group: list[tuple[Ready, Deferred[None]]] = []
+        octets = 0
+        while self._waiting and len(group) < _TOGETHER and octets < _OCTETS:
+            ready, done = self._waiting.popleft()
+            ready.is_under_way = True
+            octets += ready.octets
+            group.append((ready, done))
+        return group
 
     def _finished(self, result: object, group: list[tuple[Ready, Deferred[None]]]) -> None:
         self._running -= 1
         self._start()
         for ready, done in group:
+            ready.is_under_way = False
+            if done.called:  # cancelled meanwhile
+                continue
             if isinstance(result, Failure):  # the workers are overloaded
                 done.errback(result)
             elif ready.error is not None:
@@ -77,10 +103,14 @@ class GroupCommit:
 
 def commit_together(group: Sequence[Ready]) -> None:
     """Decide the outcome of each. Blocks; runs on a worker."""
-    for step in (_write, _sync, _publish):
-        group = [ready for ready in group if _succeeds(step, ready)]
+    published: list[Ready] = []
+    for start in range(0, len(group), _OPEN):
+        some = group[start : start + _OPEN]
+        for step in (_write, _sync, _publish):
+            some = [ready for ready in some if _succeeds(step, ready)]
+        published += some
     by_directory: dict[str, list[Ready]] = {}
-    for ready in group:
+    for ready in published:
         by_directory.setdefault(ready.writing.directory, []).append(ready)
     for deliveries in by_directory.values():
         _make_names_durable(deliveries)
@@ -110,7 +140,8 @@ def _succeeds(step: Callable[[Ready], None], ready: Ready) -> bool:
 
 
 def _write(ready: Ready) -> None:
-    ready.writing.write(ready.rest)
+    for piece in ready.pieces:
+        ready.writing.write(piece)
     ready.writing.complete()
     ready.writing.begin_sync()
 

@@ -2,24 +2,31 @@
 
 Nothing is kept open between calls, and the last listing is only a hint where a message
 lies: flags may have changed, the file may have moved, another program may have removed it.
-Of a client that reads one message after the other the next ones may be in memory (``ahead``).
+Of a client that has the lock and reads one message after the other the next ones may be in
+memory (``ahead``).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailframe.core.events import MessagesRemoved
 from mailframe.errors import MailboxBusy, MessageGone
-from mailframe.interfaces import IMailbox, IMailboxEvents, IMessageSource, IWorkers, MessageInfo
-from mailframe.mailbox.ahead import ReadAlready, read_ahead
+from mailframe.interfaces import (
+    IMailboxEvents,
+    IMessageSource,
+    IReadsAhead,
+    IWorkers,
+    MessageInfo,
+)
+from mailframe.mailbox.ahead import Budget, ReadAlready, ReadingAhead
 from mailframe.mailbox.failures import disk_trouble
 from mailframe.mailbox.maildir import Entry, Maildir
 from mailframe.mailbox.quota import Quotas, note_in_maildirsize
@@ -40,18 +47,26 @@ class Surroundings:
     clock: IReactorTime
     quotas: Quotas
     sizes: WireSizes
+    ahead: Budget
 
 
-_Listed = tuple[dict[str, Entry], tuple[MessageInfo, ...]]
-_Opened = tuple[FileSource, dict[str, ReadAlready], int]
-"""A message, those behind it that are read already, and the place of the next one."""
-_SOMEWHERE, _NOWHERE = -1, -2
-"""A message's place: to be found, or of no interest."""
-_MOST_JUMPS = 8  # who jumps about more reads no message after the other
-_Removed = tuple[Removal, tuple[str, ...], dict[str, Entry]]
+class _Listing:
+    """The messages, oldest first, and the place of each by its uid."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        self.places = {entry.uid: place for place, entry in enumerate(entries)}
+
+    def find(self, uid: str) -> Entry:
+        """Raises KeyError."""
+        return self.entries[self.places[uid]]
 
 
-@implementer(IMailbox)
+_Listed = tuple[_Listing, tuple[MessageInfo, ...]]
+_Removed = tuple[Removal, tuple[str, ...], _Listing]
+
+
+@implementer(IReadsAhead)
 class MaildirMailbox:
     """``home`` is the account's directory: the lock lies there, one for all its folders."""
 
@@ -65,13 +80,8 @@ class MaildirMailbox:
         self._home = home
         self._maildir = maildir
         self._around = around
-        self._entries: dict[str, Entry] = {}
-        self._order: list[Entry] = []
-        self._ahead: dict[str, ReadAlready] = {}
-        self._next = 0
-        """The place in ``_order`` of what is asked for next by who goes on reading."""
-        self._jumps = 0
-        """How often it was something else."""
+        self._listing = _Listing([])
+        self._ahead = ReadingAhead(around.disk, around.workers, around.ahead)
         self._lock: DiskLock | None = None
 
     def lock(self) -> Deferred[None]:
@@ -84,9 +94,10 @@ class MaildirMailbox:
         return as_deferred(self._messages())
 
     def open(self, uid: str) -> Deferred[IMessageSource]:
-        if (ready := self._ahead.pop(uid, None)) is not None:
-            return succeed(ready)
         return as_deferred(self._open(uid))
+
+    def at_hand(self, uid: str) -> bytes | None:
+        return self._ahead.take(uid)
 
     def remove(self, uids: Collection[str]) -> Deferred[frozenset[str]]:
         return as_deferred(self._remove(frozenset(uids)))
@@ -102,6 +113,7 @@ class MaildirMailbox:
 
     async def _release_lock(self) -> None:
         lock, self._lock = self._lock, None
+        self._ahead.forget()
         if lock is not None:
             lock.release()  # closes a descriptor; nothing waits for the disk
 
@@ -116,55 +128,35 @@ class MaildirMailbox:
     async def _messages(self) -> tuple[MessageInfo, ...]:
         with disk_trouble(f"list {self._maildir.path}"):
             listed: _Listed = await self._around.workers.run(self._list)
-        self._entries, messages = listed
-        self._forget_order()
+        self._listing, messages = listed
+        self._ahead.forget()
         return messages
-
-    def _forget_order(self) -> None:
-        self._order, self._ahead, self._next, self._jumps = [], {}, 0, 0
 
     def _list(self) -> _Listed:
         """By a worker to the last line: of a hundred thousand each takes a tenth of a second."""
         self._maildir.sweep(self._around.clock.seconds())
         entries = self._maildir.entries(self._around.sizes)
         infos = tuple(MessageInfo(e.uid, e.wire_size, float(e.received)) for e in entries)
-        return {entry.uid: entry for entry in entries}, infos
+        return _Listing(entries), infos
 
     async def _open(self, uid: str) -> IMessageSource:
-        entry = await self._entry(uid)
-        if not self._order:
-            self._order = list(self._entries.values())
-        order, at = self._order, self._next
-        goes_on = 0 < at < len(order) and order[at] is entry
-        if not goes_on:
-            self._jumps += 1
-            at = _SOMEWHERE if self._jumps <= _MOST_JUMPS else _NOWHERE
-        try:
-            opened: _Opened = await self._around.workers.run(self._open_at, order, entry, at)
-        except OSError as error:
-            raise MessageGone(f"{entry.path}: {error}") from error
-        source, ahead, following = opened
-        if order is self._order:
-            self._ahead, self._next = ahead, following
-        return source
-
-    def _open_at(self, order: list[Entry], entry: Entry, at: int) -> _Opened:
-        """``at``: its place, where somebody goes on reading."""
-        source = self._open_file(entry)
-        if at == _NOWHERE:
-            return source, {}, 0
-        if at == _SOMEWHERE:
-            return source, {}, next(n for n, each in enumerate(order, 1) if each is entry)
-        ahead = read_ahead(self._around.disk, order, at + 1)
-        return source, ahead, at + 1 + len(ahead)
-
-    async def _entry(self, uid: str) -> Entry:
-        if uid not in self._entries:
+        if uid not in self._listing.places:
             await self._messages()
+        listing = self._listing
         try:
-            return self._entries[uid]
+            place = listing.places[uid]
         except KeyError:
             raise MessageGone(uid) from None
+        if self._lock is not None:  # who has it gives back what was read ahead
+            content = await self._ahead.read(listing.entries, place)
+            if content is not None:
+                return ReadAlready(content)
+        entry = listing.entries[place]
+        try:
+            source: FileSource = await self._around.workers.run(self._open_file, entry)
+        except OSError as error:
+            raise MessageGone(f"{entry.path}: {error}") from error
+        return source
 
     def _open_file(self, entry: Entry) -> FileSource:
         try:
@@ -180,7 +172,7 @@ class MaildirMailbox:
                 # The name is wrong or the file is: hand out what is there, with its true size.
                 size = count(file)
                 file.seek(0)
-            source = FileSource(file, size, self._around.workers, verbatim=size == octets)
+            source = FileSource(file, size, octets, self._around.workers)
             source.begin()
             return source
         except BaseException:
@@ -190,14 +182,14 @@ class MaildirMailbox:
     async def _remove(self, uids: frozenset[str]) -> frozenset[str]:
         if not uids:
             return frozenset()
-        if not uids <= self._entries.keys():
+        if not uids <= self._listing.places.keys():
             await self._messages()
         with disk_trouble(f"remove from {self._maildir.path}"):
             removed: _Removed = await self._around.workers.run(
-                self._remove_files, self._entries, uids
+                self._remove_files, self._listing, uids
             )
-        removal, gone, self._entries = removed
-        self._forget_order()
+        removal, gone, self._listing = removed
+        self._ahead.forget()
         for uid, error in removal.failed.items():
             self.log.error("cannot remove {uid}: {error}", uid=uid, error=error)
         self._around.quotas.removed(self.account, removal.octets, removal.messages)
@@ -205,11 +197,12 @@ class MaildirMailbox:
             self._around.events.publish(MessagesRemoved(self.account, self.folder, gone))
         return frozenset(removal.failed)
 
-    def _remove_files(self, known: Mapping[str, Entry], uids: frozenset[str]) -> _Removed:
+    def _remove_files(self, listing: _Listing, uids: frozenset[str]) -> _Removed:
         """By a worker to the last line, as ``_list``."""
-        removal = Removal(self._maildir, [known[uid] for uid in uids if uid in known])
+        known = [uid for uid in uids if uid in listing.places]
+        removal = Removal(self._maildir, [listing.find(uid) for uid in known])
         inbox = os.path.join(self._home, "Maildir")
         note_in_maildirsize(self._around.disk, inbox, -removal.octets, -removal.messages)
         gone = uids.difference(removal.failed)
-        left = {uid: entry for uid, entry in known.items() if uid not in gone}
+        left = _Listing([entry for entry in listing.entries if entry.uid not in gone])
         return removal, tuple(gone.intersection(known)), left

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailframe.mailbox.names import FileName, uid_of
 from mailframe.mailbox.paths import folder_of
@@ -21,8 +21,7 @@ STALE_SECONDS = 36 * 3600  # Maildir's own rule for what a writer left behind in
 _SCANS = 3  # a directory changed while it is read may hide an entry: read it again
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One message."""
 
     uid: str
@@ -53,7 +52,7 @@ class Maildir:
         for _ in range(_SCANS):
             before = self._changed()
             # A message moves from new to cur only: read in this order it is not missed.
-            found = {name.base: (path, name) for path, name in self._both()}
+            found = {file[1].base: file for file in self._both()}
             if self._changed() == before:
                 break
         return list(found.values())
@@ -66,7 +65,7 @@ class Maildir:
             wire = name.wire_size if name.wire_size is not None else sizes.of(self.disk, path, name)
             if received is not None and wire is not None:
                 dated.append((received, name.micros, name.base, path, name, wire))
-        dated.sort(key=lambda item: item[:3])
+        dated.sort()  # no two have the same base name
         entries: dict[str, Entry] = {}
         for received, _, base, path, name, wire in dated:
             uid = name.uid
@@ -157,11 +156,11 @@ class Maildir:
                 if not entry.name.startswith(".") and _is_file(entry):
                     yield entry.path, FileName.parse(entry.name)
 
-    def _scan(self, directory: str) -> Iterator[os.DirEntry[str]]:
+    def _scan(self, directory: str) -> list[os.DirEntry[str]]:
         try:
-            yield from self.disk.scan(directory)
+            return list(self.disk.scan(directory))
         except (FileNotFoundError, NotADirectoryError):
-            return  # it is made by the first delivery
+            return []  # it is made by the first delivery
 
     def _changed(self) -> list[int | None]:
         return [self._stamp(self.subdirectory(name)) for name in ("new", "cur")]

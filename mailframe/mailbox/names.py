@@ -13,7 +13,7 @@ import base64
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_UID = 70  # RFC 1939 section 7
 _LATEST = 1 << 33  # a name whose seconds lie beyond the year 2242 tells no time
@@ -24,10 +24,13 @@ _MICROS = re.compile(r"\d[._]M(\d{1,6})(?!\d)")
 _SIZE = re.compile(r",S=(\d{1,15})(?![^,])")
 _WIRE = re.compile(r",W=(\d{1,15})(?![^,])")
 _KEY = re.compile(r"R([A-Z2-7]{16})\.")
+# Names such as ours and Dovecot's in one step: a mailbox may have a hundred thousand.
+_USUAL = re.compile(
+    r"(\d{1,10})[._]M(\d{1,6})(?!\d)[^,:]*,S=(\d{1,15}),W=(\d{1,15})(?::(.*))?", re.DOTALL
+)
 
 
-@dataclass(frozen=True, slots=True)
-class FileName:
+class FileName(NamedTuple):
     """One entry of ``new`` or ``cur``, read from its name alone."""
 
     full: str
@@ -45,6 +48,23 @@ class FileName:
 
     @classmethod
     def parse(cls, full: str) -> FileName:
+        usual = _USUAL.fullmatch(full)
+        if usual is None:
+            return cls._parse_unusual(full)
+        time, micros, size, wire_size, info = usual.groups()
+        seconds = int(time)
+        return cls(
+            full,
+            full[: usual.end(4)],
+            _flags(info) if info else "",
+            int(size),
+            int(wire_size),
+            seconds if 0 < seconds < _LATEST else None,
+            int(micros),
+        )
+
+    @classmethod
+    def _parse_unusual(cls, full: str) -> FileName:
         base, _, info = full.partition(":")
         time = _TIME.match(base)
         micros = _MICROS.search(base)
@@ -52,7 +72,7 @@ class FileName:
         return cls(
             full,
             base,
-            info[2:] if info.startswith("2,") else "",
+            _flags(info),
             _number(_SIZE, base),
             _number(_WIRE, base),
             seconds if 0 < seconds < _LATEST else None,
@@ -98,6 +118,11 @@ def host_part(hostname: str) -> str:
     safe = hostname.replace("/", "\\057").replace(":", "\\072").replace(",", "\\054")
     printable = "".join(c if c.isascii() and c.isprintable() and c != " " else "_" for c in safe)
     return printable[:_HOST_OCTETS] or "localhost"
+
+
+def _flags(info: str) -> str:
+    """The letters of what stands after the colon."""
+    return info[2:] if info.startswith("2,") else ""
 
 
 def _number(pattern: re.Pattern[str], base: str) -> int | None:

@@ -21,15 +21,18 @@ _FIRST = 1 << 16
 
 @implementer(IMessageSource)
 class FileSource:
-    """``verbatim``: the file is in wire format. One read at a time."""
+    """``size`` is what is said of it in wire format, ``octets`` what the file has; where they are
+    the same, it is in wire format. What is handed out is all of the file, whatever was said. One
+    read at a time."""
 
-    def __init__(self, file: BinaryIO, size: int, workers: IWorkers, *, verbatim: bool) -> None:
+    def __init__(self, file: BinaryIO, size: int, octets: int, workers: IWorkers) -> None:
         self.size = size
         self._file = file
         self._workers = workers
-        self._format = None if verbatim else ToWire()
+        self._format = None if size == octets else ToWire()
         self._ready = b""
-        self._left = size
+        self._left = octets
+        """Of the file, that were not read."""
         self._reading = False
         self._closed = False
 
@@ -66,9 +69,9 @@ class FileSource:
             data = self._file.read(octets)
             if not data:
                 raise MessageGone(f"{self._left} octets of the message are missing")
+            self._left -= len(data)
             self._ready = data if self._format is None else self._format.feed(data)
 
     def _next(self, octets: int) -> bytes:
         chunk, self._ready = self._ready[:octets], self._ready[octets:]
-        self._left -= len(chunk)
         return chunk

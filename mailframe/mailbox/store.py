@@ -3,7 +3,8 @@
 A delivery is durable, with its directory entry, before its Deferred fires and before its
 event is published. Its file name carries the delivery's token, so that one that is repeated
 after a crash finds its earlier self instead of making a second copy. All disk work runs on
-the workers: many small messages are one call (``together``), a large one is a call per 256 KB.
+the workers: many small messages are one call (``together``), a large one is a call per 256 KB,
+and only one where it lies in a file already (``filed``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mailframe.core.events import MessageArrived
 from mailframe.errors import OutcomeUnknown, PermanentFailure, TransientFailure
 from mailframe.interfaces import (
     Delivery,
+    IFiledMessage,
     IGroupStore,
     IMailboxEvents,
     IMessageSource,
@@ -29,15 +31,18 @@ from mailframe.interfaces import (
     MessageInfo,
 )
 from mailframe.mailbox import tree
+from mailframe.mailbox.ahead import Budget
 from mailframe.mailbox.committing import GroupCommit, Ready, commit_together
 from mailframe.mailbox.failures import MAILBOX_FULL, NO_SUCH_MAILBOX, disk_trouble
+from mailframe.mailbox.filed import Filed
 from mailframe.mailbox.mailbox import MaildirMailbox, Surroundings
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.names import FileName, host_part, key_of, new_name, uid_of
+from mailframe.mailbox.newlines import CRLF
 from mailframe.mailbox.paths import account_directory, folder_directory
 from mailframe.mailbox.quota import Quota, Quotas, limit_in_maildirsize
 from mailframe.mailbox.sizes import WireSizes
-from mailframe.mailbox.together import CRLF, Copy, Share, find_earlier, hold_room
+from mailframe.mailbox.together import Copy, Share, find_earlier, hold_room
 from mailframe.mailbox.writing import Writing
 from mailframe.runtime.aio import as_deferred, is_awaitable
 from mailframe.runtime.disk import Disk
@@ -79,7 +84,7 @@ class MaildirStore:
         self.quotas = Quotas(quota, self._count, clock, self._limit_in_maildir)
         self._group = GroupCommit(workers)
         self.sizes = WireSizes()
-        self._around = Surroundings(disk, workers, events, clock, self.quotas, self.sizes)
+        self._around = Surroundings(disk, workers, events, clock, self.quotas, self.sizes, Budget())
         self._place = lru_cache(_PLACES)(self._find_place)
 
     def deliver(
@@ -182,6 +187,23 @@ class MaildirStore:
         self, account: str, writing: Writing, message: IStoredMessage, prefix: bytes
     ) -> None:
         _, inbox = self._place(account, "")
+        if IFiledMessage.providedBy(message):
+            filed = Filed(self._disk, prefix, IFiledMessage(message).filed)
+            ready = Ready(writing, filed, filed.octets, inbox)
+        else:
+            rest = await self._write_most(writing, message, prefix)
+            ready = _in_memory(writing, rest, inbox)
+        try:
+            with disk_trouble("deliver"):
+                await self._group.commit(ready)
+        except BaseException:
+            # A worker that has it makes an end of it by itself.
+            if not ready.is_under_way:
+                await self._abort(writing)
+            raise
+
+    async def _write_most(self, writing: Writing, message: IStoredMessage, prefix: bytes) -> bytes:
+        """Returns what is still to be written."""
         source: IMessageSource = await message.open()
         buffered, size = [prefix], len(prefix)
         ending = b""
@@ -193,15 +215,14 @@ class MaildirStore:
                 if size >= _BUFFERED:
                     await self._run("deliver", writing.write, b"".join(buffered))
                     buffered, size = [], 0
-            if ending != CRLF:
-                buffered.append(CRLF)  # as ``together.Copy`` has it
-            with disk_trouble("deliver"):
-                await self._group.commit(Ready(writing, b"".join(buffered), inbox))
         except BaseException:
             await self._abort(writing)
             raise
         finally:
             source.close()
+        if ending != CRLF:
+            buffered.append(CRLF)  # as ``together.Copy`` has it
+        return b"".join(buffered)
 
     # ---- many
 
@@ -258,7 +279,7 @@ class MaildirStore:
         received = []
         for number, copy in enumerate(copies):
             writing, seconds = self._begin(copy.maildir, copy.key, number)
-            copy.ready = Ready(writing, copy.content, copy.inbox)
+            copy.ready = _in_memory(writing, copy.content, copy.inbox)
             received.append(seconds)
         try:
             await self._workers.run(commit_together, [copy.ready for copy in copies])
@@ -334,6 +355,10 @@ class MaildirStore:
         with disk_trouble(what):
             result: T = await self._workers.run(partial(function, *args, **kwargs))
         return result
+
+
+def _in_memory(writing: Writing, content: bytes, inbox: Maildir) -> Ready:
+    return Ready(writing, (content,), len(content), inbox)
 
 
 def _info(name: FileName) -> MessageInfo:

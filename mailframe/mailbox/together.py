@@ -16,10 +16,9 @@ from mailframe.mailbox.committing import Ready
 from mailframe.mailbox.failures import MAILBOX_FULL
 from mailframe.mailbox.maildir import Maildir
 from mailframe.mailbox.names import FileName, key_in
+from mailframe.mailbox.newlines import CRLF
 from mailframe.mailbox.quota import Quotas, Reservation
 from mailframe.runtime.disk import disk_failure
-
-CRLF = b"\r\n"
 
 
 @dataclass(eq=False, slots=True)

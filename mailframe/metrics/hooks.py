@@ -38,14 +38,15 @@ class Hooks:
 
         def asked(*facts: Any) -> Any:
             began = seconds()
-            waits = False
             try:
                 answer = ask(*facts)
-                waits = is_awaitable(answer)
-                return rest(answer, began) if waits else answer
-            finally:
-                if not waits:
-                    observe(seconds() - began)
+            except BaseException:
+                observe(seconds() - began)
+                raise
+            if answer is not None and is_awaitable(answer):
+                return rest(answer, began)
+            observe(seconds() - began)
+            return answer
 
         return asked
 

@@ -128,14 +128,25 @@ class BrakePolicy:
 
     # the stages
 
-    async def mail(self, session: Session, envelope: Envelope) -> None:
-        await self._must_be_free(session)
+    def mail(self, session: Session, envelope: Envelope) -> Awaitable[None] | None:
+        account = self.account_of(session)
+        return self._must_be_free(account) if account is not None else None
 
-    async def recipient(
+    def recipient(
         self, session: Session, envelope: Envelope, recipient: Recipient, resolution: Resolution
-    ) -> None:
-        account = await self._must_be_free(session)
-        if account is None or not self._new_per_day:
+    ) -> Awaitable[None] | None:
+        account = self.account_of(session)
+        return self._recipient(session, account, recipient) if account is not None else None
+
+    def message(
+        self, session: Session, envelope: Envelope, content: IContent
+    ) -> Awaitable[None] | None:
+        account = self.account_of(session)
+        return self._must_be_free(account) if account is not None else None
+
+    async def _recipient(self, session: Session, account: str, recipient: Recipient) -> None:
+        await self._must_be_free(account)
+        if not self._new_per_day:
             return
         try:
             is_new = await self._known.meet(account, recipient.address)
@@ -146,9 +157,6 @@ class BrakePolicy:
             return
         if is_new:
             await self._met(account, session)
-
-    async def message(self, session: Session, envelope: Envelope, content: IContent) -> None:
-        await self._must_be_free(session)
 
     def refused(self, session: Session, stage: str, reply: Reply) -> None:
         account = self.account_of(session)
@@ -162,15 +170,11 @@ class BrakePolicy:
 
     # counting
 
-    async def _must_be_free(self, session: Session) -> str | None:
-        """The account, if there is one. Raises TransientFailure where it is frozen."""
-        account = self.account_of(session)
-        if account is None:
-            return None
+    async def _must_be_free(self, account: str) -> None:
+        """Raises TransientFailure where it is frozen."""
         found = await self._frozen.find(account)
         if found is not None:
             raise TransientFailure(FROZEN, f"{account} is frozen: {found.reason}")
-        return account
 
     async def _met(self, account: str, session: Session) -> None:
         now = self._clock.seconds()

@@ -17,7 +17,7 @@ no login is checked; mail from other servers there still comes in.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -54,7 +54,9 @@ _REPLIES = {
     What.MESSAGES: TOO_MANY_MESSAGES,
     What.RECIPIENTS: TOO_MANY_RECIPIENTS,
 }
-_CLIENTS = frozenset({Whom.ADDRESS, Whom.NETWORK})
+_CLIENTS = (Whom.ADDRESS, Whom.NETWORK)
+_SENDING = (What.MESSAGES, What.RECIPIENTS)
+_RECIPIENTS = (What.RECIPIENTS,)
 
 
 class HasTenant(Protocol):
@@ -117,21 +119,37 @@ class RatePolicy:
         for rule, who in self._clients(What.CONNECTIONS, session.peer_ip):
             self._add(rule, who, 1)
 
-    async def mail(self, session: Session, envelope: Envelope) -> None:
-        for rule, who in await self._counted(session, What.MESSAGES, What.RECIPIENTS):
+    def mail(self, session: Session, envelope: Envelope) -> Awaitable[None] | None:
+        rules = self._applying(session, _SENDING)
+        return self._mail(session, rules) if rules else None
+
+    def recipient(
+        self, session: Session, envelope: Envelope, recipient: Recipient, resolution: Resolution
+    ) -> Awaitable[None] | None:
+        rules = self._applying(session, _RECIPIENTS)
+        return self._recipient(session, rules, envelope, recipient) if rules else None
+
+    def message(
+        self, session: Session, envelope: Envelope, content: IContent
+    ) -> Awaitable[None] | None:
+        rules = self._applying(session, _SENDING)
+        return self._message(session, rules, envelope) if rules else None
+
+    async def _mail(self, session: Session, rules: Iterable[Rule]) -> None:
+        for rule, who in await self._counted(session, rules):
             self._check(rule, who)
 
-    async def recipient(
-        self, session: Session, envelope: Envelope, recipient: Recipient, resolution: Resolution
+    async def _recipient(
+        self, session: Session, rules: Iterable[Rule], envelope: Envelope, recipient: Recipient
     ) -> None:
-        for rule, who in await self._counted(session, What.RECIPIENTS):
+        for rule, who in await self._counted(session, rules):
             # counted exactly only where it may matter: a message can have thousands
             if self._over(rule, who, len(envelope.recipients) + 1):
                 self._check(rule, who, len({*_named(envelope), recipient.address}))
 
-    async def message(self, session: Session, envelope: Envelope, content: IContent) -> None:
+    async def _message(self, session: Session, rules: Iterable[Rule], envelope: Envelope) -> None:
         counts = {What.MESSAGES: 1, What.RECIPIENTS: len(_named(envelope))}
-        counted = await self._counted(session, *counts)
+        counted = await self._counted(session, rules)
         # asked again: other sessions may have been quicker since MAIL
         for rule, who in counted:
             self._check(rule, who, counts[rule.what])
@@ -175,6 +193,8 @@ class RatePolicy:
     # counting
 
     def _clients(self, what: What, peer_ip: str) -> list[tuple[Rule, str]]:
+        if not self._rules:
+            return []
         found = [
             (rule, client_of(peer_ip, rule.whom))
             for rule in self._rules
@@ -182,13 +202,22 @@ class RatePolicy:
         ]
         return [(rule, who) for rule, who in found if who]
 
-    async def _counted(self, session: Session, *what: What) -> list[tuple[Rule, str]]:
-        """The rules about these that apply to the session, and whom they count."""
-        if session.role is Role.LMTP:
+    def _applying(self, session: Session, what: Sequence[What]) -> list[Rule]:
+        """The rules about these that may apply to the session: none to most strangers."""
+        if not self._rules or session.role is Role.LMTP:
             return []
+        is_known = self.account_of(session) is not None
+        return [
+            rule
+            for rule in self._rules
+            if rule.what in what and (is_known or rule.whom in _CLIENTS)
+        ]
+
+    async def _counted(self, session: Session, rules: Iterable[Rule]) -> list[tuple[Rule, str]]:
+        """Those that count somebody, and whom."""
         found = []
-        for rule in self._rules:
-            if rule.what in what and (who := await self._who(session, rule.whom)):
+        for rule in rules:
+            if who := await self._who(session, rule.whom):
                 found.append((rule, who))
         return found
 

@@ -10,7 +10,7 @@ send under another's From.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -45,19 +45,26 @@ class SubmissionPolicy:
         self._clock = clock
         self._next_id = next_id
 
-    async def mail(self, session: Session, envelope: Envelope) -> Verdict:
+    def mail(self, session: Session, envelope: Envelope) -> Verdict | Awaitable[Verdict]:
         account = _account(session)
         if account is None:
             return _without_login(session)
-        sender = envelope.reverse_path
+        return self._mail(account, envelope.reverse_path)
+
+    async def _mail(self, account: IMailAccount, sender: Address | None) -> Verdict:
         if sender is not None and not await result_of(account.owns(sender)):
             return NOT_YOUR_REVERSE_PATH
         return None
 
-    async def message(self, session: Session, envelope: Envelope, content: IContent) -> Verdict:
+    def message(
+        self, session: Session, envelope: Envelope, content: IContent
+    ) -> Verdict | Awaitable[Verdict]:
         account = _account(session)
         if account is None:
             return _without_login(session)
+        return self._message(account, content)
+
+    async def _message(self, account: IMailAccount, content: IContent) -> Verdict:
         try:
             named_addresses = _origin(content.header)
         except AddressError:

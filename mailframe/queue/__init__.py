@@ -3,15 +3,17 @@
 What lives here
     Storage: ``schema`` (the tables), ``records`` (values <-> rows), ``incoming``, ``inserting``
     and ``spool`` (durable storage), ``content`` (reading messages), ``ledger`` (leasing and
-    settling recipients), ``recovery`` (putting the tables in order), ``admin`` (list, hold,
-    remove ... beside a live server), ``verification``, ``copied``, ``length``.
+    settling recipients), ``statements`` (many rows at once), ``recovery`` (putting the tables
+    in order), ``admin`` (list, hold, remove ... beside a live server), ``verification``,
+    ``copied``, ``length``.
     When and how much: ``retry`` (when again), ``agenda`` (who is due), ``traffic``,
     ``destination`` and ``pace`` (who may be called now), ``ownership`` (by which worker).
     Work: ``claim`` and ``handover`` (fresh mail, from memory), ``choice`` and ``leasing`` (what
     is due, from the tables), ``routing``, ``errand`` (what is tried at once), ``errands``
-    (attempts under way, many local ones together), ``attempt`` and ``deadlines`` (one try),
-    ``suspension`` (not trying), ``settlement`` (what a try means, delivery reports) with
-    ``bounces``, ``scheduler`` (the ``Queue`` that drives them).
+    (attempts under way), ``gathering`` (many local ones together, and when), ``attempt`` and
+    ``deadlines`` (one try), ``suspension`` (not trying), ``settlement`` (what a try means,
+    delivery reports) with ``bounces``, ``finishing`` (what is done and nobody is told of, struck
+    off together), ``scheduler`` (the ``Queue`` that drives them).
     ``outbox`` (mail that this server writes), with ``addressees`` (where it goes) and
     ``signed``, which bounces share.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mailframe.core.routing import Route
 from mailframe.queue.agenda import Agenda
 from mailframe.queue.destination import Destination
-from mailframe.queue.errands import GROUP
+from mailframe.queue.gathering import GROUP
 from mailframe.queue.ledger import Ask
 from mailframe.queue.ownership import Ownership
 from mailframe.queue.records import probe_of
@@ -46,7 +46,7 @@ class Choice:
     ) -> None:
         """``suspend`` puts off what is due in a lane whose destination is dead. ``tell_owner``
         passes on a lane that is another worker's. ``takes_groups``: whether a courier does, for
-        which content is brought with the rows."""
+        which content is brought with the rows; for others only where the destination is well."""
         self._agenda = agenda
         self._traffic = traffic
         self._routing = routing
@@ -84,4 +84,6 @@ class Choice:
         places = self._traffic.reserve(way, lane, fresh, batches, now)
         if places is None:
             return None
-        return Hold(Ask(lane, places.count, fresh_only=fresh, with_content=in_groups), places)
+        # Where the last attempt failed to talk to it, content would be read for nothing.
+        with_content = in_groups or destination.is_well
+        return Hold(Ask(lane, places.count, fresh_only=fresh, with_content=with_content), places)

@@ -31,15 +31,25 @@ class MemorySource:
 
 @implementer(IMessageSource)
 class FileSource:
-    """``prefix``, then ``octets`` octets of the file; MessageGone if it is shorter or gone."""
+    """``prefix``, then ``octets`` octets of the file; MessageGone if it is shorter or gone.
+    ``head`` is how the file begins, where that is in memory: who wants no more than the header
+    section of a message mostly finds it there."""
 
     def __init__(
-        self, prefix: bytes, path: str, octets: int, *, disk: Disk, workers: IWorkers
+        self,
+        prefix: bytes,
+        path: str,
+        octets: int,
+        *,
+        disk: Disk,
+        workers: IWorkers,
+        head: bytes = b"",
     ) -> None:
         self.size = len(prefix) + octets
-        self._prefix = MemorySource(prefix)
+        self._first = MemorySource(prefix, head)
         self._path = path
-        self._left = octets
+        self._start = len(head)
+        self._left = octets - len(head)
         self._disk = disk
         self._workers = workers
         self._file: BinaryIO | None = None
@@ -47,7 +57,7 @@ class FileSource:
         self._closed = False
 
     async def read(self, octets: int) -> bytes:
-        if before := await self._prefix.read(octets):
+        if before := await self._first.read(octets):
             return before
         wanted = min(octets, self._left)
         if not wanted or self._closed:
@@ -71,6 +81,7 @@ class FileSource:
         try:
             if self._file is None:
                 self._file = self._disk.open(self._path)
+                self._file.seek(self._start)
             piece = self._file.read(octets)
         except OSError as error:
             raise MessageGone(f"{self._path}: {error}") from error

@@ -66,6 +66,11 @@ class Destination:
         """Nothing runs, nothing waits, nothing was learned that matters."""
         return not self.running and not self.parked and not self.waiting and not self._failures
 
+    @property
+    def is_well(self) -> bool:
+        """The last attempt could talk to it, or there was none yet."""
+        return not self._failures
+
     def clock_jumped(self, seconds: float) -> None:
         self.dead_until += seconds
         self.pace.clock_jumped(seconds)

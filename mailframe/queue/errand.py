@@ -24,7 +24,7 @@ class Errand:
     @property
     def octets(self) -> int:
         """That it keeps in memory."""
-        return 0 if self.content is None else self.message.size
+        return len(self.message.head) if self.content is None else self.message.size
 
     def batch(self, spool: Spool) -> Batch:
         """As its courier sees it."""

@@ -1,14 +1,11 @@
 """Attempts under way: each errand is tried, what it taught is remembered, and it is settled.
 
-Errands for a courier that takes many at once, and whose messages are in memory, gather while
-the group before them is delivered. There is no timer; alone, a message waits for nobody. One
-group is under way at a time: when intake keeps the machine busy, groups grow, which costs it
-less, and what gathers is bounded by what may be under way at all.
+Errands for a courier that takes many at once, and whose messages are in memory, wait for each
+other (``gathering``); what gathers is bounded by what may be under way at all.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -20,6 +17,8 @@ from mailframe.interfaces import ICourier, IGroupCourier, IJournal
 from mailframe.queue.attempt import Attempt, attempt, attempt_together
 from mailframe.queue.deadlines import Deadlines
 from mailframe.queue.errand import Errand
+from mailframe.queue.finishing import Finishing
+from mailframe.queue.gathering import Gathering, Intake
 from mailframe.queue.ledger import Leased
 from mailframe.queue.records import Row
 from mailframe.queue.routing import Routing
@@ -27,10 +26,6 @@ from mailframe.queue.settlement import Settlement, Tried, is_returning, returned
 from mailframe.queue.spool import Spool
 from mailframe.queue.traffic import Traffic, Way
 from mailframe.runtime.aio import Background, as_deferred
-
-GROUP = 128
-"""Messages in one group at most: more cost hardly less each, and make the first wait longer."""
-_GROUP_OCTETS = 2 * 1024 * 1024
 
 
 class Errands:
@@ -55,10 +50,11 @@ class Errands:
         self._clock = clock
         self._left = left
         self.deadlines = Deadlines(clock, seconds)
+        self.intake = Intake(clock)
         self._background = Background()
-        self._gathered: dict[str, deque[Errand]] = {}
-        self._grouping: set[str] = set()
-        """Couriers that have a group under way."""
+        self._finishing = Finishing(spool.database, settlement, self._background)
+        self._gatherings: dict[str, Gathering] = {}
+        """By courier."""
         self.octets = 0
         """Of messages in memory."""
         self._is_stopping = False
@@ -69,6 +65,8 @@ class Errands:
     def stop(self, seconds: float) -> Deferred[None]:
         """Fires when what was begun has ended; after so long it is cut off."""
         self._is_stopping = True
+        for gathering in list(self._gatherings.values()):
+            gathering.hurry()
         return as_deferred(self._stop(seconds))
 
     async def _stop(self, seconds: float) -> None:
@@ -123,19 +121,29 @@ class Errands:
     def _start(self, errand: Errand) -> None:
         name = errand.way[0]
         if errand.content is not None and self.takes_groups(name):
-            self._gathered.setdefault(name, deque()).append(errand)
+            self._gathering(name).add(errand)
         else:
             what = f"delivery of {errand.message.queue_id}"
             self._background.start(self._try(errand), what)
 
+    def _gathering(self, courier: str) -> Gathering:
+        found = self._gatherings.get(courier)
+        if found is None:
+            begin = partial(self._begin_group, courier)
+            found = self._gatherings[courier] = Gathering(self.intake, self._clock, begin)
+            if self._is_stopping:
+                found.hurry()
+        return found
+
+    def _begin_group(self, courier: str, group: list[Errand]) -> None:
+        self._background.start(self._try_together(courier, group), "delivering a group")
+
     def deliver_gathered(self) -> None:
+        """Begin those groups that wait for nobody."""
         if self._is_over:
             return
-        for name, gathered in list(self._gathered.items()):
-            if gathered and name not in self._grouping:
-                self._grouping.add(name)
-                work = self._try_together(name, _group(gathered))
-                self._background.start(work, "delivering a group")
+        for gathering in list(self._gatherings.values()):
+            gathering.go_on()
 
     async def _try(self, errand: Errand) -> None:
         courier: ICourier = self._routing.couriers[errand.way[0]]
@@ -154,7 +162,7 @@ class Errands:
             for errand, result in zip(group, results, strict=True):
                 self._learn(errand.way, result)
         finally:
-            self._grouping.discard(name)
+            self._gatherings[name].ended()
             self._leave(group)
         await self._settle(group, results)
 
@@ -186,7 +194,8 @@ class Errands:
                 for row, report in zip(errand.rows, result.reports, strict=True)
             ]
         whole = [errand.message for errand in errands if errand.is_whole]
-        await self._settlement.settle(tried, whole)
+        if not self._finishing.add(tried, whole, self._clock.seconds()):
+            await self._settlement.settle(tried, whole)
 
     def _record(self, errand: Errand, result: Attempt) -> None:
         heard = next((report for report in result.reports if report.remote), result.reports[0])
@@ -201,13 +210,3 @@ class Errands:
             reply=[f"{report.recipient.address}: {report.reply}" for report in result.reports],
             reason=heard.detail or None,
         )
-
-
-def _group(gathered: deque[Errand]) -> list[Errand]:
-    """Take the first of them, one at least."""
-    group: list[Errand] = []
-    octets = 0
-    while gathered and len(group) < GROUP and octets < _GROUP_OCTETS:
-        octets += gathered[0].octets
-        group.append(gathered.popleft())
-    return group

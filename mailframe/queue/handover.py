@@ -66,6 +66,7 @@ class Handover:
         self._begin()
 
     def claim(self, recipients: Sequence[Recipient], octets: int) -> Claim | None:
+        self._errands.intake.heard()
         if not self._is_taking or octets > self.octets_left:
             return None
         now = self._clock.seconds()
@@ -89,6 +90,7 @@ class Handover:
 
     def committed(self, handed: Sequence[tuple[NewMessage, Claim]], lanes: Sequence[str]) -> None:
         if handed:
+            self._errands.intake.heard()
             if not self._handed:
                 # What is committed in one turn of the reactor goes together.
                 self._timer = self._clock.callLater(0, self._begin)

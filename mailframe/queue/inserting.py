@@ -22,14 +22,16 @@ from mailframe.queue.records import NewMessage, new_messages
 from mailframe.runtime.database import Database
 from mailframe.runtime.disk import STORAGE_FULL
 
+# The disk or the file is in trouble, or the writer too far behind: none of them can be written.
+_EVERYBODYS = (sqlite3.OperationalError, TransientFailure)
 
-@dataclass(eq=False, slots=True)
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Insert:
     new: NewMessage
     claim: Claim | None
     """Who begins to deliver it as soon as it is durable."""
     done: Deferred[None]
-    error: BaseException | None = None
 
 
 class Inserting:
@@ -57,61 +59,45 @@ class Inserting:
         self._waiting.append(Insert(new, claim, done))
         if not self._is_planned:
             self._is_planned = True
-            batch: list[Insert] = []
-            self._database.write(partial(self._write, batch)).addCallbacks(
-                self._written, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
-            )
+            self._plan(self._take_and_write, [])
         return done
 
-    def _write(self, batch: list[Insert], connection: sqlite3.Connection) -> None:
+    def _plan(
+        self, job: Callable[[list[Insert], sqlite3.Connection], None], batch: list[Insert]
+    ) -> None:
+        self._database.write(partial(job, batch)).addCallbacks(
+            self._written, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
+        )
+
+    def _take_and_write(self, batch: list[Insert], connection: sqlite3.Connection) -> None:
         """On the writer's thread. What is added from here on needs another job, or may be
         taken by this one. Where another job of the commit fails it runs once more."""
         self._is_planned = False
         self._take(batch)
-        for insert in batch:
-            insert.error = None
-        connection.execute("SAVEPOINT inserting")
-        try:
-            new_messages(connection, [each.new for each in batch], self._node)
-        except sqlite3.OperationalError:
-            raise  # the disk or the file is in trouble: none of them can be written
-        except Exception:  # noqa: BLE001 - one of them is to blame, and will hear of it
-            connection.execute("ROLLBACK TO inserting")
-            for each in batch:
-                self._write_one(each, connection)
-        connection.execute("RELEASE inserting")
+        self._write(batch, connection)
 
-    def _write_one(self, insert: Insert, connection: sqlite3.Connection) -> None:
-        connection.execute("SAVEPOINT inserting_one")
-        try:
-            new_messages(connection, [insert.new], self._node)
-        except sqlite3.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - its sender hears of it
-            connection.execute("ROLLBACK TO inserting_one")
-            insert.error = error
-        connection.execute("RELEASE inserting_one")
+    def _write(self, batch: Sequence[Insert], connection: sqlite3.Connection) -> None:
+        new_messages(connection, [each.new for each in batch], self._node)
 
     def _take(self, batch: list[Insert]) -> None:
         while self._waiting:
             batch.append(self._waiting.popleft())
 
     def _written(self, _: None, batch: Sequence[Insert]) -> None:
-        durable = []
         for insert in batch:
-            if insert.error is not None:
-                self._fail(insert, insert.error)
-                continue
-            durable.append(insert)
             if not insert.done.called:
                 insert.done.callback(None)
-        self._committed(durable)
+        self._committed(batch)
 
     def _failed(self, failure: Failure, batch: list[Insert]) -> None:
         if not batch:  # the job was not even taken: the writer is too far behind
             self._is_planned = False
             self._take(batch)
         error = failure.value
+        if len(batch) > 1 and not isinstance(error, _EVERYBODYS):
+            for insert in batch:  # one of them is to blame, and will hear of it
+                self._plan(self._write, [insert])
+            return
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             error = TransientFailure(STORAGE_FULL, str(error))
         for insert in batch:

@@ -26,6 +26,7 @@ from mailframe.queue.records import (
     row_from,
 )
 from mailframe.queue.schema import MICROSECONDS, RUNNABLE, Lease, State, micros
+from mailframe.queue.statements import delete_rows, is_listed, list_of
 from mailframe.runtime.salvage import text_if_any
 
 RECIPIENTS_PER_BATCH = 100
@@ -38,12 +39,16 @@ _DUE = (
 )
 _DUE_IN_DOUBT = _DUE.replace(" ORDER BY", f" AND lease = {Lease.UNKNOWN:d} ORDER BY")
 
-_CONTENT = "SELECT content FROM body WHERE queue_id = ?"
+_ID = (("queue_id", "TEXT"),)
+_ROW = (*_ID, ("number", "INTEGER"))
+_LEASED_ROW = (*_ROW, ("token", "INTEGER"))
+
+_MESSAGES = f"SELECT {MESSAGE_COLUMNS} FROM message WHERE {is_listed(_ID)}"
+_CONTENTS = f"SELECT queue_id, content FROM body WHERE {is_listed(_ID)}"
 _TAKE = (
-    f"UPDATE recipient SET lease = {Lease.TAKEN:d}, next_at = ?, node = ?, token = ?"
-    " WHERE queue_id = ? AND number = ?"
+    f"UPDATE recipient SET lease = {Lease.TAKEN:d}, next_at = ?, node = ?, token = token + 1"
+    f" WHERE {is_listed(_ROW)}"
 )
-_DELETE = "DELETE FROM recipient WHERE queue_id = ? AND number = ? AND token = ?"
 # The administrator may have acted meanwhile: a held recipient stays held, one that is to be
 # returned is due at once.
 _DEFER = (
@@ -165,10 +170,9 @@ def _lease_lane(
         found = connection.execute(due, (ask.lane, state, now))
         _take_runs(found, ask.batches, runs, damaged)
     leased = _with_messages(connection, runs, messages, damaged)
-    connection.executemany(
-        _TAKE,
-        [(*hold, row.token, row.queue_id, row.number) for each in leased for row in each.rows],
-    )
+    if leased:
+        keys = [(row.queue_id, row.number) for each in leased for row in each.rows]
+        connection.execute(_TAKE, (*hold, list_of(keys)))
     if ask.with_content:
         leased = _with_content(connection, leased, octets)
     for queue_id, number, _ in damaged:
@@ -198,15 +202,19 @@ def _with_messages(
     messages: dict[str, Message],
     damaged: list[_Damaged],
 ) -> list[Leased]:
+    unknown = [(run[0].queue_id,) for run in runs if run[0].queue_id not in messages]
+    found = {}
+    if unknown:
+        found = {row[0]: row for row in connection.execute(_MESSAGES, (list_of(unknown),))}
     leased = []
     for run in runs:
+        queue_id = run[0].queue_id
         try:
-            message = _message(connection, run[0].queue_id, messages)
-        except sqlite3.Error:
-            raise
+            message = messages.get(queue_id) or message_from(found[queue_id])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this message
             damaged += [(row.queue_id, row.number, f"message: {error!r}") for row in run]
         else:
+            messages[queue_id] = message
             leased.append(Leased(message, tuple(run)))
     return leased
 
@@ -214,15 +222,22 @@ def _with_messages(
 def _with_content(
     connection: sqlite3.Connection, leased: Sequence[Leased], room: int
 ) -> list[Leased]:
-    found = []
+    wanted = []
     for each in leased:
-        message, content = each.message, None
+        message = each.message
         if not message.in_file and message.size <= room:
-            row = connection.execute(_CONTENT, (message.queue_id,)).fetchone()
-            content = row[0] if row is not None and isinstance(row[0], bytes) else None
+            wanted.append((message.queue_id,))
             room -= message.size
-        found.append(each if content is None else Leased(message, each.rows, content))
-    return found
+    found: dict[str, object] = {}
+    if wanted:
+        found = dict(connection.execute(_CONTENTS, (list_of(wanted),)).fetchall())
+    return [_with(each, found.get(each.message.queue_id)) for each in leased]
+
+
+def _with(leased: Leased, content: object) -> Leased:
+    if not isinstance(content, bytes):
+        return leased
+    return Leased(leased.message, leased.rows, content)
 
 
 def _take_runs(
@@ -274,13 +289,6 @@ def _next_due(connection: sqlite3.Connection, lane: str) -> float | None:
     return min((value / MICROSECONDS for value in found if isinstance(value, int)), default=None)
 
 
-def _message(connection: sqlite3.Connection, queue_id: str, known: dict[str, Message]) -> Message:
-    if queue_id not in known:
-        query = f"SELECT {MESSAGE_COLUMNS} FROM message WHERE queue_id = ?"
-        known[queue_id] = message_from(connection.execute(query, (queue_id,)).fetchone())
-    return known[queue_id]
-
-
 def settle(
     connection: sqlite3.Connection,
     changes: Sequence[Done | Again],
@@ -312,9 +320,7 @@ def _write(connection: sqlite3.Connection, changes: Sequence[Done | Again]) -> b
     done = [change.row for change in changes if isinstance(change, Done)]
     marks = [(row.queue_id, row.number, row.token) for row in done]
     again = [_again_values(change) for change in changes if isinstance(change, Again)]
-    changed = 0
-    if marks:
-        changed += connection.executemany(_DELETE, marks).rowcount
+    changed = delete_rows(connection, "recipient", _LEASED_ROW, marks)
     if again:
         changed += connection.executemany(_DEFER, again).rowcount
     return changed == len(changes)
@@ -331,13 +337,9 @@ def _lost(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
 
 
 def _delete_messages(connection: sqlite3.Connection, messages: Collection[Message]) -> None:
-    connection.executemany(
-        "DELETE FROM message WHERE queue_id = ?", [(each.queue_id,) for each in messages]
-    )
-    connection.executemany(
-        "DELETE FROM body WHERE queue_id = ?",
-        [(each.queue_id,) for each in messages if not each.in_file],
-    )
+    delete_rows(connection, "message", _ID, [(each.queue_id,) for each in messages])
+    inline = [(each.queue_id,) for each in messages if not each.in_file]
+    delete_rows(connection, "body", _ID, inline)
 
 
 def _again_values(change: Again) -> dict[str, object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailframe.core.address import Address, AddressError, split_local_part
 from mailframe.core.envelope import Body, Envelope, Notify, Recipient, Return
@@ -19,6 +19,7 @@ from mailframe.core.resolution import Local
 from mailframe.core.status import Status
 from mailframe.interfaces import Arrival
 from mailframe.queue.schema import MICROSECONDS, Lease, State, micros
+from mailframe.queue.statements import insert_rows
 
 MESSAGE_COLUMNS = "queue_id, arrived, size, prefix, in_file, reverse_path, options, arrival"
 ROW_COLUMNS = (
@@ -42,6 +43,8 @@ class Message:
     in_file: bool
     envelope: Envelope
     arrival: Arrival
+    head: bytes = field(default=b"", repr=False, compare=False)
+    """The first octets of a body file, where they are in memory: no column of the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +98,19 @@ class NewMessage:
 
 def new_messages(connection: sqlite3.Connection, new: Sequence[NewMessage], node: str) -> None:
     """Insert them; ``node`` holds the leases."""
-    connection.executemany(_NEW_MESSAGE, [_message_values(each.message) for each in new])
-    connection.executemany(
-        _NEW_BODY,
-        [(each.message.queue_id, each.content) for each in new if each.content is not None],
-    )
-    connection.executemany(
-        _NEW_RECIPIENT, [values for each in new for values in _recipient_values(each, node)]
-    )
+    insert_rows(connection, _MESSAGES, [_message_values(each.message) for each in new])
+    bodies = [(each.message.queue_id, each.content) for each in new if each.content is not None]
+    insert_rows(connection, "body", bodies)
+    recipients = [values for each in new for values in _recipient_values(each, node)]
+    insert_rows(connection, _RECIPIENTS, recipients)
 
 
-_NEW_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"
-_NEW_BODY = "INSERT INTO body VALUES (?,?)"
-_NEW_RECIPIENT = (
-    "INSERT INTO recipient (queue_id, number, lane, state, next_at, token, lease, node, attempts,"
-    " warned, address, notify, orcpt, original, account, folder, headers)"
-    f" VALUES (?,?,?,{State.FRESH:d},?,?,?,?,0,0,?,?,?,?,?,?,?)"
+_MESSAGES = f"message ({MESSAGE_COLUMNS})"
+_RECIPIENTS = (
+    "recipient (queue_id, number, lane, state, attempts, warned, next_at, token, lease, node,"
+    " address, notify, orcpt, original, account, folder, headers)"
 )
+_UNTRIED = (int(State.FRESH), 0, 0)
 # What of a row depends on whether it is leased: token, lease and node, after ``next_at``.
 _UNTAKEN = (0, int(Lease.FREE), None)
 
@@ -136,7 +135,7 @@ def _recipient_values(new: NewMessage, node: str) -> Iterator[tuple[object, ...]
     leased = (micros(new.until), FIRST_TOKEN, int(Lease.TAKEN), node)
     for number, recipient in enumerate(new.recipients):
         hold = leased if number in new.taken else due
-        yield (queue_id, number, lane_of(recipient), *hold, *_wishes(recipient))
+        yield (queue_id, number, lane_of(recipient), *_UNTRIED, *hold, *_wishes(recipient))
 
 
 def fresh_row(message: Message, number: int, recipient: Recipient) -> Row:

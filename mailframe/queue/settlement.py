@@ -119,6 +119,17 @@ class Settlement:
                 self.log.failure("cannot settle {ids}, again in {pause} s", ids=ids, pause=pause)
                 await deferLater(self._clock, pause)
 
+    def quiet_decisions(self, tried: Sequence[Tried], now: float) -> list[Decision] | None:
+        """What is decided, where all of them are done and nobody is told; else None."""
+        decisions = []
+        for each in tried:
+            decision = self._decide(each, now)
+            is_told = decision.told is not None and _is_wanted(decision)
+            if is_told or isinstance(decision.change, Again):
+                return None
+            decisions.append(decision)
+        return decisions
+
     def _decide(self, tried: Tried, now: float) -> Decision:
         outcome = tried.report.outcome
         if outcome is not Outcome.DEFERRED:
@@ -160,8 +171,12 @@ class Settlement:
         for change in changes:
             if isinstance(change, Again):
                 self._later(change.row.lane, change.next_at)
-        self._record(decisions, now)
+        self.record(decisions, now)
         self._record_reports(reports, unreported)
+        await self.forget(removed)
+
+    async def forget(self, removed: Sequence[tuple[str, bool]]) -> None:
+        """These messages have left the tables: (queue id, whether it has a body file)."""
         for queue_id, _ in removed:
             self._journal.record(queue_id, "remove")
         if files := [queue_id for queue_id, in_file in removed if in_file]:
@@ -224,7 +239,8 @@ class Settlement:
             retry_until=self._schedule.expires_at(tried.message.arrived) if delayed else None,
         )
 
-    def _record(self, decisions: Sequence[Decision], now: float) -> None:
+    def record(self, decisions: Sequence[Decision], now: float) -> None:
+        """They are durable."""
         for decision in decisions:
             tried = decision.tried
             change = decision.change

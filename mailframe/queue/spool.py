@@ -27,6 +27,8 @@ from mailframe.core.envelope import Envelope, Recipient
 from mailframe.errors import MessageGone, TransientFailure
 from mailframe.interfaces import (
     Arrival,
+    FiledContent,
+    IFiledMessage,
     IIncoming,
     IMessageSource,
     ISpool,
@@ -88,6 +90,17 @@ class StoredMessage:
         return await self._spool.open(self._message)
 
 
+@implementer(IFiledMessage)
+class FiledMessage(StoredMessage):
+    """One that lies in a body file."""
+
+    @property
+    def filed(self) -> FiledContent:
+        prefix = self._message.prefix
+        path = self._spool.body_path(self.queue_id)
+        return FiledContent(prefix, path, self.size - len(prefix))
+
+
 @implementer(ISpool)
 class Spool:
     """Storage of one server, below ``queue/``."""
@@ -123,6 +136,8 @@ class Spool:
         self.disk = disk
         self.workers = workers
         self.inline_limit = inline_limit
+        self.gathered = 0
+        """Octets of messages that are being received, in memory."""
         self.background = Background()
         self._clock = clock
         self._free_floor = free_floor
@@ -152,6 +167,7 @@ class Spool:
                 message.prefix,
                 self.body_path(message.queue_id),
                 message.size - len(message.prefix),
+                head=message.head,
                 disk=self.disk,
                 workers=self.workers,
             )
@@ -171,6 +187,8 @@ class Spool:
     ) -> StoredMessage:
         """The message as couriers see it; ``content`` where it is in memory."""
         envelope = message.envelope.to(tuple(recipients))
+        if message.in_file:
+            return FiledMessage(self, message, envelope, None)
         octets = None if content is None else message.prefix + content
         return StoredMessage(self, message, envelope, octets)
 
@@ -183,9 +201,11 @@ class Spool:
         *,
         content: bytes | None,
         size: int,
+        head: bytes = b"",
     ) -> Deferred[None]:
-        """Write it down; ``content`` None means the body file is complete and synced. Fires
-        after the commit. Cancelling the Deferred keeps nobody from delivering it."""
+        """Write it down; ``content`` None means the body file is complete and synced, and ``head``
+        is what of its beginning is in memory. Fires after the commit. Cancelling the Deferred
+        keeps nobody from delivering it."""
         recipients = envelope.recipients
         if not recipients:
             return fail(ValueError("a message needs a recipient"))
@@ -197,8 +217,9 @@ class Spool:
             in_file=content is None,
             envelope=envelope,
             arrival=arrival,
+            head=head,
         )
-        in_memory = 0 if content is None else message.size
+        in_memory = len(head) if content is None else message.size
         claim = self._taker.claim(recipients, in_memory) if self._taker is not None else None
         if claim is None:
             new = NewMessage(message, content, recipients)

@@ -9,13 +9,15 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from mailframe.reports.aggregate import AggregateReport, ReportRow
-from mailframe.reports.arf import FailureReport
 from mailframe.runtime.database import Database
+
+if TYPE_CHECKING:
+    from mailframe.reports.aggregate import AggregateReport, ReportRow
+    from mailframe.reports.arf import FailureReport
 
 _PURGED_AT_ONCE = 2_000
 _KEPT_APART = ("source_ip", "count", "disposition", "dkim", "spf", "header_from")

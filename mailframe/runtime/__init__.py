@@ -7,7 +7,8 @@ What lives here
     reactor. ``disk``: the one seam to files; ``inotify``: hearing that a directory changed.
     ``database``: one SQLite file with a single writer and group commit (``commits``), which
     several processes may share (``database_file``); ``copies``, ``soundness`` and ``salvage``:
-    backing it up, checking it, and what a damaged one still has.
+    backing it up, checking it, and what a damaged one still has. ``remembered``: answers from it
+    that are given again until anybody has changed it, which ``database_version`` tells.
     ``turns``: how long one thing may keep the reactor, ``stalls``: noticing what kept it, and
     ``garbage``: not letting the interpreter do so. ``steady``: timers that the wall clock cannot
     stop. ``rounds``: one timer for many things.

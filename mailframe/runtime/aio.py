@@ -59,7 +59,8 @@ def fired(deferred: Deferred[T]) -> T:
 
 def begun(coroutine: Coroutine[Any, Any, T]) -> T | Deferred[T]:
     """Start a coroutine: its result, or its error raised, if it ends without waiting; else a
-    Deferred for what is left, which can be cancelled like any other."""
+    Deferred for what is left, which can be cancelled like any other. (It is just that and no
+    subclass: ``isinstance`` takes long for a class that is an ``Awaitable``.)"""
     # A coroutine has its own context variables, as a task of asyncio has.
     context = copy_context()
     try:
@@ -98,7 +99,9 @@ def as_deferred(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
         result = begun(coroutine)
     except BaseException:  # noqa: BLE001 - told by the Deferred
         return fail()
-    return result if isinstance(result, Deferred) else succeed(result)
+    if type(result) is Deferred:
+        return result
+    return succeed(result)  # type: ignore[arg-type]  # it is no Deferred
 
 
 class Background:
@@ -117,7 +120,7 @@ class Background:
         except BaseException:  # noqa: BLE001 - logged
             self._failed(Failure(), what)
             return succeed(None)
-        if not isinstance(task, Deferred):
+        if type(task) is not Deferred:
             return succeed(None)
         finished: Deferred[None] = Deferred()
         self._running[task] = what
@@ -142,8 +145,8 @@ class Background:
             task = begun(coroutine)
         except BaseException:  # noqa: BLE001 - told by the Deferred
             return fail()
-        if not isinstance(task, Deferred):
-            return succeed(task)
+        if type(task) is not Deferred:
+            return succeed(task)  # type: ignore[arg-type]  # it is no Deferred
         waiting: Deferred[T] = Deferred()
 
         async def telling() -> None:

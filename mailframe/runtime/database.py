@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from mailframe.errors import TransientFailure
 from mailframe.runtime.commits import Batch, Job, Outcomes, commit_together, fire, roll_back
 from mailframe.runtime.database_file import DatabaseFile, IfDamaged
+from mailframe.runtime.database_version import DatabaseVersion
 from mailframe.runtime.disk import Disk, is_read_only
 from mailframe.runtime.salvage import NothingReadable, is_damage
 from mailframe.runtime.workers import OVERLOADED, Workers
@@ -68,6 +69,7 @@ class Database:
             owned=reactor is not None,
             seconds=getattr(reactor, "seconds", lambda: 0.0),
         )
+        self._version = DatabaseVersion(self.file)
         self._reactor = reactor
         self._backlog = backlog
         self._is_suspect = False
@@ -115,6 +117,7 @@ class Database:
 
     def close(self) -> None:
         """Commit what was queued and let go of the file. Blocks; ``open`` works again."""
+        self._version.close()
         if self._inline is not None:
             self._inline.close()
             self._inline = None
@@ -149,6 +152,14 @@ class Database:
         if self._readers is None:
             return execute(self._read_inline, job)
         return self._readers.run(self._read_threaded, job)
+
+    def version(self) -> int | None:
+        """Another number than before once anybody has committed since, in whatever process.
+
+        What a ``read`` finds that began after the look holds for as long as the number is the
+        same. None where it cannot be told now: without a reactor, for one, whose owner's own
+        commits would not be counted. Waits for nothing; on the reactor's thread."""
+        return None if self._readers is None else self._version.look(self._readers)
 
     # ---- on the calling thread
 

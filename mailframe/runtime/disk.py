@@ -15,7 +15,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -25,6 +25,9 @@ from mailframe.errors import INTERNAL_ERROR, TransientFailure
 
 STORAGE_FULL = Reply(452, status.SYSTEM_FULL, "Insufficient system storage")
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+# Without O_NONBLOCK a FIFO would keep the thread until somebody writes to it.
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_PIECES = 1024  # IOV_MAX: what Linux takes of them in one call
 
 
 def disk_failure(error: OSError, what: str = "") -> TransientFailure:
@@ -46,6 +49,14 @@ class DiskFile:
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
+
+    def write_all(self, pieces: Sequence[bytes]) -> None:
+        """One after the other, by few calls, and without a copy that has them together."""
+        for start in range(0, len(pieces), _PIECES):
+            group = pieces[start : start + _PIECES]
+            written = os.writev(self._descriptor, group)
+            if written < sum(map(len, group)):  # hardly ever: the disk is nearly full
+                self.write(b"".join(group)[written:])
 
     def set_modified(self, seconds: float) -> None:
         """Its time of modification, seconds since the epoch."""
@@ -209,6 +220,17 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def read_known(self, path: str, octets: int) -> bytes | None:
+        """All of a file that is said to be a regular one of so many octets: with a call of the
+        kernel less than ``read``. None where it has more or fewer."""
+        descriptor = os.open(path, _READING)
+        try:
+            # Of a FIFO or a directory there are none.
+            data = os.read(descriptor, octets + 1)
+        finally:
+            os.close(descriptor)
+        return data if len(data) == octets else None
+
     def lock(self, path: str) -> DiskLock | None:
         """Lock the file, made where missing, against every other holder in this process or
         another; None when there is one. Only who holds it may remove the file."""
@@ -362,9 +384,7 @@ def is_read_only(error: BaseException | None) -> bool:
 
 def _open_regular(path: str) -> tuple[int, int]:
     """For reading: the descriptor, and the file's size."""
-    # Without O_NONBLOCK a FIFO would keep the thread until somebody writes to it.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, _READING)
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
         os.close(descriptor)

@@ -6,6 +6,9 @@ every reply, and the peer waits for the turn between. Here what was written in a
 at its end, all connections one after the other; only a socket that did not take everything is
 watched.
 
+Whoever has said all that there is to say in this turn sends it by ``write_now``: for one short
+reply, to wait for the turn's end costs more than to send it does.
+
 Nothing else differs: a write never fails and never calls back, producers are paused and resumed
 as always, and of a connection that has much to send only a piece leaves in each turn.
 """
@@ -13,6 +16,8 @@ as always, and of a connection that has much to send only a piece leaves in each
 from __future__ import annotations
 
 import enum
+import socket
+import sys
 from typing import Any
 
 from twisted.internet import tcp, unix
@@ -22,6 +27,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+_EVERYWHERE = ("0.0.0.0", "::")
+_SHORT = 1 << 15
+"""Octets that are sent at once; no producer was ever paused for so few."""
 
 
 class Outgoing:
@@ -43,6 +52,7 @@ class Outgoing:
         else:
             return
         port.outgoing = self
+        port.is_prompt, port.only_address = _inherited(port)
 
     def add(self, connection: Gathering) -> None:
         if not self._waiting:
@@ -56,6 +66,18 @@ class Outgoing:
                 connection.send_gathered()
             except Exception:  # noqa: BLE001 - as the reactor does: the others go on
                 self.log.failure("a connection failed while it was ending")
+
+
+def _inherited(port: Any) -> tuple[bool, Any]:
+    """What the connections of a port have from it, so that none has to be asked or told: whether
+    TCP_NODELAY is set, and their local address, None where it listens at every one."""
+    listening = getattr(port, "socket", None)
+    if port.__class__ is not tcp.Port or listening is None:
+        return False, None
+    if sys.platform == "linux":
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    address = port.getHost()
+    return sys.platform == "linux", None if address.host in _EVERYWHERE else address
 
 
 class _Writing(enum.Enum):
@@ -78,6 +100,21 @@ class Gathering:
         if self._writing is _Writing.NOTHING:
             self._writing = _Writing.WAITING
             self.outgoing.add(self)
+
+    def write_now(self: Any, data: bytes) -> None:
+        """As ``write``; sent before it returns where it is little and nothing waits."""
+        is_free = self._writing is _Writing.NOTHING and self.connected
+        if not is_free or not 0 < len(data) <= _SHORT:
+            self.write(data)
+            return
+        self._writing = _Writing.SENDING  # so that it waits for nothing
+        self.write(data)
+        if self.doWrite():
+            # The next try tells what it means, where it may.
+            self._writing = _Writing.WAITING
+            self.outgoing.add(self)
+        elif self._writing is _Writing.SENDING:
+            self._watch()
 
     @property
     def outgoing(self: Any) -> Outgoing:
@@ -103,13 +140,18 @@ class Gathering:
             is_done = why.__class__ is ConnectionDone
             self.connectionLost(connectionDone if is_done else Failure(why))
         elif self._writing is _Writing.SENDING:
-            # It did not take everything.
-            self._writing = _Writing.WATCHED
-            super().startWriting()  # type: ignore[misc]
+            self._watch()
+
+    def _watch(self: Any) -> None:
+        """It did not take everything."""
+        self._writing = _Writing.WATCHED
+        super().startWriting()  # type: ignore[misc]
 
 
 class GatheringServer(Gathering, tcp.Server):
     """A TCP connection that was accepted."""
+
+    server: Any
 
     def __init__(
         self,
@@ -131,6 +173,17 @@ class GatheringServer(Gathering, tcp.Server):
         self.logstr = protocol.__class__.__name__
         reactor.addReader(self)
         self.connected = 1
+
+    # Twisted calls shutdown(2) before close(2), which ends a connection as well where no other
+    # process has the socket, and none has.
+    _shouldShutdown = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        if not enabled or not self.server.is_prompt:
+            super().setTcpNoDelay(enabled)
+
+    def getHost(self) -> Any:
+        return self.server.only_address or super().getHost()  # type: ignore[no-untyped-call]
 
     def writeSomeData(self, data: bytes) -> Any:
         # As Twisted's, in one step where all of it fits.

@@ -6,9 +6,9 @@ What lives here
     ``smtp_transaction``, ``smtp_recipients``, ``smtp_login``, ``smtp_verify``,
     ``smtp_policies``, ``smtp_header`` (may it come in, what is kept of it), ``smtp_content``,
     ``smtp_amend`` (changes that policies ask for), ``smtp_prefix`` (what is written in front of a
-    message), ``smtp_story``, ``smtp_settings``. ``pop3`` likewise: ``pop3_connection`` (transport
-    and time), ``pop3_conversation`` (what each event asks for), ``pop3_login``,
-    ``pop3_maildrop``.
+    message), ``smtp_tarpit``, ``smtp_story``, ``smtp_settings``. ``pop3`` likewise:
+    ``pop3_connection`` (transport and time), ``pop3_conversation`` (what each event asks for),
+    ``pop3_login``, ``pop3_maildrop``.
     ``imap`` likewise: ``imap_connection``, ``imap_conversation`` (dispatch, errors, what is
     told when), ``imap_commands`` (the table, from which every family of commands is found),
     ``imap_selected`` (what a session knows of its folder) and a module for each family.

@@ -33,6 +33,7 @@ class Nothing(enum.Enum):
     """Instead of work: there is none now."""
 
     FLUSH = "much output waits: send it, then ask again"
+    DONE = "it was done at once: ask again"
     WAIT = "the client has to say something first"
 
 

@@ -13,6 +13,7 @@ the subclass.
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet import protocol
@@ -83,6 +84,7 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
     role: Role
     name: str
     """For logs."""
+    _write: Callable[[bytes], None]
     too_many: bytes
     """What those hear who are one too many."""
 
@@ -138,6 +140,9 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
             # Otherwise a reply to a client that waits for each may wait for the client's ACK.
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
+        # Asked of the class: TLS hands on what it lacks itself, and would be left out.
+        can_send_now = hasattr(type(self.transport), "write_now")
+        self._write = self.transport.write_now if can_send_now else self.transport.write
         self._timer = self._clock.callLater(self._factory.limits.login, self._tick)
         if not ISSLTransport.providedBy(self.transport):
             self._greet(None)
@@ -319,6 +324,8 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
         if self._leaving:
             conversation.shut_down(self._leaving)
         work = conversation.draw()
+        if work is Nothing.DONE:
+            return True
         if work is Nothing.FLUSH:
             self._flush()
             return True
@@ -345,7 +352,7 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
 
     def _say(self, data: bytes) -> None:
         """Octets shall go."""
-        self.transport.write(data)
+        self._write(data)
 
     def _input_waits(self) -> bool:
         """Whether there is input that the engine has not got yet."""

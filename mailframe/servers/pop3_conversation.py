@@ -70,6 +70,8 @@ class Conversation:
         event = self.engine.next_event()
         if isinstance(event, Pause):
             return Nothing.FLUSH if event is Pause.OUTPUT else Nothing.WAIT
+        if isinstance(event, MessageWanted) and self._sent_at_once(event):
+            return Nothing.DONE
         return self.serve(event)
 
     def shut_down(self, text: str) -> None:
@@ -133,6 +135,17 @@ class Conversation:
         self._record("login", "failed", account=login, mechanism=mechanism, reason=answer.reason)
         self.engine.login_failed(answer.text, CODES[answer.why])
 
+    def _sent_at_once(self, event: MessageWanted) -> bool:
+        """A small message that is in memory already needs no coroutine."""
+        assert self._maildrop is not None
+        content = self._maildrop.at_hand(event.uid)
+        if content is None:
+            return False
+        self.engine.whole_message(content)
+        if event.body_lines is None:
+            self._maildrop.handed_out(len(content))
+        return True
+
     async def _send_message(self, event: MessageWanted) -> None:
         assert self._maildrop is not None
         try:
@@ -158,9 +171,10 @@ class Conversation:
         octets = 0
         while chunk:
             octets += len(chunk)
-            if not self.engine.message_chunk(chunk) or octets == source.size:
+            if not self.engine.message_chunk(chunk):
                 break
-            await self._channel.room()
+            if octets != source.size:  # else that was all, most likely
+                await self._channel.room()
             try:
                 chunk = await source.read(_CHUNK)
             except MessageGone:
@@ -170,8 +184,7 @@ class Conversation:
                 return
         self.engine.end_message()
         if event.body_lines is None:
-            maildrop.retrieved += 1
-            maildrop.octets += octets
+            maildrop.handed_out(octets)
 
     def _message_unavailable(self, event: MessageWanted, error: Exception) -> None:
         text, reason = INTERNAL_ERROR.text, "internal error"

@@ -6,7 +6,13 @@ from collections.abc import Collection
 
 from twisted.logger import Logger
 
-from mailframe.interfaces import IMailAccount, IMailbox, IMessageSource, MessageInfo
+from mailframe.interfaces import (
+    IMailAccount,
+    IMailbox,
+    IMessageSource,
+    IReadsAhead,
+    MessageInfo,
+)
 from mailframe.runtime.aio import result_of
 
 
@@ -26,6 +32,7 @@ class OpenMaildrop:
         self.removed = 0
         self._account = account
         self._mailbox = mailbox
+        self._reads_ahead = mailbox if IReadsAhead.providedBy(mailbox) else None
 
     @classmethod
     async def open(cls, account: IMailAccount) -> OpenMaildrop:
@@ -43,9 +50,18 @@ class OpenMaildrop:
             account.logout()
             raise
 
+    def at_hand(self, uid: str) -> bytes | None:
+        """The whole message, where it is in memory already."""
+        return self._reads_ahead.at_hand(uid) if self._reads_ahead is not None else None
+
     async def message(self, uid: str) -> IMessageSource:
         """Raises MessageGone."""
         return await self._mailbox.open(uid)
+
+    def handed_out(self, octets: int) -> None:
+        """A message, in full."""
+        self.retrieved += 1
+        self.octets += octets
 
     async def remove(self, uids: Collection[str]) -> int:
         """Remove for good; returns how many are still there."""

@@ -31,6 +31,7 @@ from mailframe.servers.connections import ConnectionCounter
 from mailframe.servers.smtp_policies import Stages
 from mailframe.servers.smtp_protocol import LINGER, SmtpProtocol
 from mailframe.servers.smtp_settings import SmtpLimits, SmtpParts
+from mailframe.servers.smtp_tarpit import Tarpit
 
 __all__ = ["SmtpFactory", "SmtpLimits"]
 
@@ -113,10 +114,14 @@ class SmtpFactory(Factory):
         self.lingering: Rounds[SmtpProtocol] = Rounds(clock, LINGER, SmtpProtocol.cut_off)
         """Those that we have said the last word to."""
         self.open: dict[SmtpProtocol, None] = {}  # in the order of coming
-        self.delayed: set[SmtpProtocol] = set()
-        """Those that the tarpit holds."""
+        self.tarpit = Tarpit(limits)
         self.is_draining = False
         self._drained: list[Deferred[None]] = []
+
+    @property
+    def delayed(self) -> set[object]:
+        """Those that the tarpit holds."""
+        return self.tarpit.delayed
 
     @property
     def can_start_tls(self) -> bool:

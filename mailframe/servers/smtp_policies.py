@@ -8,7 +8,7 @@ and treated as any other bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,21 +89,54 @@ class Mark:
     tag: Tag
 
 
-async def consult(
+def consult(
     checks: Sequence[Check], marks: list[Mark], session: Session, *facts: object
-) -> None:
+) -> Awaitable[None] | None:
     """Ask each in order; their tags go to ``marks``, and what they found out to
-    ``session.found``, where the next one sees it. Raises Refusal for the first that objects."""
-    for check in checks:
+    ``session.found``, where the next one sees it. Raises Refusal for the first that objects.
+
+    None where they answered at once, as most do that have no opinion; else it goes on, and may
+    raise, when what is returned is awaited."""
+    for number, check in enumerate(checks):
         try:
             answer = check.ask(session, *facts)
-            verdict: Verdict = await answer if is_awaitable(answer) else answer
         except Failure as failure:
-            raise Refusal(failure.reply, check.rule, failure.detail) from failure
-        if isinstance(verdict, Reply):
-            if verdict.is_positive:
-                raise ValueError(f"policy {check.rule} refused with {verdict}")
-            raise Refusal(verdict, check.rule)
-        if verdict is not None:
-            marks.append(Mark(check.rule, verdict))
-            session.found = session.found.plus([verdict])
+            raise _refusal_of(check, failure) from failure
+        if answer is None:
+            continue
+        if is_awaitable(answer):
+            return _wait(answer, checks[number:], marks, session, *facts)
+        _heed(answer, check, marks, session)
+    return None
+
+
+async def _wait(
+    answer: Awaitable[Verdict],
+    checks: Sequence[Check],
+    marks: list[Mark],
+    session: Session,
+    *facts: object,
+) -> None:
+    """``answer`` is the first check's; then ask the others."""
+    check, *others = checks
+    try:
+        verdict = await answer
+    except Failure as failure:
+        raise _refusal_of(check, failure) from failure
+    if verdict is not None:
+        _heed(verdict, check, marks, session)
+    if (asked := consult(others, marks, session, *facts)) is not None:
+        await asked
+
+
+def _refusal_of(check: Check, failure: Failure) -> Refusal:
+    return Refusal(failure.reply, check.rule, failure.detail)
+
+
+def _heed(verdict: Reply | Tag, check: Check, marks: list[Mark], session: Session) -> None:
+    if isinstance(verdict, Reply):
+        if verdict.is_positive:
+            raise ValueError(f"policy {check.rule} refused with {verdict}")
+        raise Refusal(verdict, check.rule)
+    marks.append(Mark(check.rule, verdict))
+    session.found = session.found.plus([verdict])

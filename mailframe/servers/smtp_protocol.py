@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
@@ -48,7 +48,16 @@ Facts = TypeVar("Facts")
 
 _FULL = 65_536  # octets waiting for a decision: one read of Twisted's
 _PROGRESS = 256  # octets of a message at once that show a client in earnest, not a drip
+_MUCH = 32_768  # octets of a message at once, after which more may be read at once:
+_READ = 262_144  # what costs is every single read, and with this Twisted's TCP does fewer
 LINGER = 10.0  # seconds for the last reply to reach a peer that does not read
+
+# What has to come before we work on.
+_DECISION = "a decision, or a write to the spool, that is under way"
+_ROOM = "room for our output: the peer does not read it"
+_SLEEP = "the end of a delay"
+_OTHERS = "the turn of others"
+_NOTHING = "nothing: it is over"
 
 _TOO_MANY = Reply(421, status.SECURITY_OTHER, "Too many connections, try again later")
 _SHUTTING_DOWN = Reply(421, status.SYSTEM_NOT_ACCEPTING, "The server is shutting down")
@@ -60,25 +69,28 @@ _TALKS_FIRST = Reply(554, status.INVALID_COMMAND, "You talked before you were gr
 class SmtpProtocol(Protocol):
     log = Logger()
 
+    _task: Deferred[Any] | None = None
+    """A decision, or a write to the spool, that is under way."""
+    _sleep: IDelayedCall | None = None
+    _others: IDelayedCall | None = None
+    """Set while others have their turn."""
+    _pumping = False
+    _reading = True
+    _draining = False
+    _closing = ""
+    """Why we are closing the connection, once we are."""
+    _can_send_now = False
+    """Whether this is a ``runtime.outgoing.Gathering``."""
+    _counted = False
+    _greeted = False
+    _refusals = 0
+    _began = _last_heard = _progress = 0.0
+
     def __init__(self, factory: SmtpFactory) -> None:
         self._factory = factory
         self._clock = factory.clock
         self._limits = factory.parts.limits
-        self._sleep: IDelayedCall | None = None
-        self._others: IDelayedCall | None = None
-        """Set while others have their turn."""
-        self._task: Deferred[Any] | None = None
-        """A decision, or a write to the spool, that is under way."""
-        self._pumping = False
-        self._clogged = False
-        self._reading = True
-        self._draining = False
-        self._closing = ""
-        """Why we are closing the connection, once we are."""
-        self._counted = False
-        self._greeted = False
-        self._refusals = 0
-        self._began = self._last_heard = self._progress = 0.0
+        self._waits_for: set[str] = set()
 
     # --- beginning ----------------------------------------------------------------------
 
@@ -112,6 +124,8 @@ class SmtpProtocol(Protocol):
         if hasattr(transport, "setTcpNoDelay") and peer_ip:
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
+        # Asked of the class: TLS hands on what it lacks itself, and would be left out.
+        self._can_send_now = hasattr(type(transport), "write_now")
         self._factory.open[self] = None
         self._counted = self._factory.connections.enter(peer_ip, self)
         self._factory.watch.begin(self)
@@ -124,12 +138,11 @@ class SmtpProtocol(Protocol):
         elif self._factory.is_draining:
             self._turn_away(_SHUTTING_DOWN, "shutdown")
         elif self._limits.greet_delay:
-            self._sleep = self._clock.callLater(self._limits.greet_delay, self._ask_greeting)
+            self._sleep_for(self._limits.greet_delay, self._ask_greeting)
         else:
             self._ask_greeting()
 
     def _ask_greeting(self) -> None:
-        self._sleep = None
         self._run(self._session.greeting(), self._greet, None)
         self._pump()
 
@@ -156,7 +169,6 @@ class SmtpProtocol(Protocol):
     def _turn_away(self, reply: Reply, reason: str) -> None:
         self._session.rejected(ev.Rejected("", reply))
         self._engine.greet(reply)
-        self._flush()
         self._close(reason)
 
     def handshakeCompleted(self) -> None:
@@ -174,7 +186,7 @@ class SmtpProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self._last_heard = self._clock.seconds()
         self._engine.receive(data)
-        if self._is_waiting():
+        if self._waits_for:
             self._hold_back()
         else:
             self._pump()
@@ -186,13 +198,13 @@ class SmtpProtocol(Protocol):
 
     def pauseProducing(self) -> None:
         """The peer does not read: stop working for it."""
-        self._clogged = True
+        self._waits_for.add(_ROOM)
         if self._reading:
             self._reading = False
             self._transport().pauseProducing()
 
     def resumeProducing(self) -> None:
-        self._clogged = False
+        self._waits_for.discard(_ROOM)
         self._pump()
 
     def stopProducing(self) -> None:
@@ -201,13 +213,14 @@ class SmtpProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         factory = self._factory
         factory.open.pop(self, None)
-        factory.delayed.discard(self)
+        factory.tarpit.leave(self)
         factory.watch.end(self)
         factory.lingering.end(self)
         for timer in (self._sleep, self._others):
             if timer is not None and timer.active():
                 timer.cancel()
-        was_closing, self._closing = self._closing, self._closing or "lost"
+        was_closing = self._closing
+        self._is_over(was_closing or "lost")
         if self._task is not None and not self._session.is_committing:
             self._task.cancel()
         self._session.lost()
@@ -221,16 +234,6 @@ class SmtpProtocol(Protocol):
 
     # --- the engine's side --------------------------------------------------------------
 
-    def _is_waiting(self) -> bool:
-        """For a decision, for the peer to read, or for our next turn; for ever once it is over."""
-        return (
-            self._task is not None
-            or self._clogged
-            or self._sleep is not None
-            or self._others is not None
-            or bool(self._closing)
-        )
-
     def _pump(self) -> None:
         """Work off what the engine has until it wants input or somebody has to decide."""
         if self._pumping or self._closing:
@@ -243,7 +246,7 @@ class SmtpProtocol(Protocol):
         self._flush()
         if self._draining and self._task is None and not self._engine.in_body:
             self._say_goodbye(_SHUTTING_DOWN, "shutdown")
-        if not self._reading and not self._is_waiting():
+        if not self._reading and not self._waits_for:
             self._reading = True
             self._transport().resumeProducing()
 
@@ -251,7 +254,7 @@ class SmtpProtocol(Protocol):
         engine = self._engine
         turn: Slice | None = None
         is_first = True
-        while not self._is_waiting():
+        while not self._waits_for:
             event = engine.next_event()
             if isinstance(event, Pause):
                 if event is ENOUGH:
@@ -261,36 +264,42 @@ class SmtpProtocol(Protocol):
             if is_first:
                 # Who waits for each reply has said no more, and needs no slice.
                 is_first = False
-                continue
-            turn = turn or Slice(self._clock)
-            if turn.is_over() and engine.held and not self._is_waiting():
-                self._let_others()
+            elif engine.held:
+                turn = turn or Slice(self._clock)
+                if turn.is_over() and not self._waits_for:
+                    self._let_others()
 
     def _let_others(self) -> None:
         self._others = self._clock.callLater(0, self._own_turn)
+        self._waits_for.add(_OTHERS)
         self._hold_back()
 
     def _own_turn(self) -> None:
         self._others = None
+        self._waits_for.discard(_OTHERS)
         self._pump()
 
     def _flush(self) -> None:
-        if data := self._engine.take_output():
+        if not (data := self._engine.take_output()):
+            return
+        if self._can_send_now:
+            self._transport().write_now(data)
+        else:
             self._transport().write(data)
 
     def _dispatch(self, event: ev.Event) -> None:
-        if isinstance(event, ev.BodyChunk):
-            if len(event.data) >= _PROGRESS:
-                self._progress = self._last_heard
-            self._write(event.data)
-            return
-        self._progress = self._last_heard
-        hear = _TOLD.get(type(event))
-        if hear is not None:
+        if not isinstance(event, ev.BodyChunk) or len(event.data) >= _PROGRESS:
+            self._progress = self._last_heard
+        if (hear := _TOLD.get(type(event))) is not None:
             hear(self, event)
-        else:
-            decision = cast(ev.Decision, event)
-            self._run(self._session.decide(decision), self._answer, decision)
+            return
+        decision: Any = event
+        self._run(self._session.decide(decision), self._answer, decision)
+
+    def _chunk(self, event: ev.BodyChunk) -> None:
+        if len(event.data) >= _MUCH:
+            self._transport().bufferSize = _READ
+        self._write(event.data)
 
     def _dropped(self, event: ev.TransactionDropped) -> None:
         self._session.drop_transaction()
@@ -303,24 +312,22 @@ class SmtpProtocol(Protocol):
         self._session.auth_cancelled()
 
     def _closed(self, event: ev.Close) -> None:
-        self._flush()
         self._close(event.reason)
 
     def _answer(self, answer: Answer, event: ev.Decision) -> None:
+        engine = self._engine
         if answer is None:
-            self._engine.proceed()
-            return
-        if isinstance(answer, bytes):
-            self._engine.challenge(answer)
-            return
-        if isinstance(event, ev.Hello):
-            self._engine.answers_expn = self._session.expn_answered
-        self._engine.send(answer)
-        if not answer.is_positive:
-            if self._session.costs_time(answer):
-                self._slow_down()
-        elif isinstance(event, ev.StartTls):
-            self._start_tls()
+            engine.proceed()
+        elif isinstance(answer, bytes):
+            engine.challenge(answer)
+        else:
+            engine.answers_expn = self._session.expn_answered
+            engine.send(answer)
+            if answer.code >= 400:
+                if self._session.costs_time(answer):
+                    self._slow_down()
+            elif type(event) is ev.StartTls:
+                self._start_tls()
 
     def _start_tls(self) -> None:
         tls = self._factory.parts.tls
@@ -354,10 +361,10 @@ class SmtpProtocol(Protocol):
         """Call ``then`` with the result, at once where nobody has to wait."""
         try:
             result = begun(coroutine)
-            if isinstance(result, Deferred):
+            if type(result) is Deferred:
                 self._wait_for(result, then, facts)
             elif not self._closing:
-                then(result, facts)
+                then(result, facts)  # type: ignore[arg-type]  # it is no Deferred
         except Exception:  # noqa: BLE001 - the peer hears of it
             self._broke(Failure())
 
@@ -366,18 +373,22 @@ class SmtpProtocol(Protocol):
     ) -> None:
         """Until the result is there the engine stands still."""
         self._task = task
+        self._waits_for.add(_DECISION)
 
         def finished(result: T | Failure) -> None:
             self._task = None
+            self._waits_for.discard(_DECISION)
             self._last_heard = self._clock.seconds()  # the wait was ours, not the peer's
-            if isinstance(result, Failure):
-                self._broke(result)
-            elif not self._closing:
-                then(result, facts)
-            self._pump()
+            try:
+                if isinstance(result, Failure):
+                    self._broke(result)
+                elif not self._closing:
+                    then(result, facts)
+                self._pump()
+            except Exception:  # noqa: BLE001 - the peer hears of it
+                self._broke(Failure())
 
         task.addBoth(finished)
-        task.addErrback(self._broke)
 
     def _broke(self, failure: Failure) -> None:
         """The last resort: a bug in this file. The peer may come again."""
@@ -388,23 +399,23 @@ class SmtpProtocol(Protocol):
             self._say_goodbye(Reply(421, INTERNAL_ERROR.status, INTERNAL_ERROR.text), "error")
 
     def _slow_down(self) -> None:
-        """Tarpit: after a few refusals each costs the peer more time than the one before.
-
-        A delay holds a connection of ours as well, hence the limit on how many; one that is
-        delayed may be asked to make room like any that keeps us waiting."""
         self._refusals += 1
-        growing = (self._refusals - self._limits.tarpit_free) * self._limits.tarpit
-        delay = min(growing, self._limits.tarpit_most)
-        delayed = self._factory.delayed
-        if delay <= 0 or self._closing or self._sleep is not None:
+        if self._closing or self._sleep is not None:
             return
-        if len(delayed) < self._limits.tarpit_places:
-            delayed.add(self)
-            self._sleep = self._clock.callLater(delay, self._wake)
+        if delay := self._factory.tarpit.enter(self, self._refusals):
+            self._sleep_for(delay, self._wake)
+
+    def _sleep_for(self, seconds: float, then: Callable[[], None]) -> None:
+        def awake() -> None:
+            self._sleep = None
+            self._waits_for.discard(_SLEEP)
+            then()
+
+        self._sleep = self._clock.callLater(seconds, awake)
+        self._waits_for.add(_SLEEP)
 
     def _wake(self) -> None:
-        self._sleep = None
-        self._factory.delayed.discard(self)
+        self._factory.tarpit.leave(self)
         self._last_heard = self._clock.seconds()
         self._pump()
 
@@ -452,14 +463,13 @@ class SmtpProtocol(Protocol):
         else:
             self._engine.say_goodbye(reply, reason)
         self._session.drop_transaction()
-        self._flush()
         self._close(reason)
 
     def _close(self, reason: str) -> None:
-        """Flush and close; a peer that does not read the last reply is cut off later."""
+        """Say what is left and close; a peer that does not read it is cut off later."""
         if self._closing:
             return
-        self._closing = reason
+        self._is_over(reason)
         self._factory.watch.end(self)
         self._factory.lingering.begin(self)
         transport = self._transport()
@@ -467,11 +477,19 @@ class SmtpProtocol(Protocol):
             # TLS ends when the client's own goodbye is read (RFC 8446 section 6.1).
             self._reading = True
             transport.resumeProducing()
+        # The last words and the end leave together.
+        if data := self._engine.take_output():
+            transport.write(data)
         transport.unregisterProducer()
         transport.loseConnection()
 
+    def _is_over(self, reason: str) -> None:
+        self._closing = reason
+        self._waits_for.add(_NOTHING)
+
 
 _TOLD: dict[type, Callable[[SmtpProtocol, Any], None]] = {
+    ev.BodyChunk: SmtpProtocol._chunk,
     ev.TransactionDropped: SmtpProtocol._dropped,
     ev.Rejected: SmtpProtocol._rejected,
     ev.AuthCancelled: SmtpProtocol._auth_cancelled,

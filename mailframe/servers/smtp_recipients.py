@@ -36,7 +36,9 @@ async def admit(
     _must_be_deliverable(parts, session, resolution)
     if parts.stages.recipient:
         facts = (session, transaction.envelope, recipient, resolution)
-        await consult(parts.stages.recipient, transaction.marks, *facts)
+        asked = consult(parts.stages.recipient, transaction.marks, *facts)
+        if asked is not None:
+            await asked
     finals = final_recipients(recipient, resolution)
     if parts.store is not None:
         await _must_have_room(parts.store, transaction, finals)

@@ -19,7 +19,7 @@ from mailframe.core.reply import Reply
 from mailframe.core.session import Role, Session, TlsFacts
 from mailframe.core.verdict import NOTHING_FOUND
 from mailframe.errors import INTERNAL_ERROR, Failure, LoginFailed, LoginThrottled
-from mailframe.interfaces import IMailAccount
+from mailframe.interfaces import IIncoming, IMailAccount
 from mailframe.message import headers
 from mailframe.protocols import sasl
 from mailframe.protocols.smtp import events as ev
@@ -51,34 +51,37 @@ Answer = Reply | bytes | None
 class SmtpSession:
     log = Logger()
 
+    expn_answered = False
+    """Whether EXPN gets real answers; decided at each Hello."""
+    is_committing = False
+    _transaction: Transaction | None = None
+    _login: Login | None = None
+    _refused_by = ""
+    """The rule that refused the last decision; empty: none did."""
+
     def __init__(self, parts: SmtpParts, session: Session) -> None:
         self.session = session
-        self.expn_answered = False
-        """Whether EXPN gets real answers; decided at each Hello."""
         self._parts = parts
         self._story = SessionStory(parts.journal, session)
-        self._transaction: Transaction | None = None
-        self._login: Login | None = None
         self._connect_marks: list[Mark] = []
         self._hello_marks: list[Mark] = []
-        self.is_committing = False
-        self._refused_by = ""
-        """The rule that refused the last decision; empty: none did."""
 
     # --- the connection -----------------------------------------------------------------
 
     async def greeting(self) -> Reply:
         """Ask the connect policies; 220 or what refuses."""
+        parts = self._parts
         try:
-            await consult(self._parts.stages.connect, self._connect_marks, self.session)
+            asked = consult(parts.stages.connect, self._connect_marks, self.session)
+            if asked is not None:
+                await asked
         except Refusal as refusal:
             return self._refused("connect", refusal)
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001 - whatever a policy raises is our bug
             return self._bug("connect")
-        kind = "LMTP" if self._parts.role is Role.LMTP else "ESMTP"
-        return Reply(220, None, f"{self._parts.hostname} {kind}")
+        return parts.greeting
 
     def encrypted(self, facts: TlsFacts) -> None:
         """TLS is up: what was said in the clear never was (RFC 3207 section 4.2)."""
@@ -143,19 +146,22 @@ class SmtpSession:
         return reply
 
     async def _hello(self, event: ev.Hello) -> Reply:
-        session = self.session
+        session, parts = self.session, self._parts
         session.helo, session.esmtp = event.name, event.verb != "HELO"
-        if self._parts.stages.helo:
+        if parts.stages.helo:
             self._forget_transaction_and_hello()
-            await consult(self._parts.stages.helo, self._hello_marks, session)
-        self.expn_answered = self._parts.permission.may_relay(session) is not None
-        return Reply(250, None, self._parts.hostname)
+            asked = consult(parts.stages.helo, self._hello_marks, session)
+            if asked is not None:
+                await asked
+        self.expn_answered = parts.permission.may_relay(session) is not None
+        return parts.hello
 
     async def _mail(self, event: ev.MailFrom) -> Reply:
         session, envelope = self.session, event.envelope
         marks = self._known_of_client()
-        if self._parts.stages.mail:
-            await consult(self._parts.stages.mail, marks, session, envelope)
+        asked = consult(self._parts.stages.mail, marks, session, envelope)
+        if asked is not None:
+            await asked
         self._transaction = Transaction(envelope, marks, self._parts.limits.header_size)
         return _SENDER_OK
 
@@ -227,7 +233,9 @@ class SmtpSession:
         self.session.account = avatar.name
         self.session.mechanism = login.name
         try:
-            await consult(self._parts.stages.auth, self._connect_marks, self.session)
+            asked = consult(self._parts.stages.auth, self._connect_marks, self.session)
+            if asked is not None:
+                await asked
         except BaseException:
             self._log_out()
             raise
@@ -310,12 +318,7 @@ class SmtpSession:
             await result_of(self._spool(transaction, kept_header(self._parts, transaction)))
         header = transaction.header.header
         if self._parts.stages.message:
-            content = Content(transaction, incoming)
-            facts = (self.session, transaction.envelope, content)
-            await consult(self._parts.stages.message, transaction.marks, *facts)
-            await amend(self._parts, transaction)
-            incoming = transaction.incoming
-            assert incoming is not None
+            incoming = await self._ask_about(transaction, incoming)
         envelope = transaction.final_envelope()
         tagged = transaction.tag_fields()
         message_id = headers.message_id(header) or headers.message_id(tagged)
@@ -338,10 +341,23 @@ class SmtpSession:
         self._transaction = None
         return reply
 
+    async def _ask_about(self, transaction: Transaction, incoming: IIncoming) -> IIncoming:
+        """Ask the policies about the whole message; what has it after the changes they made."""
+        content = Content(transaction, incoming)
+        facts = (self.session, transaction.envelope, content)
+        asked = consult(self._parts.stages.message, transaction.marks, *facts)
+        if asked is not None:
+            await asked
+        if transaction.marks:
+            await amend(self._parts, transaction)
+        assert transaction.incoming is not None
+        return transaction.incoming
+
     def _known_of_client(self) -> list[Mark]:
         """A new list; what was found out about earlier messages of the session is forgotten."""
-        marks = [*self._connect_marks, *self._hello_marks]
-        self.session.found = NOTHING_FOUND.plus([mark.tag for mark in marks])
+        marks = self._connect_marks + self._hello_marks
+        tags = [mark.tag for mark in marks] if marks else ()
+        self.session.found = NOTHING_FOUND.plus(tags)
         return marks
 
     def _forget_transaction_and_hello(self) -> None:

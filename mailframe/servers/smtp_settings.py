@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailframe.core.ids import IdSource
+from mailframe.core.reply import Reply
 from mailframe.core.session import Role
 from mailframe.interfaces import (
     IAuthenticator,
@@ -72,6 +73,14 @@ class SmtpParts:
     tls: ITlsContexts | None
     seconds: Callable[[], float]
     nonce: Callable[[], str]
+    greeting: Reply = field(init=False)
+    hello: Reply = field(init=False)
+    """Said to each client, hence made once."""
+
+    def __post_init__(self) -> None:
+        kind = "LMTP" if self.role is Role.LMTP else "ESMTP"
+        object.__setattr__(self, "greeting", Reply(220, None, f"{self.hostname} {kind}"))
+        object.__setattr__(self, "hello", Reply(250, None, self.hostname))
 
     @property
     def mechanisms(self) -> Sequence[str]:

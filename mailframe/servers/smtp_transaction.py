@@ -41,12 +41,18 @@ class Transaction:
         self.fields_kept = 0
         """How many marks have their fields in the spool already (``smtp_amend``)."""
         self._envelope = envelope
+        self._with_recipients: Envelope | None = None
         self._seen: set[str] = set()
 
     @property
     def envelope(self) -> Envelope:
         """With the recipients accepted so far."""
-        return self._envelope.to(tuple(self.recipients))
+        if not self.recipients:
+            return self._envelope
+        envelope = self._with_recipients
+        if envelope is None:
+            envelope = self._with_recipients = self._envelope.to(tuple(self.recipients))
+        return envelope
 
     @property
     def declared_size(self) -> int:
@@ -65,6 +71,7 @@ class Transaction:
 
         Only the host that an address belongs to knows whether ``Ann`` and ``ann`` are one
         (RFC 5321 section 2.4): of another host's, only what is spelt alike is the same."""
+        self._with_recipients = None
         for recipient in recipients:
             mailbox = recipient.mailbox
             key = (
@@ -85,11 +92,13 @@ class Transaction:
 
     def change_sender(self, address: Address | None) -> None:
         self._envelope = replace(self._envelope, reverse_path=address)
+        self._with_recipients = None
 
     def needs_eight_bits(self) -> None:
         """The body is no longer what the sender declared."""
         if self._envelope.body is Body.SEVEN_BIT:
             self._envelope = replace(self._envelope, body=Body.EIGHT_BIT)
+            self._with_recipients = None
 
     def final_envelope(self) -> Envelope:
         """With the folders that policies chose, for those who were headed for the INBOX, and the

@@ -162,10 +162,8 @@ def done_before_report() -> Iterator[None]:
         for change in changes:
             if isinstance(change, ledger.Again):
                 self._later(change.row.lane, change.next_at)
-        self._record(decisions, now)
-        for queue_id, _ in removed:
-            self._journal.record(queue_id, "remove")
-        await self._spool.discard([queue_id for queue_id, in_file in removed if in_file])
+        self.record(decisions, now)
+        await self.forget(removed)
         if reports:
             await deferLater(self._clock, 10.0)
             for _, _, report in reports:

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from mailframe.accounts.admin import DirectoryAdmin
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
-from mailframe.app.config import Config
+from mailframe.app.config import Config, config_of
 from mailframe.app.server import MailServer
 from mailframe.queue import admin
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
@@ -190,7 +190,7 @@ def configuration(plan: StationPlan, others: dict[str, str]) -> Config:
         "policy": _policy(plan),
     }
     _merge(data, plan.settings or {})
-    return Config.model_validate(data, context={"directory": "/", "environ": {}})
+    return config_of(data, "/")
 
 
 def _merge(into: dict[str, Any], settings: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 What arrives while a commit is under way waits for the next, which takes all of it up to the
 same bound. A batch is committed as a whole in one event, at a drawn instant, and its Deferreds
 fire in a later one; should the machine die in between, the rows are there and nobody was told.
+Its version is SQLite's own count of commits to the simulated file, as the real one's is.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class SimDatabase(Database):
 
     def close(self) -> None:
         """As the real one: what was queued is committed. Results come later."""
+        self._version.close()
         while self._is_open and (self._jobs or self._is_suspect):
             self._commit()
         self._is_open = False

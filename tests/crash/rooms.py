@@ -37,6 +37,7 @@ from mailframe.mailbox.folders.store import FolderStore
 from mailframe.mailbox.index.live import LiveFolders
 from mailframe.mailbox.quota import Quota
 from mailframe.mailbox.store import MaildirStore
+from mailframe.queue.gathering import LULL
 from mailframe.queue.scheduler import Queue
 from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.queue.spool import Spool
@@ -217,9 +218,9 @@ class Rooms:
         self.queue.start()
 
     def run(self, turns: int = 12) -> None:
-        """What is due now, and what follows from it at once."""
+        """What is due now, or when nothing more comes in, and what follows from it at once."""
         for _ in range(turns):
-            self.clock.advance(0)
+            self.clock.advance(LULL)
 
     def accept(self, letter: Letter, *addresses: str, sender: str | None) -> str:
         """Into the spool; committed when it returns. Returns the queue id."""

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from mailframe.accounts.admin import DirectoryAdmin
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
-from mailframe.app.config import Config
+from mailframe.app.config import Config, config_of
 from mailframe.app.server import MailServer
 from mailframe.runtime.database import Database
 from mailframe.testing.disk import SimDisk
@@ -50,7 +50,7 @@ def configuration() -> Config:
         "relay": {"smarthost": f"smtp://{_PEER}:25?tls=off"},
         "policy": {"greylist": {"enabled": False}},
     }
-    return Config.model_validate(data, context={"directory": "/", "environ": {}})
+    return config_of(data, "/")
 
 
 class Talk(Protocol):

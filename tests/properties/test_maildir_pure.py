@@ -103,3 +103,22 @@ def test_headers_of_any_octets(data: bytes) -> None:
 def test_times_of_any_text(text: str) -> None:
     seconds = parse_time(text)
     assert seconds is None or 0 < seconds < 1 << 33
+
+
+PIECES = ["1700000000", "0", "99999999999", "12", "7", "٣", "M", "M5", "R", "FS", "host", "é", "\n"]
+MARKS = [".", "_", ",", ":", ":2,", ",S=", ",W="]
+NAMES = st.lists(st.sampled_from([*PIECES, *MARKS]), max_size=14).map("".join)
+
+
+@fixed
+@given(NAMES)
+def test_usual_names_are_read_as_all_others(name: str) -> None:
+    assert FileName.parse(name) == FileName._parse_unusual(name)
+
+
+@fixed
+@given(st.integers(0, 1 << 34), st.integers(0, 1 << 20), st.integers(0, 9**9), st.text(max_size=9))
+def test_our_names_are_usual(seconds: int, micros: int, size: int, flags: str) -> None:
+    for unique in (f"{seconds}.M{micros}P5.host", f"{seconds}_M{micros}.x"):
+        name = f"{unique},S={size},W={size + 1}:2,{flags}"
+        assert FileName.parse(name) == FileName._parse_unusual(name)

@@ -20,7 +20,7 @@ from mailframe.simulation.scenarios import SCENARIOS, draw
 RARELY_SEEN = {
     "answer-before-commit": ("--seeds", "65"),
     "unfenced": ("--seeds", "18", "--scenario", "operator"),
-    "unnamed-delivery": ("--seeds", "51"),
+    "unnamed-delivery": ("--seeds", "155"),
     "name-before-content": ("--seeds", "624"),
     "percent-relay": ("--seeds", "21"),
     "body-unsynced": ("--seeds", "92"),

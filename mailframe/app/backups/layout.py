@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY
-from mailframe.backup.placing import BEFORE, RESTORING
+from mailframe.backup.unfinished import BEFORE, RESTORING
 from mailframe.journal.schema import MIGRATIONS as JOURNAL
 from mailframe.mailbox.fsck.mending import DAMAGED
 from mailframe.mailbox.index.schema import MIGRATIONS as INDEX

@@ -14,8 +14,8 @@ from mailframe.app.backups.layout import Kind, is_litter, kind_of
 from mailframe.app.backups.mail_copy import MailCopy
 from mailframe.backup.files import Unreadable, walk
 from mailframe.backup.manifest import BadBackup, Header, Total
-from mailframe.backup.placing import is_unfinished
 from mailframe.backup.sets import BackupSets
+from mailframe.backup.unfinished import is_unfinished
 from mailframe.backup.writing import SetWriter, Tally
 from mailframe.errors import MailframeError
 from mailframe.mailbox.names import key_of

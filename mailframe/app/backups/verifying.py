@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mailframe.app.backups import layout
 from mailframe.backup.files import digest_of
-from mailframe.backup.placing import is_unfinished
+from mailframe.backup.unfinished import is_unfinished
 from mailframe.mailbox.fsck.account import AccountLook
 from mailframe.mailbox.tree import inboxes
 from mailframe.queue.verification import queue_faults

@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailframe.app import exits
+from mailframe.app import exits, loop
 from mailframe.app.config import Config, ConfigSource
 from mailframe.app.server import MailServer
 from mailframe.app.workers.bus import adopt
@@ -166,6 +166,7 @@ class Worker:
 
 def serve(name: str, told: Told, bus: socket.socket, rest: bytes) -> int:
     """Until it ends; returns the exit status. ``rest``: what came on the bus after the order."""
+    loop.install()
     from twisted.internet import reactor
 
     from mailframe.app.run import begin_log

@@ -225,7 +225,7 @@ class IndexedFolder:
                 # size, which is an octet more for each line's end at most.
                 size = count(file)
                 file.seek(0)
-            source = FileSource(file, size, self.live.around.workers, verbatim=size == octets)
+            source = FileSource(file, size, octets, self.live.around.workers)
             source.begin()
             return source
         except BaseException:

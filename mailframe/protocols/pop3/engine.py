@@ -42,6 +42,7 @@ from mailframe.protocols.pop3.states import State, Trigger, after
 from mailframe.protocols.pop3.top import TopCutter
 from mailframe.protocols.pop3.verbs import (
     AUTH_LINE_LIMIT,
+    LONGEST_WORD,
     VERBS,
     Offer,
     Verb,
@@ -152,9 +153,11 @@ class Pop3Engine:
 
     def _next_line(self) -> bool:
         """Carry out one line; False when there is none."""
+        if not len(self._input):
+            return False
         limit = AUTH_LINE_LIMIT
         if not self._login.in_exchange:
-            limit = line_limit(self._input.starts_with)
+            limit = line_limit(self._input.peek(LONGEST_WORD))
         line = self._input.next_line(limit)
         if line is None:
             return False
@@ -398,6 +401,18 @@ class Pop3Engine:
         self._say(self._stuffer.finish())
         self._stuffer = self._cutter = None
         self._decide(MessageWanted)
+
+    def whole_message(self, content: bytes) -> None:
+        """``begin_message``, ``message_chunk`` and ``end_message`` of one that is in memory."""
+        event = self._decide(MessageWanted)
+        assert isinstance(event, MessageWanted)
+        stuffer = DotStuffer()
+        head = b"+OK %d octets\r\n" % len(content)
+        if event.body_lines is not None:
+            head, content = b"+OK\r\n", TopCutter(event.body_lines).feed(content)
+        text, end = stuffer.feed(content), stuffer.finish()
+        self._output += (head, text, end)
+        self._pending += len(head) + len(text) + len(end)
 
     def message_unavailable(self, text: str) -> None:
         """Instead of ``begin_message``: this one cannot be had just now."""

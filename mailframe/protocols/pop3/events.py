@@ -74,7 +74,7 @@ class ProofWrong:
 @dataclass(frozen=True, slots=True)
 class MessageWanted:
     """RETR or TOP: call ``begin_message``, ``message_chunk`` as often as it takes and
-    ``end_message``; or ``message_unavailable`` instead of all of these."""
+    ``end_message``; or ``whole_message``, or ``message_unavailable``, instead of all of these."""
 
     number: int
     uid: str

@@ -6,14 +6,12 @@ for the next one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from mailframe.protocols.pop3.replies import Refusal
 
-# No sign, no Unicode digit, and short enough never to be a big integer.
-_NUMBER = re.compile(rb"[0-9]{1,10}")
+_MOST_DIGITS = 10  # short enough never to be a big integer
 
 
 class Entry(Protocol):
@@ -71,6 +69,7 @@ class Maildrop:
 
 
 def parse_number(argument: bytes) -> int:
-    if not _NUMBER.fullmatch(argument):
+    # Of octets ``isdigit`` takes 0 to 9 and nothing else, and no sign.
+    if not argument.isdigit() or len(argument) > _MOST_DIGITS:
         raise Refusal("That is not a number")
     return int(argument)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from mailframe.protocols.pop3.states import State
 
-_AUTHORIZATION = frozenset({State.AUTHORIZATION})
-_TRANSACTION = frozenset({State.TRANSACTION})
-_BOTH = _AUTHORIZATION | _TRANSACTION
+_AUTHORIZATION = (State.AUTHORIZATION,)
+_TRANSACTION = (State.TRANSACTION,)
+_BOTH = _AUTHORIZATION + _TRANSACTION
 
 # RFC 2449 section 4, CRLF included. A login of 254 octets does not fit into that, hence the
 # second; RFC 5034 section 4 sets the third for AUTH and what follows it.
@@ -53,7 +53,7 @@ def _inviting(line: Callable[[Offer], str | None]) -> Capability:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    states: frozenset[State]
+    states: tuple[State, ...]
     arguments: range | None = range(1)
     """How many; None: the rest of the line is one argument, spaces and all."""
     limit: int = LINE_LIMIT
@@ -108,9 +108,11 @@ def capabilities(offer: Offer) -> list[str]:
     return [line for line in lines if line is not None] + list(_GENERAL)
 
 
-def line_limit(starts_with: Callable[[bytes], bool]) -> int:
-    """How long the line that begins so may be, in octets with its CRLF."""
-    for word, verb in VERBS.items():
-        if verb.limit > LINE_LIMIT and starts_with(word):
-            return verb.limit
-    return LINE_LIMIT
+_LIMITS = {word: verb.limit for word, verb in VERBS.items() if verb.limit > LINE_LIMIT}
+LONGEST_WORD = max(map(len, VERBS))
+
+
+def line_limit(beginning: bytes) -> int:
+    """How long the line may be, in octets with its CRLF, whose first ``LONGEST_WORD`` octets, as
+    far as they have come, are these."""
+    return _LIMITS.get(beginning.upper(), LINE_LIMIT)

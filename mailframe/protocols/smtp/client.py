@@ -127,10 +127,13 @@ class SmtpClient:
         events: list[Event] = []
         if self._is_over:
             return events
+        next_reply = self._reader.next_reply
         self._reader.feed(data)
-        while not self._is_over and (reply := self._reader.next_reply()):
+        while reply := next_reply():
             self.replies_heard += 1
             events += self._hear(reply)
+            if self.is_closing and self._is_over:
+                break
         return events
 
     @property
@@ -146,7 +149,7 @@ class SmtpClient:
         if self._transaction is None:
             return not self._pending
         # RFC 2920 section 3.1: MAIL may follow the content of the message before.
-        return self._transaction.content_sent and "PIPELINING" in self.extensions
+        return self._transaction.content_sent and self.extensions.pipelining
 
     @property
     def _is_over(self) -> bool:
@@ -201,7 +204,7 @@ class SmtpClient:
         if not transaction.recipients:
             raise LocalProtocolError("a transaction without recipients")
         offered = self.extensions
-        chunking = "CHUNKING" in offered
+        chunking = offered.chunking
         if transaction.body is Body.BINARY and not chunking:
             raise LocalProtocolError("binary content without CHUNKING")
         mail = commands.mail(transaction.envelope, transaction.size, transaction.body, offered)
@@ -228,7 +231,7 @@ class SmtpClient:
     @property
     def body_blocked(self) -> bool:
         """Without PIPELINING, every BDAT waits for the reply to the one before."""
-        return bool(self._pending) and "PIPELINING" not in self.extensions
+        return bool(self._pending) and not self.extensions.pipelining
 
     def send_body(self, chunk: bytes) -> None:
         body, transaction = self._content_wanted()
@@ -310,6 +313,8 @@ class SmtpClient:
     ) -> list[Event]:
         if step is Step.RCPT:
             transaction.hear_recipient(index, reply)
+            if transaction.replies_awaited and not self._waiting:
+                return []  # as after all of them but the last, with pipelining
         elif step is Step.MAIL:
             transaction.hear_mail(reply)
             self._needs_rset = reply.is_positive
@@ -344,7 +349,7 @@ class SmtpClient:
             transaction.hear_for_next(reply)
         else:
             transaction.hear_for_accepted(reply)
-        self._needs_rset = not reply.is_positive and "CHUNKING" in self.extensions
+        self._needs_rset = not reply.is_positive and self.extensions.chunking
 
     def _hear_chunk_refused(self, transaction: Transaction, reply: Reply) -> None:
         self._body = None
@@ -402,7 +407,7 @@ class SmtpClient:
 
     def _pump(self, transaction: Transaction) -> None:
         """Say what waits: all of it with PIPELINING (RFC 2920), else one at a time."""
-        together = "PIPELINING" in self.extensions
+        together = self.extensions.pipelining
         while self._waiting and (together or not self._pending):
             asked, data = self._waiting.popleft()
             self._output.append(data)

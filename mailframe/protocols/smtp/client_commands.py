@@ -20,7 +20,8 @@ _NOTIFY_ORDER = (Notify.NEVER, Notify.SUCCESS, Notify.FAILURE, Notify.DELAY)
 
 def line(text: str) -> bytes:
     """One command line. Raises LocalProtocolError for what would be two."""
-    if _FORBIDDEN.search(text):
+    # What can be printed holds none, and that is sooner found out.
+    if not text.isprintable() and _FORBIDDEN.search(text):
         raise LocalProtocolError(f"a command with a control character: {text!r}")
     return text.encode() + b"\r\n"
 
@@ -30,11 +31,11 @@ def mail(envelope: Envelope, size: int, body: Body, offered: Extensions) -> byte
     words = [f"MAIL FROM:{_path(envelope.reverse_path)}"]
     if "SIZE" in offered:
         words.append(f"SIZE={size}")
-    if "8BITMIME" in offered and body is not Body.SEVEN_BIT:
+    if body is not Body.SEVEN_BIT and "8BITMIME" in offered:
         words.append(f"BODY={body.value}")
-    if "SMTPUTF8" in offered and envelope.smtputf8:
+    if envelope.smtputf8 and offered.smtputf8:
         words.append("SMTPUTF8")
-    if "DSN" in offered:
+    if offered.dsn:
         words += [f"RET={envelope.ret.value}"] if envelope.ret else []
         words += [f"ENVID={_envid(envelope.envid)}"] if envelope.envid else []
     return line(" ".join(words))
@@ -43,7 +44,7 @@ def mail(envelope: Envelope, size: int, body: Body, offered: Extensions) -> byte
 def rcpt(recipient: Recipient, offered: Extensions) -> bytes:
     """RCPT with the DSN wishes, where the server takes them."""
     words = [f"RCPT TO:{_path(recipient.address)}"]
-    if "DSN" in offered:
+    if offered.dsn:
         if recipient.notify:
             wishes = [n.value for n in _NOTIFY_ORDER if n in recipient.notify]
             words.append(f"NOTIFY={','.join(wishes)}")

@@ -39,6 +39,24 @@ _TLS_HELLO = b"\x16\x03"  # RFC 8446 section 5.1: a handshake record
 
 
 class Conversation:
+    state = State.GREETING
+    envelope = _NO_ENVELOPE
+    accepted = 0
+    """RCPT commands accepted in this transaction; LMTP owes a reply for each."""
+    transactions = 0
+    """MAIL commands accepted on this connection."""
+    errors = 0
+    authenticated = False
+    has_bindings = False
+    answers_expn = False
+    """Set by the shell before it answers a Hello."""
+    _open: Decision | None = None
+    _body: Body | None = None
+    _swallow = 0
+    _heard_nothing = True
+    _may_be_pipelined = False
+    """Whether more commands of a transaction that we ended may be on their way."""
+
     def __init__(
         self,
         settings: ServerSettings,
@@ -52,30 +70,14 @@ class Conversation:
         ending in ``-PLUS`` only where ``tls_started`` said that channel bindings are known.
         ``encrypted``: TLS was there before the first octet."""
         self.settings = settings
-        self.state = State.GREETING
-        self.envelope = _NO_ENVELOPE
-        self.accepted = 0
-        """RCPT commands accepted in this transaction; LMTP owes a reply for each."""
-        self.transactions = 0
-        """MAIL commands accepted on this connection."""
-        self.errors = 0
-        self.authenticated = False
         self.encrypted = encrypted
-        self.has_bindings = False
         self.can_start_tls = can_start_tls
-        self.answers_expn: bool = False
-        """Set by the shell before it answers a Hello."""
+        self._verbs = verbs.table(settings)
         self._mechanisms = tuple(sorted(mechanisms))
         self._reference = reference
         self._lines = LineSplitter()
         self._output: list[bytes] = []
         self._events: list[Event] = []
-        self._open: Decision | None = None
-        self._body: Body | None = None
-        self._swallow = 0
-        self._heard_nothing = True
-        self._may_be_pipelined = False
-        """Whether more commands of a transaction that we ended may be on their way."""
 
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms that work right now."""
@@ -125,14 +127,16 @@ class Conversation:
     # --- reading, a step at a time: False means that more input is needed ---
 
     def _read_command(self) -> bool:
-        if self._heard_nothing and self._lines.starts_with(_TLS_HELLO):
+        lines, longest = self._lines, self.settings.command_line
+        if not lines.held:
+            return False
+        if self._heard_nothing and lines.starts_with(_TLS_HELLO):
             self._turn_away("")
             return True
-        longest = self.settings.command_line
         # Its CRLF counts, and may be still to come.
-        if len(self._lines) > longest - 2 and self._lines.starts_with(b"AUTH "):
+        if lines.held > longest - 2 and lines.starts_with(b"AUTH "):
             longest = self.settings.auth_line
-        line = self._lines.next_line(longest)
+        line = lines.next_line(longest)
         if line is None:
             return False
         self._heard_nothing = False
@@ -145,11 +149,13 @@ class Conversation:
     def _command(self, line: bytes) -> None:
         word, _, argument = line.partition(b" ")
         name = word.decode("ascii", "replace").upper()
-        if name in verbs.FOREIGN:
-            self._turn_away(name)
-            return
+        verb = self._verbs.get(name)
         try:
-            verb = verbs.find(self, name)
+            if verb is None:
+                if name in verbs.FOREIGN:
+                    self._turn_away(name)
+                    return
+                raise verbs.unknown(self.settings, name)
             self._check_order(name)
             result = verb.run(self, argument.strip(b" "))
         except RemoteProtocolError as error:

@@ -10,6 +10,7 @@ all the same, and refusing would lose mail of old devices.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -63,8 +64,10 @@ def mail(argument: bytes, *, message_size: int, without: frozenset[str] = frozen
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def rcpt(argument: bytes, *, smtputf8: bool, without: frozenset[str] = frozenset()) -> Recipient:
-    """The argument of RCPT; ``smtputf8`` is what the transaction's MAIL asked for."""
+    """The argument of RCPT; ``smtputf8`` is what the transaction's MAIL asked for. Kept: most mail
+    is for few addresses."""
     path, text = grammar.path_and_parameters(
         argument, "TO", utf8=smtputf8, fault=status.BAD_DESTINATION_SYNTAX
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from mailframe.core.reply import Reply
+from mailframe.core.status import Status
 
 # RFC 5321 section 4.5.3.1.5: 512 octets with the CRLF; room for code, status and reference
 _LONGEST_TEXT = 450
@@ -16,15 +18,24 @@ def render(reply: Reply, *, reference: str = "", utf8: bool = False) -> bytes:
     A negative reply ends with ``(ref REFERENCE)``, which the journal knows. Without ``utf8``
     other characters than ASCII become question marks (RFC 6531 section 3.7.4).
     """
-    text = reply.text
-    # Most are one short line.
-    if reply.code < 400 and 0 < len(text) <= _LONGEST_TEXT and text.isascii() and "\n" not in text:
-        return f"{reply}\r\n".encode("ascii")
-    if reference and reply.code >= 400:
+    code, text = reply.code, reply.text
+    if code < 400:
+        return _written(code, reply.status, text, utf8)
+    if reference:
         text = f"{text} (ref {reference})" if text else f"(ref {reference})"
-    status = f"{reply.enhanced} " if reply.status is not None else ""
-    lines = [piece for line in text.split("\n") for piece in _pieces(line)]
-    return _joined(reply.code, [status + line for line in lines], utf8)
+    return _lines_of(code, reply.status, text, utf8)
+
+
+def _lines_of(code: int, status: Status | None, text: str, utf8: bool) -> bytes:
+    prefix = f"{code // 100}.{status[0]}.{status[1]} " if status is not None else ""
+    if text and len(text) <= _LONGEST_TEXT and text.isascii() and "\n" not in text:
+        return f"{code} {prefix}{text.rstrip()}\r\n".encode("ascii")
+    lines = [prefix + piece for line in text.split("\n") for piece in _pieces(line)]
+    return _joined(code, lines, utf8)
+
+
+_written = functools.lru_cache(maxsize=256)(_lines_of)
+"""Nearly all of what is said to a client is one of a few lines."""
 
 
 def render_lines(code: int, lines: Sequence[str]) -> bytes:

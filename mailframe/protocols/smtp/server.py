@@ -58,7 +58,7 @@ class SmtpServer(Conversation):
     @property
     def held(self) -> int:
         """Octets received and not yet read."""
-        return len(self._lines)
+        return self._lines.held
 
     def take_output(self) -> bytes:
         """What there is to send; call it after each round of events."""

@@ -32,6 +32,7 @@ from mailframe.protocols.smtp.events import (
     Verify,
 )
 from mailframe.protocols.smtp.grammar import refuse
+from mailframe.protocols.smtp.settings import ServerSettings
 
 if TYPE_CHECKING:
     from mailframe.protocols.smtp.conversation import Conversation
@@ -260,12 +261,16 @@ def keywords(server: Conversation) -> list[str]:
 
 def offered(server: Conversation) -> list[str]:
     """The verbs of this role and listener."""
-    return list(_table(server.settings.lmtp, server.settings.without))
+    return list(table(server.settings))
+
+
+def table(settings: ServerSettings) -> dict[str, Verb]:
+    """The verbs of such a listener by name."""
+    return _table(settings.lmtp, settings.without)
 
 
 @functools.cache
 def _table(lmtp: bool, without: frozenset[str]) -> dict[str, Verb]:
-    """The verbs of such a listener."""
     return {
         name: verb
         for name, verb in VERBS.items()
@@ -273,15 +278,11 @@ def _table(lmtp: bool, without: frozenset[str]) -> dict[str, Verb]:
     }
 
 
-def find(server: Conversation, name: str) -> Verb:
-    """Raises RemoteProtocolError for what is no verb here."""
-    settings = server.settings
-    verb = _table(settings.lmtp, settings.without).get(name)
-    if verb is not None:
-        return verb
+def unknown(settings: ServerSettings, name: str) -> RemoteProtocolError:
+    """The error for what is not in the table."""
     # RFC 5321 section 4.2.4
     if name in NOT_IMPLEMENTED or name in lacking(settings.without):
-        raise refuse(502, status.INVALID_COMMAND, "Command not implemented")
-    raise RemoteProtocolError(
+        return refuse(502, status.INVALID_COMMAND, "Command not implemented")
+    return RemoteProtocolError(
         "unknown verb", Reply(500, status.INVALID_COMMAND, "Command not recognized")
     )

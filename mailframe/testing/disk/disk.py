@@ -198,6 +198,10 @@ class SimDisk(Disk):
             self.volume.reading(path)
             return bytes(self._regular(path).content)
 
+    def read_known(self, path: str, octets: int) -> bytes | None:
+        data = self.read(path)
+        return data if len(data) == octets else None
+
     def facts(self, file: BinaryIO) -> os.stat_result:
         raw = cast("io.BufferedReader", file).raw
         assert isinstance(raw, SimReader)

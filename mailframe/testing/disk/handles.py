@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailframe.runtime.disk import DiskCell, DiskFile, DiskGate, DiskLock
@@ -31,6 +32,9 @@ class SimFile(DiskFile):
             self._volume.write(self._inode, self.path, self._offset, data)
         if self._offset is not None:
             self._offset += len(data)
+
+    def write_all(self, pieces: Sequence[bytes]) -> None:
+        self.write(b"".join(pieces))
 
     def set_modified(self, seconds: float) -> None:
         self._must_be_open()

@@ -12,7 +12,7 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from mailframe.app.config_schema import Config
+from mailframe.app.config import Config, config_of
 from mailframe.app.metering import TOPIC, Metering
 from mailframe.app.readiness import Readiness
 from mailframe.metrics.snapshot import as_json, gauge
@@ -76,9 +76,7 @@ class House:
     @property
     def config(self) -> Config:
         listen = {"mx": {"endpoint": "tcp:25", "role": "mx"}}
-        return Config.model_validate(
-            {"hostname": "mail.a.test", "base": str(self.base), "listen": listen}
-        )
+        return config_of({"hostname": "mail.a.test", "base": str(self.base), "listen": listen}, "/")
 
     def page(self) -> str:
         found = fired(as_deferred(Metering(self, self.config, self.doors).page("")))  # type: ignore[arg-type]

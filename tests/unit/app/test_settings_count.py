@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import get_args, get_origin
 
 import pytest
-from pydantic import BaseModel
 
 from mailframe import app
 from mailframe.app.config_schema import Config
+from mailframe.app.config_section import Section, declared, is_section, taken_apart
 
 
-def settings(section: type[BaseModel], path: str = "") -> Iterator[str]:
-    for name, info in section.model_fields.items():
-        kind = info.annotation
+def settings(section: type[Section], path: str = "") -> Iterator[str]:
+    for one in declared(section).values():
+        name = one.name
+        kind, _ = taken_apart(one.kind)
         if get_origin(kind) is dict:
             kind = get_args(kind)[1]
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if is_section(kind):
             yield from settings(kind, f"{path}{name}.")
         else:
             yield f"{path}{name}"

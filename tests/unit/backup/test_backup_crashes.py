@@ -16,8 +16,8 @@ from mailframe.app.backups.taking import take_backup
 from mailframe.backup.checking import check_set
 from mailframe.backup.files import walk
 from mailframe.backup.manifest import Total
-from mailframe.backup.placing import is_unfinished
 from mailframe.backup.sets import BackupSets
+from mailframe.backup.unfinished import is_unfinished
 from mailframe.mailbox.folder_file import replace_file
 from mailframe.mailbox.maildir import Maildir
 from mailframe.queue.schema import MIGRATIONS as QUEUE

@@ -13,8 +13,9 @@ from mailframe.app.backups.restoring import Restored, restore_base
 from mailframe.app.backups.returning import Returned, return_messages
 from mailframe.backup.files import walk
 from mailframe.backup.manifest import BadBackup, entries
-from mailframe.backup.placing import NotEmpty, Placing, is_unfinished
+from mailframe.backup.placing import NotEmpty, Placing
 from mailframe.backup.sets import BackupBusy
+from mailframe.backup.unfinished import is_unfinished
 from mailframe.mailbox import folder_file
 from mailframe.mailbox.index.mark import Mark
 from mailframe.mailbox.index.schema import MIGRATIONS as INDEX

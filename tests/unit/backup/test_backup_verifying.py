@@ -12,7 +12,7 @@ from mailframe import __version__
 from mailframe.app.backups import layout
 from mailframe.app.backups.upgrading import migrate, note_version, noted_version, plan
 from mailframe.app.backups.verifying import Verification
-from mailframe.backup.placing import RESTORING
+from mailframe.backup.unfinished import RESTORING
 from mailframe.runtime.disk import Disk
 from tests.unit.backup.conftest import NOW, House
 

@@ -52,6 +52,8 @@ class Source:
 
 @implementer(IStoredMessage)
 class Stored:
+    in_memory = False
+
     def __init__(self, data: bytes = TEXT, **envelope: Any) -> None:
         self.queue_id = "TESTQUEUEID1"
         self.envelope = Envelope(
@@ -60,7 +62,7 @@ class Stored:
         self.arrival = Arrival()
         self.arrived = 0.0
         self.size = len(data)
-        self.octets: bytes | None = None
+        self.octets: bytes | None = data if self.in_memory else None
         self.data = data
         self.sources: list[Source] = []
 

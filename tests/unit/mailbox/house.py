@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -70,6 +70,10 @@ class FailingFile(DiskFile):
         self._disk.count("write")
         self._file.write(data)
 
+    def write_all(self, pieces: Sequence[bytes]) -> None:
+        self._disk.count("write")
+        self._file.write_all(pieces)
+
     def set_modified(self, seconds: float) -> None:
         self._disk.count("set_modified")
         self._file.set_modified(seconds)
@@ -113,6 +117,10 @@ class FailingDisk(Disk):
     def read(self, path: str) -> bytes:
         self.count("read")
         return super().read(path)
+
+    def read_known(self, path: str, octets: int) -> bytes | None:
+        self.count("read")
+        return super().read_known(path, octets)
 
     def lock(self, path: str) -> DiskLock | None:
         self.count("lock")

@@ -41,6 +41,7 @@ def test_our_own_name_says_everything() -> None:
         ("99999999999999.1.host", None, None, None, 0, ""),
         ("0.1.host,S=,W=x", None, None, None, 0, ""),
         ("1.2.host,S=12x,XS=5,S=6", 6, None, 1, 0, ""),
+        ("1.M2.host,S=5,S=6,W=7", 5, 7, 1, 2, ""),
         ("1.2.host,S=" + "9" * 400, None, None, 1, 0, ""),
         ("1.2.host:1,experimental", None, None, 1, 0, ""),
     ],

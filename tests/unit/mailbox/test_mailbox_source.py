@@ -28,7 +28,7 @@ class TestHops(SynchronousTestCase):
     def source(self, content: bytes, size: int | None = None) -> FileSource:
         self.workers = CountingWorkers()
         size = len(content) if size is None else size
-        source = FileSource(io.BytesIO(content), size, self.workers, verbatim=True)
+        source = FileSource(io.BytesIO(content), size, size, self.workers)
         source.begin()
         return source
 
@@ -54,3 +54,10 @@ class TestHops(SynchronousTestCase):
         failed: list[Failure] = []
         source.read(10).addErrback(failed.append)
         assert [failure.type for failure in failed] == [MessageGone]
+
+    def test_all_of_the_file_comes_whatever_was_said_of_its_size(self) -> None:
+        content = b"0123456789abcdef" * 9999 + b"\n"
+        for said in (1, 65536, 131072, len(content) - 1, len(content) * 3):
+            source = FileSource(io.BytesIO(content), said, len(content), CountingWorkers())
+            source.begin()
+            assert self.read(source, 65536) == content.replace(b"\n", b"\r\n")

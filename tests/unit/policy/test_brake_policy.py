@@ -25,7 +25,7 @@ from mailframe.policy.known_recipients import KnownRecipients
 from mailframe.policy.notices import FreezeNotices
 from mailframe.policy.rate_store import WindowStore
 from mailframe.policy.schema import MIGRATIONS
-from mailframe.runtime.aio import as_deferred, fired
+from mailframe.runtime.aio import as_deferred, fired, result_of
 from mailframe.runtime.database import Database
 from tests.dialogs.smtp_world import World
 
@@ -125,7 +125,7 @@ class Rig:
     @staticmethod
     def _said(decision: Any) -> str:
         try:
-            assert fired(as_deferred(decision)) is None
+            assert fired(as_deferred(result_of(decision))) is None
         except TransientFailure as failure:
             return str(failure.reply) if failure.detail else "no detail"
         return ""

@@ -16,7 +16,7 @@ from mailframe.core.session import Role, Session
 from mailframe.core.verdict import Tag, Verdict
 from mailframe.interfaces import IMailAccount, IMailbox, IMailPolicy, IMessagePolicy
 from mailframe.policy.submission import SubmissionPolicy
-from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.aio import as_deferred, result_of
 
 
 @implementer(IMailAccount)
@@ -52,9 +52,9 @@ def session(role: Role = Role.SUBMISSION, avatar: object = None) -> Session:
     return Session("S1", role, "submission", "192.0.2.1", account="ann@example.org", avatar=avatar)
 
 
-def result(awaitable: Awaitable[Verdict]) -> Verdict:
+def result(decision: Verdict | Awaitable[Verdict]) -> Verdict:
     found: list[Verdict] = []
-    deferred: Deferred[Verdict] = as_deferred(awaitable)  # type: ignore[arg-type]
+    deferred: Deferred[Verdict] = as_deferred(result_of(decision))
     deferred.addCallback(found.append)
     return found[0]
 

@@ -557,3 +557,46 @@ def test_secrets_stay_out_of_reprs():
     reply(machine, "USER ann")
     event, _ = say(machine, "PASS secret")
     assert "secret" not in repr(event)
+
+
+# A message that is in memory
+
+
+@pytest.mark.parametrize("command", ["RETR 1", "TOP 1 0", "TOP 1 1", "TOP 1 9"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b".",
+        b"\r\n",
+        b"a: b\r\n\r\n.\r\n..\r\nend",
+        b"a: b\r\n\r\none\r\ntwo\r\n",
+        b"a: b\n.\r.\r\n\r\nlone\n.lone\r\r\n.",
+    ],
+)
+def test_whole_is_the_same_as_in_pieces(command, message):
+    whole, pieces = logged_in(), logged_in()
+    for machine in (whole, pieces):
+        assert isinstance(say(machine, command)[0], MessageWanted)
+    whole.whole_message(message)
+    pieces.begin_message(len(message))
+    for octet in message:
+        if not pieces.message_chunk(bytes([octet])):
+            break
+    pieces.end_message()
+    assert whole.take_output() == pieces.take_output()
+    assert reply(whole, "NOOP") == b"+OK\r\n"
+
+
+def test_a_whole_message_counts_as_output():
+    machine = logged_in()
+    machine.receive(b"RETR 1\r\nNOOP\r\n")
+    machine.next_event()
+    machine.whole_message(b"x" * (1 << 16))
+    assert machine.next_event() is Pause.OUTPUT
+
+
+def test_a_whole_message_that_nobody_asked_for():
+    machine = logged_in()
+    with pytest.raises(LocalProtocolError):
+        machine.whole_message(b"")

@@ -143,7 +143,7 @@ def test_who_comes_while_another_starts_keeps_what_it_receives(server: Server) -
     def slow() -> dict[str, int]:
         second = server.worker("w2").start()
         incoming = done(second.spool.begin("A1"))
-        incoming.write(b"x" * 100_000)
+        incoming.write(b"x" * 300_000)
         receiving.append((second, incoming))
         return scan()
 
@@ -265,7 +265,7 @@ def test_bodies_that_others_are_receiving_are_no_orphans(server: Server) -> None
     first = server.worker("w1").start()
     incoming = first.spool.begin("A1")
     incoming = done(incoming)
-    incoming.write(b"x" * 100_000)
+    incoming.write(b"x" * 300_000)
     second = server.worker("w2")
     assert done(second.queue.recover()).swept == 0
     assert first.bodies() == ["A1"]

@@ -46,6 +46,27 @@ def test_short_writes_are_continued(
     assert (tmp_path / "x").read_bytes() == b"0123456789"
 
 
+def test_many_pieces_are_written_in_their_order(disk: Disk, tmp_path: Path) -> None:
+    pieces = [f"{number}\n".encode() for number in range(2_500)]
+    file = disk.create(str(tmp_path / "x"))
+    file.write_all([])
+    file.write_all(pieces)
+    file.write_all([b"", b"end"])
+    file.close()
+    assert (tmp_path / "x").read_bytes() == b"".join(pieces) + b"end"
+
+
+def test_short_writes_of_many_pieces_are_continued(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", lambda fd, pieces: writev(fd, [b"".join(pieces)[:4]]))
+    file = disk.create(str(tmp_path / "x"))
+    file.write_all([b"012", b"345", b"6789"])
+    file.close()
+    assert (tmp_path / "x").read_bytes() == b"0123456789"
+
+
 def test_append(disk: Disk, tmp_path: Path) -> None:
     path = tmp_path / "x"
     with pytest.raises(FileNotFoundError):
@@ -85,6 +106,22 @@ def test_directories(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         disk.make_directories(str(tmp_path / "file"))
     with pytest.raises(FileExistsError):
         disk.make_directories(str(tmp_path / "file" / "below"))
+
+
+def test_a_file_whose_size_is_known(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"four")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    before = len(os.listdir("/proc/self/fd"))
+    assert disk.read_known(str(tmp_path / "file"), 4) == b"four"
+    assert disk.read_known(str(tmp_path / "file"), 3) is None
+    assert disk.read_known(str(tmp_path / "file"), 5) is None
+    assert disk.read_known(str(tmp_path / "fifo"), 4) is None
+    for name in ("link", "directory", "absent"):
+        with pytest.raises(OSError, match=r"\[Errno"):
+            disk.read_known(str(tmp_path / name), 4)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_directories_made_by_many_threads(disk: Disk, tmp_path: Path) -> None:

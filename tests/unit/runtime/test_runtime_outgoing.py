@@ -196,6 +196,79 @@ def test_a_connection_that_is_lost_within_the_turn_is_left_alone(place: Place) -
     assert wire.protocol.lost == [ConnectionDone]
 
 
+# At once
+
+
+def test_who_has_said_all_does_not_wait_for_the_end_of_the_turn(place: Place) -> None:
+    wire = place.wire()
+    wire.transport.write_now(b"+OK\r\n")
+    assert wire.heard() == b"+OK\r\n"
+    assert not place.reactor.getDelayedCalls()
+    assert not place.reactor.writing
+    wire.transport.write(b"more")
+    place.reactor.turn()
+    assert wire.heard() == b"more"
+
+
+def test_at_once_does_not_overtake(place: Place) -> None:
+    wire = place.wire()
+    wire.transport.write(b"first ")
+    wire.transport.write_now(b"second")
+    place.reactor.turn()
+    assert wire.heard() == b"first second"
+
+
+def test_much_waits_for_the_end_of_the_turn(place: Place) -> None:
+    wire, producer = place.wire(), Producer()
+    wire.transport.registerProducer(producer, True)
+    wire.transport.write_now(b"x" * (1 << 16 | 1))
+    assert wire.heard() == b""
+    assert producer.told == ["pause"]
+    wire.transport.write_now(b"")
+    place.reactor.turn()
+    assert wire.heard() == b"x" * (1 << 16 | 1)
+
+
+def test_what_a_full_socket_does_not_take_at_once_is_sent_later(place: Place) -> None:
+    wire = place.wire()
+    sent = got = 0
+    while wire.transport not in place.reactor.writing:
+        wire.transport.write_now(b"x" * (1 << 15))
+        sent += 1 << 15
+    while data := wire.heard():
+        got += len(data)
+    wire.transport.write_now(b"y")
+    assert wire.transport in place.reactor.writing, "until the kernel tells that there is room"
+    for _ in range(1000):
+        while data := wire.heard():
+            got += len(data)
+        if wire.transport in place.reactor.writing:
+            wire.transport.doWrite()
+        place.reactor.turn()
+    assert got == sent + 1
+    assert not place.reactor.writing
+
+
+def test_at_once_to_a_peer_that_is_gone_fails_by_the_end_of_the_turn(place: Place) -> None:
+    wire = place.wire()
+    wire.peer.close()
+    wire.transport.write_now(b"+OK\r\n")
+    assert wire.protocol.lost == []
+    wire.transport.write_now(b"+OK\r\n")
+    place.reactor.turn()
+    assert wire.protocol.lost == [ConnectionLost]
+
+
+def test_at_once_after_the_end_is_nothing(place: Place) -> None:
+    wire = place.wire()
+    wire.transport.connectionLost(Failure(ConnectionDone()))
+    with logging() as logged:
+        wire.transport.write_now(b"+OK\r\n")
+        place.reactor.turn()
+    assert logged == []
+    assert wire.protocol.lost == [ConnectionDone]
+
+
 def test_a_producer_is_asked_once_a_turn(place: Place) -> None:
     """So that no connection keeps the others from theirs."""
     wire = place.wire()
@@ -267,3 +340,54 @@ def test_a_connection_says_who_it_is(place: Place) -> None:
     assert transport.logPrefix() == "Noting"
     assert repr(transport) == "<Noting #0 of 192.0.2.1>"
     assert transport.getPeer().host == "192.0.2.1"
+
+
+# --- what connections have from their port --------------------------------------------------
+
+
+class Accepted:
+    """A port that listens at ``interface``, and one who came to 127.0.0.1."""
+
+    def __init__(self, interface: str) -> None:
+        self.reactor = Selecting()
+        self.protocol = Noting()
+        factory = Factory.forProtocol(lambda: self.protocol)  # type: ignore[arg-type]
+        self.port = tcp.Port(0, factory, interface=interface, reactor=self.reactor)
+        self.port.startListening()
+        Outgoing(self.reactor).serve(self.port)  # type: ignore[arg-type]
+        self.peer = socket.create_connection(("127.0.0.1", self.port.getHost().port))  # type: ignore[no-untyped-call]
+        self.peer.settimeout(5)
+        self.port.doRead()
+        self.transport: Any = self.protocol.transport
+
+
+@pytest.fixture(params=["127.0.0.1", ""], ids=["one address", "every address"])
+def accepted(request: pytest.FixtureRequest) -> Iterator[Accepted]:
+    made = Accepted(request.param)
+    yield made
+    made.peer.close()
+    if made.protocol.transport is not None and not made.protocol.lost:
+        made.transport.connectionLost(Failure(ConnectionDone()))
+    made.port.stopListening()
+    made.reactor.turn()
+
+
+def test_it_knows_its_own_address(accepted: Accepted) -> None:
+    host = accepted.transport.getHost()
+    assert (host.host, host.port) == accepted.peer.getpeername()
+
+
+def test_small_pieces_wait_for_no_acknowledgement(accepted: Accepted) -> None:
+    accepted.transport.setTcpNoDelay(True)
+    assert accepted.transport.getTcpNoDelay()
+    accepted.transport.setTcpNoDelay(False)
+    assert not accepted.transport.getTcpNoDelay()
+
+
+def test_the_peer_reads_all_and_then_the_end(accepted: Accepted) -> None:
+    accepted.transport.write(b"bye")
+    accepted.transport.loseConnection()
+    accepted.reactor.turn()
+    assert accepted.protocol.lost == [ConnectionDone]
+    assert accepted.peer.recv(10) == b"bye"
+    assert accepted.peer.recv(10) == b""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -87,6 +88,52 @@ def test_of_many_stalls_one_a_minute_is_told_and_all_are_counted(turns: Turns) -
     assert turns.watch.count >= 2
     assert len(turns.lines.events) == 1
     assert turns.watch.told()["milliseconds"] >= 300
+
+
+def keep_the_lock(seconds: float) -> None:
+    """In one function of C, so that no other thread of Python runs meanwhile."""
+    end = time.monotonic() + seconds
+    sum(itertools.takewhile(end.__gt__, iter(time.monotonic, None)))
+
+
+def rest(turns: Turns) -> None:
+    """Until the timer does: the watch looks for work itself from then on."""
+    end = time.monotonic() + 20
+    while turns.reactor.getDelayedCalls():
+        assert time.monotonic() < end
+        turns.turn(0.05)
+
+
+def test_a_reactor_without_work_is_not_woken(turns: Turns) -> None:
+    turns.watch._longest = 2.0  # more than a machine with neighbours takes
+    rest(turns)
+    turns.reactor.callLater(0, stand_still, 0.2)
+    turns.turn(0.1)
+    assert turns.reactor.getDelayedCalls()
+    assert turns.watch.told() == {"count": 0}
+    rest(turns)
+
+
+@pytest.mark.parametrize("stand", [stand_still, work, keep_the_lock])
+def test_the_end_of_a_rest_is_noticed(turns: Turns, stand: Callable[[float], None]) -> None:
+    rest(turns)
+    turns.reactor.callLater(0, stand, 0.6)
+    turns.turn(0.1)
+    turns.turn(0.2)  # the watch may not have run until now
+    found = turns.watch.longest
+    assert found is not None
+    assert found.seconds > 0.4
+    if stand is not keep_the_lock:
+        assert (found.cpu < 0.3) is (stand is stand_still)
+        assert stand.__name__ in found.place
+
+
+def test_what_is_asked_at_the_end_harms_nobody(turns: Turns) -> None:
+    rest(turns)
+    stand_still(0.5)  # the watch sees it, and nothing turns
+    turns.watch.stop()
+    turns.turn(0.1)
+    assert not turns.reactor.getDelayedCalls()
 
 
 def test_it_ends(turns: Turns) -> None:

@@ -23,6 +23,7 @@ from mailframe.interfaces import (
     IMailAccount,
     IMailbox,
     IMessageSource,
+    IReadsAhead,
     IVerifiedIdentity,
     MessageInfo,
 )
@@ -65,6 +66,7 @@ class Store:
         self.gone: set[str] = set()  # listed, but not there
         self.broken: dict[str, int] = {}  # uid -> where it breaks off
         self.sources: list[Source] = []
+        self.at_hand: set[str] | None = None  # a set: these are in memory
         self.error: Exception | None = None  # raised by whatever is asked next
         self.error_in = ""
 
@@ -113,6 +115,13 @@ class Mailbox:
         return frozenset(uids) & self._store.stubborn
 
 
+@implementer(IReadsAhead)
+class MailboxAhead(Mailbox):
+    def at_hand(self, uid: str) -> bytes | None:
+        assert self._store.at_hand is not None
+        return self._store.messages[uid] if uid in self._store.at_hand else None
+
+
 @implementer(IMailAccount)
 class Account:
     name = "ann@example.test"
@@ -125,7 +134,7 @@ class Account:
 
     def inbox(self) -> Mailbox:
         self._store.stumble("inbox")
-        return Mailbox(self._store)
+        return (Mailbox if self._store.at_hand is None else MailboxAhead)(self._store)
 
     def logout(self) -> None:
         self._store.logouts += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -284,6 +285,17 @@ def test_a_message_that_breaks_off_never_ends():
     assert house.journal.of("fetch")["retrieved"] == 0
 
 
+@pytest.mark.parametrize("said", [0, 1, 128 * 1024, 10**9])
+def test_a_wrong_size_neither_cuts_a_message_nor_keeps_it(said, monkeypatch):
+    monkeypatch.setattr(Source, "size", property(lambda self: said, lambda self, size: None), False)
+    message = b"x" * 300_000 + b"\r\n"
+    house = House(message, TWO)
+    client = house.client(login=True)
+    assert client.say("RETR 1") == b"+OK %d octets\r\n" % said + message + b".\r\n"
+    assert client.say("RETR 2").endswith(b"body\r\n.\r\n")
+    assert house.store.sources[0].closed
+
+
 def test_our_bug_while_opening(logged_errors):
     house = House(ONE)
     client = house.client(login=True)
@@ -471,6 +483,46 @@ def test_ten_thousand_pipelined_retrs():
     house = House(ONE)
     client = house.client(login=True)
     assert client.send(b"RETR 1\r\n" * 10_000).count(b"+OK") == 10_000
+
+
+# Messages that are in memory before they are asked for
+
+
+def house_ahead(*messages: bytes, at_hand: Sequence[int]) -> House:
+    store = Store(*messages)
+    store.at_hand = {f"uid{number}" for number in at_hand}
+    return House(store=store)
+
+
+def test_what_is_at_hand_is_the_same_as_what_is_read():
+    unended = b"Subject: three\r\n\r\n.\r\nno end"
+    messages = [ONE, TWO, unended, b""]
+    ahead = house_ahead(*messages, at_hand=[1, 3, 4])
+    read = House(*messages)
+    commands = b"".join(b"RETR %d\r\nTOP %d 0\r\nTOP %d 1\r\n" % (n, n, n) for n in range(1, 5))
+    answers = []
+    for house in (ahead, read):
+        client = house.client(login=True)
+        answers.append(client.send(commands + b"QUIT\r\n"))
+        assert house.journal.of("fetch")["retrieved"] == 4
+        assert house.journal.of("fetch")["size"] == sum(map(len, messages))
+    assert answers[0] == answers[1]
+    assert len(ahead.store.sources) == 3, "of the second one alone"
+
+
+def test_what_is_at_hand_is_not_piled_up_for_a_stuck_client():
+    message = b"x" * 10_000 + b"\r\n"
+    house = house_ahead(message, at_hand=[1])
+    client = house.client(login=True)
+    client.transport.stuck = True
+    answer = client.send(b"RETR 1\r\n" * 200)
+    assert len(answer) < 64 * 1024 + 2 * len(message)
+    answers = 0
+    while answer:
+        answers += answer.count(b"+OK")
+        client.protocol.resumeProducing()
+        answer = client.heard()
+    assert answers == 200
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_message():

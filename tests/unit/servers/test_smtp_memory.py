@@ -36,3 +36,14 @@ def test_fifty_megabytes(by: str) -> None:
     assert said.startswith(b"250 2.0.0 Ok: ")
     assert world.journal.steps("accept")[0]["size"] > MESSAGE
     assert peak < 1_000_000
+
+
+def test_who_sends_much_is_read_by_fewer_calls() -> None:
+    """The more one read brings, the less a message costs; small ones are left alone."""
+    world = World(limits=SmtpLimits(tarpit=0, message_size=MESSAGE))
+    with world.greeted() as peer:
+        for piece, much in ((LINE, False), (LINE * (READ // len(LINE)), True)):
+            peer.ask(b"MAIL FROM:<a@far.test>\r\nRCPT TO:<ann@local.test>\r\nDATA\r\n")
+            peer.send(b"\r\n" + piece)
+            assert hasattr(peer.transport, "bufferSize") is much
+            assert peer.ask(b".\r\n").startswith(b"250 ")

@@ -65,6 +65,7 @@ class Calls:
     def _write(self, file: Any, data: bytes) -> None:
         file.write(data)
         file.write(b"!")
+        file.write_all([b"a", data, b""])
         file.set_modified(1_700_000_000.25)
         file.sync()
         file.close()

@@ -188,6 +188,53 @@ def test_close_commits_and_open_works_again(network: SimNetwork, machine: SimMac
     assert ask(machine, notes) == ["a", "b", "c"]
 
 
+def version(machine: SimMachine, asked: Database) -> int:
+    asked.version()
+    machine.network.run(1)
+    found = asked.version()
+    assert found is not None
+    return found
+
+
+def test_each_commit_is_another_version(network: SimNetwork, machine: SimMachine) -> None:
+    notes = database(machine)
+    assert notes.version() is None
+    before = version(machine, notes)
+    assert ask(machine, notes) == []
+    assert notes.version() == before
+    failing = notes.write(lambda connection: 1 / 0)
+    network.run(1)
+    assert isinstance(result_of(failing), ZeroDivisionError)
+    assert notes.version() == before
+    notes.write(add("a"))
+    assert notes.version() == before
+    network.run(1)
+    assert (after := notes.version()) not in {None, before}
+    beside = Database("/notes.db", NOTES, None, disk=machine.disk)  # as a command would
+    beside.open()
+    assert notes.version() == after
+    result_of(beside.write(add("b")))
+    assert notes.version() not in {None, before, after}
+    beside.close()
+    notes.close()
+    assert notes.version() is None
+    notes.open()
+    assert notes.version() is None
+    assert version(machine, notes) > after
+
+
+def test_a_commit_counts_when_it_is_done_and_before_anybody_was_told(
+    network: SimNetwork, machine: SimMachine
+) -> None:
+    network.story = []
+    notes = database(machine)
+    before = version(machine, notes)
+    written = notes.write(add("a"))
+    network.run_until(lambda: "commit" in "".join(network.story or ()), 1)
+    assert not written.called
+    assert notes.version() not in {None, before}
+
+
 # Death
 
 
