@@ -103,7 +103,11 @@ def _parse(path: str, text: str) -> dict[str, Any]:
         found = _TOML_LINE.search(words)
         line = int(found[1]) if found else text.count("\n") + 1
         problem = ConfigProblem(path, line, "", f"is not TOML: {_TOML_LINE.sub('', words)}")
-        raise ConfigError([problem]) from None
+    except (RecursionError, ValueError) as error:  # where ``tomllib`` or ``int`` gives up
+        deep = isinstance(error, RecursionError)
+        words = "brackets within brackets, too deep" if deep else "a number has too many digits"
+        problem = ConfigProblem(path, 0, "", f"cannot be read: {words}")
+    raise ConfigError([problem])
 
 
 def _validate(

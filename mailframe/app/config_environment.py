@@ -8,6 +8,7 @@ like a misspelt setting.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin
@@ -86,7 +87,8 @@ def _convert(kind: Any, text: str) -> Any:
             raise ValueError("must be true or false")
         return text.lower() == "true"
     if kind is float:
-        return float(text)
+        with contextlib.suppress(ValueError):  # told of as if it stood in the file
+            return float(text)
     if int in (kind, *get_args(kind)) and text.isascii() and text.isdigit():
         return int(text)
     return text

@@ -45,7 +45,7 @@ class Reader:
             self.problems.append((path, "must be a table"))
             return None
         known, before = declared(kind), len(self.problems)
-        for key in raw.keys() - known.keys():
+        for key in (key for key in raw if key not in known):
             self.problems.append(((*path, key), f"unknown key{did_you_mean(key, known)}"))
         values = {}
         for key, setting in known.items():

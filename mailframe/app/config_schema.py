@@ -1,8 +1,9 @@
 """Every setting, once: its name, its kind, its default, and what it does.
 
 The docstrings under the fields are the documentation: ``docs/settings.md`` and ``mailframe
-config show`` are made from them. Models are strict (no silent conversion), frozen, and refuse
-unknown keys (``config_reading``). Checks that need more than one section are in ``config_checks``.
+config show`` are made from them. Sections are frozen, and read strictly: nothing is converted
+silently, unknown keys are refused (``config_reading``). Checks that need more than one section
+are in ``config_checks``.
 """
 
 from __future__ import annotations

@@ -80,14 +80,15 @@ class Declaration:
         return self.default is MISSING
 
 
+_DECLARED: dict[type, dict[str, Declaration]] = {}
+
+
 def declared(section: type[Section]) -> Mapping[str, Declaration]:
     """Key -> declaration, in the order of the section."""
+    # By hand: to mypy a frozen dataclass's class is nothing that ``functools.cache`` could take.
     if section not in _DECLARED:
         _DECLARED[section] = {one.key: one for one in _declarations(section)}
     return _DECLARED[section]
-
-
-_DECLARED: dict[type, dict[str, Declaration]] = {}
 
 
 def _declarations(section: type[Any]) -> Iterator[Declaration]:

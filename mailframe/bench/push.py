@@ -32,6 +32,7 @@ class Pushing:
         self.over = False
 
     def start(self) -> None:
+        self.tally.begun = self.loop.clock()  # and anew once all are ready
         for number in range(self._size):
             watcher = Watcher(self, self._load, number)
             self._watchers[number % self._users].append(watcher)

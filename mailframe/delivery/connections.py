@@ -6,10 +6,6 @@ line knows what dialling its hosts takes and how long their messages do. So a bu
 host goes over a few connections with hardly a pause, and one to a host that thinks for a long
 time over each message gets as many connections as it has messages, as the queue allows.
 
-Behind a message it also goes where another connection idles, if it has to wait for no time to
-speak of: content and the next MAIL leave in one packet, and their replies come in one, which
-is half of all that a short message costs both sides.
-
     session = await connections.turn(way)   None: dial, and tell by ``dialled``
     connections.pass_on(way, session)       the next may begin on it
     connections.finished(way, session)      after that: all is heard, or the session has failed
@@ -31,9 +27,6 @@ Way = TypeVar("Way")
 _WEIGHT = 0.2
 """Of the newest message in the average."""
 
-_NO_TIME = 0.002
-"""Seconds that nobody minds who hands over a message that is queued."""
-
 
 class _Line:
     """The connections of one way, and who waits for one."""
@@ -42,8 +35,6 @@ class _Line:
         """``patience`` is for the longest that anybody may wait."""
         self.users: dict[SmtpSession, int] = {}
         """Open sessions, with how many messages are under way on each."""
-        self._engaged = 0
-        """Those with any, that take another behind it."""
         self.idle: list[SmtpSession] = []
         self.following: list[SmtpSession] = []
         """Those where a message may be begun behind another."""
@@ -61,35 +52,12 @@ class _Line:
         before = seconds if self._message is None else self._message
         self._message = before + _WEIGHT * (seconds - before)
 
-    def begin(self, session: SmtpSession) -> None:
-        """One more message on it."""
-        under_way = self.users.get(session, 0)
-        self.users[session] = under_way + 1
-        if not under_way and session.extensions.pipelining:
-            self._engaged += 1
-
-    def end(self, session: SmtpSession) -> bool:
-        """One less; whether none is left."""
-        self.users[session] -= 1
-        if self.users[session]:
-            return False
-        if session.extensions.pipelining:
-            self._engaged -= 1
-        return True
-
     @property
     def waiting_is_quicker(self) -> bool:
         """Than dialling, for one more message."""
         if self._message is None:
             return False
         return self._message * (len(self.waiting) + 1) < self._dialling * len(self.users)
-
-    @property
-    def waiting_takes_no_time(self) -> bool:
-        """Until one more message leaves together with another's content."""
-        if self._message is None:
-            return False
-        return self._message * (len(self.waiting) + 1) < _NO_TIME * self._engaged
 
     def wait(self) -> Deferred[SmtpSession | None]:
         if not self.waiting:
@@ -100,14 +68,19 @@ class _Line:
 
     def hand(self, session: SmtpSession) -> bool:
         """Whether somebody waited for it. Who did begins at once."""
-        turn = self.first()
+        turn = self._first()
         if turn is None:
             return False
-        self.begin(session)
+        self.users[session] += 1
         turn.callback(session)
         return True
 
-    def first(self) -> Deferred[SmtpSession | None] | None:
+    def wake_one(self) -> None:
+        """To dial."""
+        if turn := self._first():
+            turn.callback(None)
+
+    def _first(self) -> Deferred[SmtpSession | None] | None:
         while self.waiting:
             turn = self.waiting.popleft()
             if not self.waiting:
@@ -138,17 +111,19 @@ class Connections(Generic[Way]):
         line = self._lines.get(way)
         if line is None:
             return None
-        takes_no_time = line.waiting_takes_no_time
-        if line.idle and not takes_no_time:
-            session = self._rouse(line)
-            line.begin(session)
+        if line.idle:
+            # The one that idled least, so that the others may go.
+            session = line.idle.pop()
+            del self._idle[session]
+            session.go_on()
+            line.users[session] += 1
             return session
-        if not takes_no_time and not line.waiting_is_quicker:
+        if not line.waiting_is_quicker:
             return None
         while line.following:
             session = line.following.pop(0)
             if self._takes_more(session):
-                line.begin(session)
+                line.users[session] += 1
                 return session
         return await line.wait()
 
@@ -159,7 +134,7 @@ class Connections(Generic[Way]):
             patience = Deadline(self._clock, lambda: self._wake_all(way))
             line = self._lines[way] = _Line(patience)
         line.dialling_took(seconds)
-        line.begin(session)
+        line.users[session] = 1
 
     def pass_on(self, way: Way, session: SmtpSession) -> None:
         """Whoever had the turn says no more on it, but may have something to hear."""
@@ -170,8 +145,9 @@ class Connections(Generic[Way]):
     def finished(self, way: Way, session: SmtpSession, seconds: float) -> None:
         """A message is done with it, ``pass_on`` came before; it had it for ``seconds``."""
         line = self._lines[way]
+        line.users[session] -= 1
         line.message_took(seconds)
-        if not line.end(session):
+        if line.users[session]:
             return
         if session in line.following:
             line.following.remove(session)
@@ -188,13 +164,6 @@ class Connections(Generic[Way]):
 
     def _takes_more(self, session: SmtpSession) -> bool:
         return session.may_begin and session.messages < self._messages
-
-    def _rouse(self, line: _Line) -> SmtpSession:
-        # The one that idled least, so that the others may go.
-        session = line.idle.pop()
-        del self._idle[session]
-        session.go_on()
-        return session
 
     def _keep(self, way: Way, line: _Line, session: SmtpSession) -> None:
         if self._total <= 0 or self._seconds <= 0:
@@ -220,7 +189,7 @@ class Connections(Generic[Way]):
     def _forget(self, way: Way, line: _Line, session: SmtpSession) -> None:
         del line.users[session]
         if session.is_usable:
-            self._wake_one(line)  # another one in its place
+            line.wake_one()  # one in its place
             self._forget_empty(way, line)
         else:
             self._wake_all(way)  # where one fails, others may
@@ -228,18 +197,8 @@ class Connections(Generic[Way]):
     def _wake_all(self, way: Way) -> None:
         line = self._lines[way]
         for _ in range(len(line.waiting)):
-            self._wake_one(line)
+            line.wake_one()
         self._forget_empty(way, line)
-
-    def _wake_one(self, line: _Line) -> None:
-        """To take a connection that idles, or to dial."""
-        turn = line.first()
-        if turn is None:
-            return
-        session = self._rouse(line) if line.idle else None
-        if session is not None:
-            line.begin(session)
-        turn.callback(session)
 
     def _forget_empty(self, way: Way, line: _Line) -> None:
         if not line.users and not line.waiting and self._lines.get(way) is line:

@@ -72,9 +72,9 @@ class IStoredMessage(Interface):
 
 @dataclass(frozen=True, slots=True)
 class FiledContent:
-    """``head``, then all ``octets`` octets of the file at ``path``, in wire format."""
+    """``prefix``, then all ``octets`` octets of the file at ``path``, in wire format."""
 
-    head: bytes
+    prefix: bytes
     path: str
     octets: int
 

@@ -159,8 +159,10 @@ def read_some(disk: Disk, listing: Sequence[Entry], place: int, octets: int) -> 
 
 def _read(disk: Disk, path: str, size: int | None, wire_size: int) -> bytes | None:
     """A message in wire format; None where it is not as its name says, or not there."""
+    if size is None or size > wire_size:  # on the wire nothing is shorter: the name is wrong
+        return None
     try:
-        data = disk.read_known(path, size) if size is not None else None
+        data = disk.read_known(path, size)
     except OSError:
         return None
     if data is None or size == wire_size:

@@ -31,10 +31,10 @@ class Filed:
 
     @property
     def octets(self) -> int:
-        return len(self.prefix) + len(self.content.head) + self.content.octets
+        return len(self.prefix) + len(self.content.prefix) + self.content.octets
 
     def __iter__(self) -> Iterator[bytes]:
-        before, left = self.prefix + self.content.head, self.content.octets
+        before, left = self.prefix + self.content.prefix, self.content.octets
         ending = before[-2:]
         with self._open() as file:
             while left:

@@ -45,9 +45,9 @@ def status_fields(
 ) -> list[list[str]]:
     """Groups of unfolded fields: the message's, then one a recipient."""
     message = [f"Reporting-MTA: dns; {clean(hostname, utf8=utf8)}"]
-    if envid:
-        # RFC 3464 section 2.2.1
-        message.insert(0, f"Original-Envelope-Id: {clean(envid, utf8=utf8)}")
+    # RFC 3464 section 2.2.1. Of one that is all blanks there would be a name without a value.
+    if envid and (cleaned := clean(envid, utf8=utf8)).strip(" "):
+        message.insert(0, f"Original-Envelope-Id: {cleaned}")
     message.append(f"X-Mailframe-Queue-ID: {clean(queue_id, utf8=False)}")
     message.append(f"Arrival-Date: {formatdate(arrived)}")
     return [message, *(_recipient_fields(fields, utf8) for fields in recipients)]

@@ -60,9 +60,6 @@ class LineSplitter:
         if self._discarding:
             self._discard()
 
-    def __len__(self) -> int:
-        return self.held
-
     def starts_with(self, prefix: bytes) -> bool:
         """Whether the next octets are ``prefix``, in any case of letters."""
         return self._data[self._start : self._start + len(prefix)].upper() == prefix

@@ -80,6 +80,12 @@ def _inherited(port: Any) -> tuple[bool, Any]:
     return sys.platform == "linux", None if address.host in _EVERYWHERE else address
 
 
+def can_send_now(transport: Any) -> bool:
+    """Whether there is ``write_now``. It is asked of the class: a transport that wraps another, as
+    TLS does, hands on what it lacks itself, and would be left out."""
+    return hasattr(type(transport), "write_now")
+
+
 class _Writing(enum.Enum):
     NOTHING = enum.auto()
     WAITING = enum.auto()

@@ -36,6 +36,7 @@ from mailframe.core.ids import IdSource
 from mailframe.core.session import Role, Session, TlsFacts
 from mailframe.interfaces import IJournal, ITlsContexts
 from mailframe.runtime.aio import Background
+from mailframe.runtime.outgoing import can_send_now
 from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.runtime.turns import Slice
 from mailframe.servers.channel import Nothing, PeerGone, Talk
@@ -140,9 +141,8 @@ class LineConnection(protocol.Protocol, Generic[OwnerT, TalkT]):
             # Otherwise a reply to a client that waits for each may wait for the client's ACK.
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        # Asked of the class: TLS hands on what it lacks itself, and would be left out.
-        can_send_now = hasattr(type(self.transport), "write_now")
-        self._write = self.transport.write_now if can_send_now else self.transport.write
+        sends_now = can_send_now(self.transport)
+        self._write = self.transport.write_now if sends_now else self.transport.write
         self._timer = self._clock.callLater(self._factory.limits.login, self._tick)
         if not ISSLTransport.providedBy(self.transport):
             self._greet(None)

@@ -119,11 +119,6 @@ class SmtpFactory(Factory):
         self._drained: list[Deferred[None]] = []
 
     @property
-    def delayed(self) -> set[object]:
-        """Those that the tarpit holds."""
-        return self.tarpit.delayed
-
-    @property
     def can_start_tls(self) -> bool:
         """Asked for each connection: a certificate may be loaded while we run."""
         return self.parts.tls is not None and self.parts.tls.can_serve

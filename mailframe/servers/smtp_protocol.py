@@ -36,6 +36,7 @@ from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp.events import ENOUGH, Pause
 from mailframe.protocols.smtp.server import SmtpServer
 from mailframe.runtime.aio import begun
+from mailframe.runtime.outgoing import can_send_now
 from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.runtime.turns import Slice
 from mailframe.servers.smtp_session import Answer, SmtpSession
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Facts = TypeVar("Facts")
 
-_FULL = 65_536  # octets waiting for a decision: one read of Twisted's
+_FULL = 65_536  # octets waiting for a decision, from which on nothing more is read
 _PROGRESS = 256  # octets of a message at once that show a client in earnest, not a drip
 _MUCH = 32_768  # octets of a message at once, after which more may be read at once:
 _READ = 262_144  # what costs is every single read, and with this Twisted's TCP does fewer
@@ -69,6 +70,7 @@ _TALKS_FIRST = Reply(554, status.INVALID_COMMAND, "You talked before you were gr
 class SmtpProtocol(Protocol):
     log = Logger()
 
+    # How each begins. Most stays so in most connections, and takes no room in them.
     _task: Deferred[Any] | None = None
     """A decision, or a write to the spool, that is under way."""
     _sleep: IDelayedCall | None = None
@@ -80,7 +82,6 @@ class SmtpProtocol(Protocol):
     _closing = ""
     """Why we are closing the connection, once we are."""
     _can_send_now = False
-    """Whether this is a ``runtime.outgoing.Gathering``."""
     _counted = False
     _greeted = False
     _refusals = 0
@@ -124,8 +125,7 @@ class SmtpProtocol(Protocol):
         if hasattr(transport, "setTcpNoDelay") and peer_ip:
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
-        # Asked of the class: TLS hands on what it lacks itself, and would be left out.
-        self._can_send_now = hasattr(type(transport), "write_now")
+        self._can_send_now = can_send_now(transport)
         self._factory.open[self] = None
         self._counted = self._factory.connections.enter(peer_ip, self)
         self._factory.watch.begin(self)

@@ -15,6 +15,7 @@ class Tarpit:
     def __init__(self, limits: SmtpLimits) -> None:
         self._limits = limits
         self.delayed: set[object] = set()
+        """Those that it holds."""
 
     def enter(self, client: object, refusals: int) -> float:
         """Hold a client that has heard so many refusals until it leaves, which is in so many

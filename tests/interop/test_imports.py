@@ -7,6 +7,7 @@ would be a stall.
 from __future__ import annotations
 
 import imaplib
+import importlib.util
 import poplib
 import signal
 import sys
@@ -75,6 +76,11 @@ class Told(Mailframe):
 @pytest.fixture
 def told(directory: Path) -> Told:
     return Told(directory)
+
+
+def test_the_others_are_there() -> None:
+    """One that was renamed would never be found where it should not be."""
+    assert [name for name in OF_OTHERS if importlib.util.find_spec(name) is None] == []
 
 
 def test_a_server_of_smtp_has_nothing_of_the_others(told: Told) -> None:

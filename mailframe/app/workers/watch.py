@@ -18,7 +18,7 @@ from mailframe.app.workers.peers import Peers, PeerSilent
 
 SILENT_SECONDS = 60.0
 """Without an answer, and a worker is taken to hang."""
-_EVERY = 15.0
+_EVERY = 15.0  # seconds from one look at all of them to the next
 
 
 class Watch:

@@ -42,7 +42,7 @@ from mailframe.protocols.pop3.states import State, Trigger, after
 from mailframe.protocols.pop3.top import TopCutter
 from mailframe.protocols.pop3.verbs import (
     AUTH_LINE_LIMIT,
-    LONGEST_WORD,
+    LIMITED_WORD,
     VERBS,
     Offer,
     Verb,
@@ -116,7 +116,7 @@ class Pop3Engine:
     @property
     def held(self) -> int:
         """Octets of input that wait."""
-        return len(self._input)
+        return self._input.held
 
     def take_output(self) -> bytes:
         output = b"".join(self._output)
@@ -153,11 +153,11 @@ class Pop3Engine:
 
     def _next_line(self) -> bool:
         """Carry out one line; False when there is none."""
-        if not len(self._input):
+        if not self._input.held:
             return False
         limit = AUTH_LINE_LIMIT
         if not self._login.in_exchange:
-            limit = line_limit(self._input.peek(LONGEST_WORD))
+            limit = line_limit(self._input.peek(LIMITED_WORD))
         line = self._input.next_line(limit)
         if line is None:
             return False

@@ -109,10 +109,11 @@ def capabilities(offer: Offer) -> list[str]:
 
 
 _LIMITS = {word: verb.limit for word, verb in VERBS.items() if verb.limit > LINE_LIMIT}
-LONGEST_WORD = max(map(len, VERBS))
+# They are all as long, which is what lets the beginning of a line tell its limit.
+(LIMITED_WORD,) = {len(word) for word in _LIMITS}
 
 
 def line_limit(beginning: bytes) -> int:
-    """How long the line may be, in octets with its CRLF, whose first ``LONGEST_WORD`` octets, as
+    """How long the line may be, in octets with its CRLF, whose first ``LIMITED_WORD`` octets, as
     far as they have come, are these."""
     return _LIMITS.get(beginning.upper(), LINE_LIMIT)

@@ -39,6 +39,7 @@ _TLS_HELLO = b"\x16\x03"  # RFC 8446 section 5.1: a handshake record
 
 
 class Conversation:
+    # How each begins. Most stays so in most connections, and takes no room in them.
     state = State.GREETING
     envelope = _NO_ENVELOPE
     accepted = 0

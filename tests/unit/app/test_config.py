@@ -137,6 +137,16 @@ def test_what_is_not_toml(write: Write, text: str, place: str) -> None:
     assert "is not TOML" in one
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("[" * 5000 + "]" * 5000, "too deep"), ("9" * 5000, "too many digits")],
+)
+def test_toml_that_python_gives_up_on(write: Write, value: str, words: str) -> None:
+    (one,) = problems(write(f"workers = {value}\n"))
+    assert "cannot be read" in one
+    assert words in one
+
+
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert "No such file" in problems(str(tmp_path / "none.toml"))[0]
     assert "Is a directory" in problems(str(tmp_path))[0]
@@ -229,6 +239,14 @@ def test_the_environment_alone_is_enough(tmp_path: Path) -> None:
         "MAILFRAME_LISTEN__MX__ROLE": "mx",
     }
     assert load_config(None, environ).base == str(tmp_path)
+
+
+def test_a_number_of_the_environment_is_told_of_as_one_of_the_file(write: Write) -> None:
+    path = write(MINIMAL)
+    assert load_config(path, {"MAILFRAME_POLICY__CONTENT__JUNK": "4.5"}).policy.content.junk == 4.5
+    for text in ("many", "nan", ""):
+        (found,) = problems(path, {"MAILFRAME_POLICY__CONTENT__JUNK": text})
+        assert found.endswith("must be a finite number")
 
 
 def test_problems_of_the_environment_name_the_variable(write: Write) -> None:

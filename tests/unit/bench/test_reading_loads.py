@@ -184,6 +184,17 @@ def test_a_push_is_timed_at_every_watcher() -> None:
     assert tally.timing("push").count == 12
 
 
+def test_pushes_that_could_not_begin_took_no_longer_than_they_did() -> None:
+    def talk(client: Client) -> None:
+        client.say(b"* OK fake\r\n")
+        client.say(client.line().partition(b" ")[0] + b" NO who are you\r\n")
+
+    with serving(talk) as target:
+        tally = performed(push_work(ImapLoad(target, ("user",), "wrong"), Extent(1, 1)))
+    assert tally.counts["failed"] >= 1
+    assert tally.seconds < 60
+
+
 def test_idle_connections_are_held_and_counted() -> None:
     number = 7
     with serving(smtp()) as target:

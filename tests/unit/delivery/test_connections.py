@@ -81,42 +81,6 @@ def test_a_burst_goes_over_one_connection_in_one_go(world: World) -> None:
     assert world.net.seconds() < DIALLING + 1
 
 
-def with_three_open(world: World, **options: Any) -> list[Server]:
-    """Connections that idle."""
-    made = serve(world, **options)
-    assert results(world, start(world, 3)) == ["250 2.0.0 queued"] * 3
-    assert len(made) == 3
-    return made
-
-
-def test_a_burst_goes_over_one_connection_also_where_others_idle(world: World) -> None:
-    made = with_three_open(world)
-    assert results(world, start(world, 4)) == ["250 2.0.0 queued"] * 4
-    assert sorted(len(server.messages) for server in made) == [1, 1, 5]
-
-
-@pytest.mark.parametrize("keywords", [("PIPELINING",), ("8BITMIME",)])
-def test_where_that_would_take_time_each_has_its_own(
-    world: World, keywords: tuple[str, ...]
-) -> None:
-    def slow(server: Server) -> None:
-        server.wire.net.callLater(0.5, server.wire.say, b"250 2.0.0 queued\r\n")
-
-    answers = {"end": slow} if "PIPELINING" in keywords else {}
-    made = with_three_open(world, keywords=keywords, answers=answers)
-    assert results(world, start(world, 3)) == ["250 2.0.0 queued"] * 3
-    assert [len(server.messages) for server in made] == [2, 2, 2]
-
-
-def test_when_theirs_breaks_who_still_waits_takes_one_that_idles(world: World) -> None:
-    made = with_three_open(world, answers={"end": on_the(4, ConnectionLost())})
-    doubtful, *others = results(world, start(world, 3))
-    assert "before it was confirmed" in doubtful
-    assert others == ["250 2.0.0 queued"] * 2
-    # The second had begun behind the first, and dials; the third had not.
-    assert [len(server.messages) for server in made] == [1, 2, 2, 1]
-
-
 def test_a_change_of_mind_about_the_content_is_heard(world: World) -> None:
     made = serve(world, answers={"DATA": b"354 go\r\n451 4.3.0 no, not that\r\n"})
     assert texts(world.send()) == ["451 4.3.0 no, not that"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,16 @@ def test_the_same_size_and_other_lines(house: House) -> None:
     path.write_bytes(path.read_bytes().replace(b"\n", b"-"))
     assert [take(mailbox, uids[number]) for number in (0, 1)] == [content(0), content(1)]
     assert mailbox.at_hand(uids[2]) is None
+
+
+def test_a_name_that_says_more_than_there_can_be(house: House) -> None:
+    """Room for so many octets is not even asked for."""
+    path = file_of(house, 2)
+    path.rename(path.with_name(re.sub(",S=[0-9]+", ",S=999999999999999", path.name)))
+    mailbox, uids = locked(house)
+    assert [take(mailbox, uids[number]) for number in (0, 1)] == [content(0), content(1)]
+    assert list(ahead.read_some(house.disk, mailbox._listing.entries, 1, 1 << 20)) == uids[1:2]
+    assert [take(mailbox, uid) for uid in uids[2:]] == [content(n) for n in range(2, COUNT)]
 
 
 def test_what_was_removed_is_gone(house: House) -> None:

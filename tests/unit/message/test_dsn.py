@@ -273,6 +273,12 @@ def test_nobody_s_words_can_break_the_form(
         assert line == "" or line[0] == " " or re.match(rf"({known}): ", line), line
 
 
+@pytest.mark.parametrize("envid", [" ", "\t  "])
+def test_an_envelope_id_of_blanks_is_none(envid: str) -> None:
+    envelope = Envelope(Address("ann", "sender.example"), envid=envid)
+    assert b"Original-Envelope-Id" not in build_dsn(notification(failed(), envelope=envelope))
+
+
 @pytest.mark.parametrize("envid", ["x" * 100, "\xa0" * 60])
 def test_no_field_name_stands_alone_on_its_line(envid: str) -> None:
     envelope = Envelope(Address("ann", "sender.example"), envid=envid, smtputf8=True)

@@ -107,7 +107,7 @@ def test_there_are_only_so_many_places() -> None:
     assert is_slow(peers[6], b"FROB\r\n")
     for peer in peers:
         peer.leave()
-    assert world.factory.delayed == set()
+    assert world.factory.tarpit.delayed == set()
     assert world.clock.getDelayedCalls() == []
 
 
