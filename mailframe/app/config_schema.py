@@ -172,6 +172,9 @@ class Dns(Section):
     TCP may take as long as the longest."""
 
 
+_SMARTHOSTS = ("smtp://", "smtps://", "lmtp://")
+
+
 class Relay(Section):
     """Who may send mail through this server to other people's domains, and how it leaves."""
 
@@ -193,8 +196,9 @@ class Relay(Section):
                 check_next_hop(self.smarthost_url)
         except ValueError as error:
             yield "smarthost", str(error)
-        if self.smarthost and not self.smarthost.startswith(("smtp://", "smtps://", "lmtp://")):
-            yield "smarthost", "expected smtp://, smtps:// or lmtp://"
+        else:
+            if self.smarthost and not self.smarthost.startswith(_SMARTHOSTS):
+                yield "smarthost", "expected smtp://, smtps:// or lmtp://"
 
     @property
     def smarthost_url(self) -> str:

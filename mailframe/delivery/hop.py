@@ -7,6 +7,7 @@ come from the router's table. MX records are not asked: the named host is meant.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -43,8 +44,7 @@ class HopCourier:
         self._resolver = resolver
         self._next_hops = next_hops
         self._max_addresses = max_addresses
-        self._ways: dict[str, tuple[NextHop, Way]] = {}
-        """By next hop, with what it was made of."""
+        self._way = lru_cache(_WAYS_REMEMBERED)(_way_to)
 
     def deliver(self, batch: Batch) -> Deferred[Sequence[DeliveryReport]]:
         return as_deferred(self._deliver(batch))
@@ -53,16 +53,6 @@ class HopCourier:
         hop = self._next_hops().get(batch.next_hop) or _parse(batch.next_hop)
         way = self._way(batch.next_hop, hop)
         return await self._sender.deliver(batch, way, lambda: self._hosts(hop))
-
-    def _way(self, next_hop: str, hop: NextHop) -> Way:
-        known = self._ways.get(next_hop)
-        if known is not None and known[0] is hop:
-            return known[1]
-        if len(self._ways) >= _WAYS_REMEMBERED:
-            self._ways.clear()
-        way = Way(next_hop, hop.security, hop.credentials, lmtp=hop.kind is Kind.LMTP)
-        self._ways[next_hop] = hop, way
-        return way
 
     async def _hosts(self, hop: NextHop) -> AsyncGenerator[Host, None]:
         if hop.path:
@@ -76,6 +66,10 @@ class HopCourier:
             raise _unknown(hop, "no address")
         for ip in addresses[: self._max_addresses]:
             yield Host(hop.host, ip, hop.port)
+
+
+def _way_to(next_hop: str, hop: NextHop) -> Way:
+    return Way(next_hop, hop.security, hop.credentials, lmtp=hop.kind is Kind.LMTP)
 
 
 def _parse(next_hop: str) -> NextHop:

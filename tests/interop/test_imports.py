@@ -48,7 +48,7 @@ OF_OTHERS = (
     *("mailframe.accounts.dev", "mailframe.accounts.custom", "mailframe.accounts.twisted_realm"),
     *("mailframe.app.workers.supervisor", "mailframe.app.checks", "mailframe.backup.writing"),
     *("mailframe.bench", "mailframe.simulation", "mailframe.testing", "rich"),
-    *("unittest", "twisted.trial", "twisted.internet.testing", "difflib", "pdb", "doctest"),
+    *("unittest", "twisted.trial", "twisted.internet.testing", "pdb", "doctest"),
 )
 
 
