@@ -6,8 +6,10 @@ every reply, and the peer waits for the turn between. Here what was written in a
 at its end, all connections one after the other; only a socket that did not take everything is
 watched.
 
-Whoever has said all that there is to say in this turn sends it by ``write_now``: for one short
-reply, to wait for the turn's end costs more than to send it does.
+``write_now`` does not wait for the turn's end, which costs more than sending one short reply
+does. It is for whoever has said all that there is to say, on connections that are busy one at a
+time (POP3, IMAP). Where many are, as in SMTP, it takes a fifth more of all: peers that are
+answered one by one come back one by one, and a turn finds less to do.
 
 Nothing else differs: a write never fails and never calls back, producers are paused and resumed
 as always, and of a connection that has much to send only a piece leaves in each turn.

@@ -36,7 +36,6 @@ from mailframe.protocols.smtp import events as ev
 from mailframe.protocols.smtp.events import ENOUGH, Pause
 from mailframe.protocols.smtp.server import SmtpServer
 from mailframe.runtime.aio import begun
-from mailframe.runtime.outgoing import can_send_now
 from mailframe.runtime.tlsfacts import tls_facts
 from mailframe.runtime.turns import Slice
 from mailframe.servers.smtp_session import Answer, SmtpSession
@@ -81,7 +80,6 @@ class SmtpProtocol(Protocol):
     _draining = False
     _closing = ""
     """Why we are closing the connection, once we are."""
-    _can_send_now = False
     _counted = False
     _greeted = False
     _refusals = 0
@@ -125,7 +123,6 @@ class SmtpProtocol(Protocol):
         if hasattr(transport, "setTcpNoDelay") and peer_ip:
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
-        self._can_send_now = can_send_now(transport)
         self._factory.open[self] = None
         self._counted = self._factory.connections.enter(peer_ip, self)
         self._factory.watch.begin(self)
@@ -280,11 +277,7 @@ class SmtpProtocol(Protocol):
         self._pump()
 
     def _flush(self) -> None:
-        if not (data := self._engine.take_output()):
-            return
-        if self._can_send_now:
-            self._transport().write_now(data)
-        else:
+        if data := self._engine.take_output():
             self._transport().write(data)
 
     def _dispatch(self, event: ev.Event) -> None:
