@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -104,3 +105,15 @@ def test_where_there_is_a_reactor_it_stays(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "twisted.internet.reactor", there)
     loop.install()
     assert sys.modules["twisted.internet.reactor"] is there
+
+
+def test_where_there_is_none_it_is_ours() -> None:
+    program = (
+        "from mailframe.app import loop; loop.install()\n"
+        "from twisted.internet import reactor\n"
+        "print(type(reactor).__module__)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.stdout, ran.stderr) == ("mailframe.app.epoll\n", "")
