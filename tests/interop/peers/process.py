@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 _loopback = itertools.count(1)
+_given: set[int] = set()
 
 
 def need(*programs: str) -> None:
@@ -36,12 +37,18 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def free_ports(host: str, number: int) -> list[int]:
-    """All different: each is held until the last is found."""
+    """All different, and none that this run was given before, at whatever address: a server
+    that listens at several ports may have had them one by one."""
+    found: list[int] = []
     with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
+        while len(found) < number:
+            probe = held.enter_context(socket.socket())
             probe.bind((host, 0))
-        return [probe.getsockname()[1] for probe in probes]
+            port = probe.getsockname()[1]
+            if port not in _given:
+                _given.add(port)
+                found.append(port)
+    return found
 
 
 def loopback_address() -> str:
