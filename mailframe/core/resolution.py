@@ -19,6 +19,10 @@ class Local:
     """Folder to file into; empty for the INBOX."""
     headers: tuple[FieldLine, ...] = ()
     """Fields on top of this mailbox's copy."""
+    courier: str = ""
+    """Who takes the mail instead of the mail store: the name of an ``ICourier``, asked with
+    ``account`` as its next hop. What it cannot take before the queue's time is over is kept for
+    the administrator and not bounced: the fault is in this house."""
 
 
 @dataclass(frozen=True, slots=True)

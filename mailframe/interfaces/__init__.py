@@ -21,6 +21,7 @@ RFCs
     Named where an interface mirrors a protocol's notion.
 """
 
+from mailframe.interfaces.accounts import Entry, IAccountSource, IPasswordSource
 from mailframe.interfaces.auth import (
     IAuthenticator,
     IMailAccount,
@@ -55,7 +56,7 @@ from mailframe.interfaces.folders import (
     IStatuses,
     IVanished,
 )
-from mailframe.interfaces.journal import IJournal
+from mailframe.interfaces.journal import IEventSink, IJournal, Step
 from mailframe.interfaces.mailbox import (
     IMailbox,
     IMailboxEvents,
@@ -96,10 +97,12 @@ __all__ = [
     "Arrival",
     "Batch",
     "Delivery",
+    "Entry",
     "Evidence",
     "FiledContent",
     "IAcceptedPolicy",
     "IAccessControl",
+    "IAccountSource",
     "IAnnotations",
     "IAppending",
     "IAuthPolicy",
@@ -109,6 +112,7 @@ __all__ = [
     "ICopying",
     "ICourier",
     "IDisconnectPolicy",
+    "IEventSink",
     "IFiledMessage",
     "IFilter",
     "IFolder",
@@ -129,6 +133,7 @@ __all__ = [
     "IMessagePolicy",
     "IMessageSource",
     "IOutbox",
+    "IPasswordSource",
     "IPeers",
     "IPolicy",
     "IQuotas",
@@ -153,5 +158,6 @@ __all__ = [
     "MessageInfo",
     "MxHost",
     "Opinion",
+    "Step",
     "VerifiedIdentity",
 ]

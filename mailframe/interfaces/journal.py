@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from zope.interface import Interface
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+
+from zope.interface import Attribute, Interface
 
 STEPS = (
     "connect",  # a session began: peer, listener
@@ -43,4 +46,31 @@ class IJournal(Interface):
         ties a message to the session it came in by. Values are data, never secrets, never
         formatted sentences. Agreed keys: peer, listener, helo, reverse_path, forward_path,
         reply, remote, remote_ip, delay, size, message_id, account, mechanism, rule, reason.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a message or session, as ``IJournal.record`` was told it."""
+
+    time: float
+    """Seconds since the epoch."""
+    id: str
+    step: str
+    """One of STEPS."""
+    result: str
+    session: str
+    detail: Mapping[str, str | int | float | bool | list[str] | None]
+
+
+class IEventSink(Interface):
+    """Hears of every step that the journal notes: for a log server, a chart, a web hook."""
+
+    name: str = Attribute("For logs and metrics.")
+
+    def hear(steps: tuple[Step, ...]) -> Awaitable[None] | None:
+        """Some steps, oldest first. Called on the reactor's thread and must not block it; not
+        called again before it is done. What comes meanwhile waits, and is dropped, counted and
+        logged where that becomes too much. What it raises is logged, and these steps are not
+        told again. Mail never waits for it.
         """
