@@ -1,0 +1,111 @@
+"""A decorated function, and all that is known of it before it is ever called."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from mailframe.errors import MailframeError
+from mailframe.hooks.patterns import Pattern
+
+DEFAULT_ORDER = 500
+DEFAULT_SECONDS = 30.0
+
+
+class AppError(MailframeError):
+    """The application cannot be used; says which function, and what is wrong with it."""
+
+
+class Phase(enum.Enum):
+    """When a hook is asked."""
+
+    CONNECT = "connect"
+    HELO = "helo"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    """``@app.policy("recipient")``: may this come in?"""
+    MESSAGE = "message"
+    FILTER = "filter"
+    RECIPIENT = "recipient"
+    """``@app.recipient``: whose address is it?"""
+    DELIVER = "deliver"
+    EVENT = "event"
+    SCHEDULE = "schedule"
+    STARTUP = "startup"
+    SHUTDOWN = "shutdown"
+    SELFTEST = "selftest"
+
+
+PARAMETERS: dict[Phase, frozenset[str]] = {
+    Phase.CONNECT: frozenset({"session"}),
+    Phase.HELO: frozenset({"session"}),
+    Phase.AUTH: frozenset({"session"}),
+    Phase.MAIL: frozenset({"session", "envelope"}),
+    Phase.RCPT: frozenset({"session", "envelope", "recipient", "address", "resolution"}),
+    Phase.MESSAGE: frozenset({"msg", "session", "envelope"}),
+    Phase.FILTER: frozenset({"msg", "session", "envelope"}),
+    Phase.RECIPIENT: frozenset({"address"}),
+    Phase.DELIVER: frozenset({"msg", "address", "envelope"}),
+    Phase.EVENT: frozenset({"event"}),
+    Phase.SCHEDULE: frozenset(),
+    Phase.STARTUP: frozenset(),
+    Phase.SHUTDOWN: frozenset(),
+    Phase.SELFTEST: frozenset(),
+}
+"""What each may ask for, by the names of its parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    phase: Phase
+    name: str
+    """``shop.order``: of the application and of the function. In logs, traces and metrics."""
+    function: Callable[..., Any]
+    pattern: Pattern | None = None
+    order: int = DEFAULT_ORDER
+    """Of hooks in one phase, the lowest first."""
+    seconds: float = DEFAULT_SECONDS
+    """How long it may take."""
+    before_ack: bool = False
+    """Of ``deliver``: asked before the 250, and may refuse."""
+    event: str = ""
+    """Of ``event``: the journal's step."""
+    schedule: str = ""
+    """Of ``schedule``: a cron expression, or ``every 10m``."""
+    wanted: tuple[str, ...] = ()
+    """Names of the parameters that it takes."""
+
+    @property
+    def is_async(self) -> bool:
+        """Runs on the reactor's thread and must not block; others have a thread."""
+        called = getattr(self.function, "__call__", None)  # noqa: B004 - it may be an object
+        return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(called)
+
+    @property
+    def place(self) -> str:
+        """``path:line`` of the function; empty where it has none."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+
+
+def wanted_of(
+    name: str, function: Callable[..., Any], available: Collection[str]
+) -> tuple[str, ...]:
+    """Which of the ``available`` names the function takes. Raises AppError for one that it wants
+    and nobody has."""
+    wanted = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            return tuple(available)
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+            raise AppError(f"{name}: parameters are given by name, {parameter} cannot be")
+        if parameter.name in available:
+            wanted.append(parameter.name)
+        elif parameter.default is parameter.empty:
+            known = ", ".join(sorted(available)) or "nothing"
+            raise AppError(f"{name}: nobody has {parameter.name!r} for it (there is: {known})")
+    return tuple(wanted)
