@@ -388,6 +388,8 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("becomes_sql", "mailframe/runtime/salvage.py"): (0, "tables of a schema of ours, quoted"),
     ("becomes_sql", "mailframe/runtime/soundness.py"): (0, "names of tables in our file, quoted"),
     ("becomes_sql", "mailframe/spam/training_log.py"): (1, IDENTIFIERS),
+    ("named_by_input", "mailframe/__init__.py"): (2, "its own table of names"),
+    ("becomes_a_pattern", "mailframe/hooks/patterns.py"): (1, "escaped, but for our converters"),
     ("named_by_input", "mailframe/accounts/built_in_inbox.py"): (1, "a proxy's __getattr__"),
     ("named_by_input", "mailframe/accounts/custom.py"): (2, OF_THE_OWNER),
     ("named_by_input", "mailframe/accounts/foreign_hashes.py"): (1, "a table of schemes"),

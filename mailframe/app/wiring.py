@@ -36,7 +36,7 @@ from mailframe.app.ways import Ways
 from mailframe.core.events import RecipientFailed
 from mailframe.core.ids import IdSource
 from mailframe.dns.resolver import DnsResolver
-from mailframe.interfaces import IPeers, IWorkers
+from mailframe.interfaces import IPeers, IResolver, IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
 from mailframe.journal.journal import Journal
 from mailframe.mailbox.events import MailboxEvents
@@ -188,7 +188,7 @@ class House:
 
         # The network.
         self.tls = tls_of(config, self.disk_workers, reactor)
-        self.resolver = DnsResolver(
+        self.resolver: IResolver = machine.resolver or DnsResolver(
             reactor, dns_servers(config), self.random, timeouts=config.dns.timeouts
         )
         self.listens_on = OwnAddresses(doors.tcp_addresses)

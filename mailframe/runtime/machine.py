@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any
 
+from mailframe.interfaces import IResolver
 from mailframe.runtime.database import Database, IfDamaged
 from mailframe.runtime.disk import Disk
 from mailframe.runtime.homeward import Homeward
@@ -31,6 +32,8 @@ class Machine:
         self.disk = disk if disk is not None else Disk()
         self.random: Random = SystemRandom()
         """For what must not be guessed; as good as ``secrets``."""
+        self.resolver: IResolver | None = None
+        """A DNS of its own, in tests; None: the servers that the configuration names."""
 
     def workers(self, name: str, threads: int) -> Workers:
         """A pool that is not started yet."""

@@ -23,13 +23,13 @@ from mailframe.simulation.actors.names import NameServer, Zone
 from mailframe.simulation.actors.pop_reader import PopReader
 from mailframe.simulation.actors.sender import Sender
 from mailframe.simulation.actors.stranger import Stranger
-from mailframe.simulation.actors.talk import Gone
 from mailframe.simulation.letters import Letter
 from mailframe.simulation.people import is_user
 from mailframe.simulation.plan import Plan, Reading
 from mailframe.simulation.record import Accepted, Record
 from mailframe.simulation.station import NAME_SERVER, Station
 from mailframe.testing.network import SimNetwork
+from mailframe.testing.network.talk import Gone
 
 _LOOK_SECONDS = 15.0
 _STALLED = 1400.0  # an attempt against a peer that stalls at every step lasts no longer

@@ -1,16 +1,15 @@
 """actors: everybody in the simulated world who is not mailframe.
 
 What lives here
-    ``talk`` (one conversation by lines, awaited), ``sender`` (who sends a letter and keeps it
-    until it is acknowledged), ``stranger`` (a foreign mail server and its habits),
-    ``pop_reader`` and ``imap_reader`` (who reads mail, and remembers what was promised),
+    ``sender`` (who sends a letter and keeps it until it is acknowledged), ``stranger`` (a
+    foreign mail server and its habits), ``pop_reader`` and ``imap_reader`` (who reads mail, and remembers what was promised),
     ``intruder`` (who wants a relay), ``names`` (the DNS).
 
 May import
     core, the simulation's letters and records, mailframe.testing, Twisted.
 
 Start reading at
-    ``talk``, then ``sender``.
+    ``sender``.
 
 Invariants
     An actor draws everything from its own seed, so that leaving one out changes nothing for

@@ -21,9 +21,9 @@ from mailframe.simulation.actors.imap_talk import (
     fetched,
     log_in,
 )
-from mailframe.simulation.actors.talk import Gone
 from mailframe.simulation.letters import Letter, Sighting, recognise
 from mailframe.simulation.record import Record
+from mailframe.testing.network.talk import Gone
 
 ARCHIVE = "Archive"
 CALM_THINK = 200.0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mailframe.simulation.actors.talk import Gone, Talk, dial
+from mailframe.testing.network.talk import Gone, Talk, dial
 
 PORT = 143
 _LITERAL = re.compile(rb"\{(\d+)\}$")

@@ -11,8 +11,8 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from mailframe.simulation.actors.sender import _reply
-from mailframe.simulation.actors.talk import Gone, dial
 from mailframe.simulation.record import Record
+from mailframe.testing.network.talk import Gone, dial
 
 _PATIENCE = 60.0
 _LOGINS = ("AUTH PLAIN AGFubgB3cm9uZw==", "AUTH LOGIN", "AUTH PLAIN")

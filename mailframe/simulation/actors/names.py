@@ -14,8 +14,8 @@ from typing import Any
 
 from twisted.internet.protocol import DatagramProtocol
 
-from mailframe.simulation.actors.talk import Serving, Talk
 from mailframe.simulation.record import Record
+from mailframe.testing.network.talk import Serving, Talk
 
 PORT = 53
 MOODS = ("well", "silent", "slow", "servfail", "truncates", "forged", "hasty")

@@ -12,9 +12,9 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from mailframe.simulation.actors.talk import Gone, Talk, dial
 from mailframe.simulation.letters import Sighting, recognise
 from mailframe.simulation.record import Record
+from mailframe.testing.network.talk import Gone, Talk, dial
 
 PORT = 110
 CALM_THINK = 200.0

@@ -14,9 +14,9 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from mailframe.simulation.actors.talk import Gone, Talk, dial
 from mailframe.simulation.letters import Letter
 from mailframe.simulation.record import Accepted, Record, Refused
+from mailframe.testing.network.talk import Gone, Talk, dial
 
 _OK = re.compile(r"250 2\.\d+\.\d+ Ok: ([A-Z0-9]+)")
 _PATIENCE = 90.0

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from mailframe.simulation.actors.talk import Gone, Serving, Talk
 from mailframe.simulation.letters import recognise
 from mailframe.simulation.people import LATER, REFUSED
 from mailframe.simulation.record import Asked, Handed, Record
+from mailframe.testing.network.talk import Gone, Serving, Talk
 
 PORT = 25
 STAGES = ("connect", "hello", "mail", "rcpt", "data", "body", "end", "after")

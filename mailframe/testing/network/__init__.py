@@ -5,7 +5,8 @@ What lives here
     machine, its life and death. ``reactor``: what its process has for Twisted's reactor.
     ``link``: delay, loss, partitions and cuts between two hosts. Below them ``timers``,
     ``flow`` (one direction of a TCP connection), ``sockets``, ``stream``, ``datagram``,
-    ``transports`` (Twisted's own, on these sockets), ``names`` and ``log``.
+    ``transports`` (Twisted's own, on these sockets), ``names`` and ``log``. ``talk``: one
+    conversation by lines, for coroutines.
 
 May import
     core, errors, interfaces, runtime, Twisted.
