@@ -77,7 +77,7 @@ class SimMachine(Machine):
 
     # What the server has of it
 
-    def workers(self, name: str, threads: int) -> SimWorkers:
+    def workers(self, name: str, threads: int, *, foreign: bool = False) -> SimWorkers:
         return SimWorkers(name, threads, BACKLOG, self)
 
     def database(

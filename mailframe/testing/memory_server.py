@@ -310,7 +310,8 @@ class MemoryServer:
         return fired(as_deferred(signing)) + message
 
     def _received(self, raw: bytes) -> Received:
-        found = Received(raw)
+        wire = raw if b"\r\n" in raw else raw.replace(b"\n", b"\r\n")  # Maildirs have LF
+        found = Received(wire)
         found.sender = str(found.headers.get("Return-Path", "")).strip("<> ")
         found.to = [str(value) for value in found.message.get_all("Delivered-To", [])]
         return found
