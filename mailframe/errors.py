@@ -21,10 +21,11 @@ from mailframe.core.folders import FolderReason
 from mailframe.core.reply import Reply
 
 INTERNAL_ERROR = Reply(451, status.SYSTEM_OTHER, "Internal error, please try again later")
+"""What a peer hears of our own bugs, whatever they are."""
 
 
 class MailframeError(Exception):
-    """Root of all of ours."""
+    """Root of all of ours; raise one that is derived from it."""
 
 
 class Failure(MailframeError):
@@ -36,11 +37,14 @@ class Failure(MailframeError):
     def __init__(self, reply: Reply, detail: str = "") -> None:
         super().__init__(f"{reply} ({detail})" if detail else str(reply))
         self.reply = reply
+        """For the peer."""
         self.detail = detail
+        """For the journal; empty for nothing more to say."""
 
 
 class TransientFailure(Failure):
-    """4yz: may succeed later."""
+    """4yz: may succeed later. ``TransientFailure(Reply(451, Status(4, 3), "Try again later"), "ldap
+    is down")``."""
 
 
 class OutcomeUnknown(TransientFailure):
@@ -48,7 +52,8 @@ class OutcomeUnknown(TransientFailure):
 
 
 class PermanentFailure(Failure):
-    """5yz: will not succeed."""
+    """5yz: will not succeed. What is refused by mistake so is lost to its sender: where in doubt,
+    raise TransientFailure."""
 
 
 class LoginFailed(PermanentFailure):
@@ -68,7 +73,7 @@ class LoginThrottled(TransientFailure):
 
 
 class MailboxBusy(MailframeError):
-    """Another session holds the exclusive lock (POP3: [IN-USE])."""
+    """Another session holds the exclusive lock (POP3: ``-ERR [IN-USE]``)."""
 
 
 class FolderRefused(MailframeError):
@@ -80,7 +85,9 @@ class FolderRefused(MailframeError):
     def __init__(self, reason: FolderReason, text: str, code: str = "") -> None:
         super().__init__(text)
         self.reason = reason
+        """Why, for programs."""
         self.code = code or reason.value
+        """What stands in the brackets of ``NO [...]``."""
 
 
 class MessageGone(MailframeError):
@@ -101,6 +108,7 @@ class RemoteProtocolError(ProtocolError):
     def __init__(self, message: str, reply: Reply | None = None) -> None:
         super().__init__(message)
         self.reply = reply
+        """None: there is nothing to say to it."""
 
 
 class DnsError(MailframeError):
@@ -117,6 +125,8 @@ class NoSuchDomain(DnsError):
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
+    """One thing that is wrong, and where."""
+
     path: str
     """File the setting was read from, or ``environment``."""
     line: int
@@ -137,3 +147,4 @@ class ConfigError(MailframeError):
     def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        """All of them."""

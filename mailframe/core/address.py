@@ -17,8 +17,11 @@ from dataclasses import dataclass
 
 # RFC 5321 sections 4.5.3.1.1 to 4.5.3.1.3, in octets.
 MAX_LOCAL_PART = 64
+"""Octets of a local-part, unquoted."""
 MAX_DOMAIN = 255
+"""Octets of a domain."""
 MAX_PATH = 256
+"""Octets of a path with its angle brackets: of an address two less."""
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 _UTF8 = r"\u0080-\U0010ffff"  # RFC 6532 section 3.1: UTF8-non-ascii
@@ -42,11 +45,14 @@ class Address:
     """
 
     local_part: str
+    """Without quotes and backslashes, as written otherwise; compare with ``key``."""
     domain: str
+    """In lower case, U-labels or A-labels as it came; or an address literal."""
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Parse a whole ``Mailbox``. Raises AddressError."""
+        """Parse a whole ``Mailbox``, ``ann@example.org``, without angle brackets or a display name.
+        Raises AddressError."""
         return _parsed(text)
 
     @classmethod
@@ -84,6 +90,7 @@ class Address:
         return f"{self.local_part.casefold()}@{self.domain}"
 
     def with_domain(self, domain: str) -> Address:
+        """The same local-part elsewhere. Raises AddressError."""
         return Address.build(self.local_part, domain)
 
     def __str__(self) -> str:
@@ -109,7 +116,8 @@ def _parsed(text: str) -> Address:
 
 
 def split_local_part(text: str) -> tuple[str, str]:
-    """Split off and unquote the leading local-part: ``'"a b"@c'`` -> ``('a b', '@c')``."""
+    """Split off and unquote the leading local-part: ``'"a b"@c'`` -> ``('a b', '@c')``. Raises
+    AddressError."""
     if text.startswith('"') and (quoted := _QUOTED.match(text)):
         return re.sub(r"\\(.)", r"\1", quoted[1]), text[quoted.end() :]
     if plain := _DOT_STRING.match(text):
@@ -136,7 +144,8 @@ def _check_local_part(local_part: str) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def normal_domain(domain: str) -> str:
-    """Check a domain or address literal; returns it NFC-normalised in lower case."""
+    """Check a domain or address literal; returns it NFC-normalised in lower case. Raises
+    AddressError."""
     if domain.startswith("["):
         return _normal_literal(domain)
     # Before it is normalised, which takes time by the square of many combining characters.

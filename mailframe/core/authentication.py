@@ -35,10 +35,13 @@ class IprevResult:
     """The client's name by reverse and forward DNS (RFC 8601 section 3)."""
 
     result: Result
+    """What became of the check."""
     ip: str
+    """Of the client."""
     name: str = ""
     """The name that leads back to the address; empty unless it passed."""
     reason: str = ""
+    """Of a failure or an error: what is wrong."""
 
     def __bool__(self) -> bool:
         return bool(self.result)
@@ -49,6 +52,7 @@ class SpfResult:
     """RFC 7208."""
 
     result: Result
+    """What became of the check."""
     domain: str
     """Whose record was asked."""
     identity: str = "mailfrom"
@@ -71,18 +75,23 @@ class DkimResult:
     """One signature (RFC 6376)."""
 
     result: Result
+    """What became of this signature."""
     domain: str = ""
     """``d=``: who vouches."""
     selector: str = ""
+    """``s=``: which key of the domain."""
     algorithm: str = ""
+    """``a=``: ``rsa-sha256``, ``ed25519-sha256``."""
     identity: str = ""
     """``i=``, or what it defaults to."""
     signature: str = ""
     """The first characters of ``b=``, which tell signatures apart (RFC 6008)."""
     key_bits: int = 0
+    """Length of the key; 0 where it was not found."""
     is_testing: bool = False
     """The key says ``t=y``: treat a failure as no signature."""
     reason: str = ""
+    """Of a failure or an error: what is wrong."""
 
     def __bool__(self) -> bool:
         return bool(self.result)
@@ -97,6 +106,7 @@ class ArcResult:
     sealers: tuple[str, ...] = ()
     """``d=`` of every seal, the latest first."""
     reason: str = ""
+    """Of a failure: what is wrong."""
     trusted: str = ""
     """The sealer whose word we take about what it saw; empty for none."""
     dmarc: Result = Result.NONE
@@ -120,7 +130,10 @@ class DmarcAction(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class DmarcResult:
+    """RFC 7489, for the domain of From."""
+
     result: Result
+    """What became of the check; NONE where the domain has no record."""
     domain: str
     """The domain of From, in A-labels."""
     record_domain: str = ""
@@ -134,7 +147,9 @@ class DmarcResult:
     override: str = ""
     """Why the action is not taken: ``arc=trusted sealer``, ``sampled_out`` ..."""
     record: str = ""
+    """As it stands in the DNS; empty where there is none."""
     reason: str = ""
+    """Of an error: what is wrong."""
 
     def __bool__(self) -> bool:
         return bool(self.result)
@@ -145,6 +160,7 @@ class Authentication:
     """All of them for one message; None or empty where a check was not made."""
 
     iprev: IprevResult | None = None
+    """Of the client; None: not checked."""
     helo: SpfResult | None = None
     """SPF of the HELO name."""
     spf: SpfResult | None = None
@@ -152,7 +168,9 @@ class Authentication:
     dkim: tuple[DkimResult, ...] = ()
     """A single result NONE for a message without signatures; empty: not checked."""
     arc: ArcResult | None = None
+    """Of the chain of those who passed it on; None: not checked."""
     dmarc: DmarcResult | None = None
+    """Of the domain of From; None: not checked."""
 
     def merged(self, later: Authentication) -> Authentication:
         """This, with whatever ``later`` knows instead."""
@@ -163,3 +181,4 @@ class Authentication:
 
 _FIELDS = ("iprev", "helo", "spf", "dkim", "arc", "dmarc")
 NOT_CHECKED = Authentication()
+"""Before any check was made."""

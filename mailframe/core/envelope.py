@@ -38,6 +38,7 @@ class Recipient:
     """One forward-path of one message with its DSN parameters."""
 
     address: Address
+    """Where it is to go now: what the peer named, or what an alias made of it."""
     notify: frozenset[Notify] | None = None
     """None: not given, which means failure and, at our choice, delay (RFC 3461 section 4.1)."""
     orcpt: str | None = None
@@ -67,9 +68,13 @@ class Envelope:
     reverse_path: Address | None
     """None is the null reverse-path ``<>``: never bounce this message."""
     recipients: tuple[Recipient, ...] = ()
+    """In the order of RCPT."""
     body: Body = Body.SEVEN_BIT
+    """What the sender said of the octets that it sends."""
     smtputf8: bool = False
+    """Whether SMTPUTF8 was asked for: addresses and header may be UTF-8 (RFC 6531)."""
     ret: Return | None = None
+    """How much of the message a bounce shall have; None: not given."""
     envid: str | None = None
     """ENVID, xtext-decoded."""
     declared_size: int | None = None

@@ -13,6 +13,7 @@ class MessageArrived:
     """Sent after the message is durable in the mailbox, never before."""
 
     account: str
+    """Whose mailbox: ``local-part@domain`` in lower case."""
     folder: str
     """Empty for the INBOX."""
     uid: str
@@ -25,9 +26,14 @@ class MessageArrived:
 
 @dataclass(frozen=True, slots=True)
 class MessagesRemoved:
+    """Sent after they are gone."""
+
     account: str
+    """Whose they were."""
     folder: str
+    """Empty for the INBOX."""
     uids: tuple[str, ...]
+    """As of ``MessageArrived.uid``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +42,17 @@ class MessagesMoved:
     with their mail looks at the special uses: a move to or from ``\\Junk`` is a judgement."""
 
     account: str
+    """Whose folders they are."""
     source: str
+    """The folder that they were in."""
     target: str
+    """The folder that they are in now."""
     uids: tuple[int, ...]
     """In the target."""
     source_use: frozenset[str]
     """Special uses of the folders (RFC 6154)."""
     target_use: frozenset[str]
+    """As of ``source_use``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +61,21 @@ class MessagesCopied:
     originals afterwards, if that is what they are about."""
 
     account: str
+    """Whose folders they are."""
     source: str
+    """The folder that the originals are in."""
     target: str
+    """The folder that the copies are in."""
     uids: tuple[int, ...]
     """In the target."""
     source_use: frozenset[str]
+    """As of ``MessagesMoved``."""
     target_use: frozenset[str]
+    """As of ``MessagesMoved``."""
 
 
 MailboxEvent = MessageArrived | MessagesRemoved | MessagesMoved | MessagesCopied
+"""All that ``IMailboxEvents`` tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +87,8 @@ class RecipientFailed:
     account: str
     """Who sent it; empty: the server itself (``IOutbox``)."""
     recipient: Address
+    """Who does not get it."""
     reply: Reply
+    """The other host's words, 5yz."""
     queue_id: str
+    """Of the message."""

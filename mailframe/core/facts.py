@@ -17,11 +17,17 @@ class Fact(enum.Flag):
     """Which facts are asked for."""
 
     ENVELOPE = enum.auto()
+    """``MessageFacts.envelope``"""
     BODY = enum.auto()
+    """``MessageFacts.body``"""
     STRUCTURE = enum.auto()
+    """``MessageFacts.structure``"""
     PREVIEW = enum.auto()
+    """``MessageFacts.preview``"""
     IDS = enum.auto()
+    """``MessageFacts.email_id`` and ``thread_id``"""
     PARTS = enum.auto()
+    """``MessageFacts.parts``"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class Part:
     body: int
     """Where its body begins: after the empty line; equal to ``end`` where there is none."""
     end: int
+    """Where it ends: the octet after its last."""
     media: str
     """``text/plain``, in lower case."""
     encoding: str
@@ -64,5 +71,6 @@ class MessageFacts:
     email_id: str = ""
     """RFC 8474; the same for the same octets."""
     thread_id: str = ""
+    """RFC 8474; the same for messages of one conversation."""
     parts: Part | None = None
     """The message itself as the outermost part."""

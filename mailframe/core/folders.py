@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 INBOX = "INBOX"
+"""The folder that every account has; its name in either case."""
 SEPARATOR = "/"
+"""Between the levels of a name."""
 
 SEEN = "\\Seen"
 ANSWERED = "\\Answered"
@@ -35,8 +37,11 @@ class MessageState(NamedTuple):
     """What is known of a message without reading it. One object may serve many sessions."""
 
     uid: int
+    """Its number in the folder."""
     flags: Flags
+    """All of them but ``\\Recent``."""
     modseq: int
+    """Mod-sequence of its last change."""
     size: int
     """Octets in wire format (RFC822.SIZE)."""
     received: int
@@ -50,20 +55,27 @@ class FolderChange:
     """What happened to a folder in one commit; uids ascend."""
 
     arrived: Sequence[int] = ()
+    """New messages."""
     changed: Sequence[int] = ()
     """Flags changed. Never contains what arrived or vanished in the same commit."""
     vanished: Sequence[int] = ()
+    """Messages that are gone."""
     highest_modseq: int = 0
+    """Of the folder, after it."""
 
 
 class Recent(NamedTuple):
     """The uids that are ``\\Recent`` to a session that selects: ``first`` <= uid < ``end``."""
 
     first: int
+    """The first such uid."""
     end: int
+    """The uid after the last; equal to ``first`` for none."""
 
 
 class FlagMode(enum.Enum):
+    """What STORE does with the flags that it names."""
+
     ADD = "add"
     REMOVE = "remove"
     REPLACE = "replace"
@@ -71,8 +83,12 @@ class FlagMode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class FlagChange:
+    """One STORE, for any number of messages."""
+
     mode: FlagMode
+    """Added, taken away, or in place of all others."""
     flags: Flags
+    """Those that are named; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,7 @@ class StoreOutcome:
     """uids ascend; whoever is in none of the lists had these flags already."""
 
     changed: Sequence[int] = ()
+    """Whose flags are others now."""
     refused: Sequence[int] = ()
     """Modified since ``unchanged_since`` and therefore left alone (RFC 7162 MODIFIED)."""
     gone: Sequence[int] = ()
@@ -93,13 +110,19 @@ class CopyOutcome:
     uid_validity: int
     """Of the target."""
     sources: Sequence[int]
+    """Those that were copied or moved; what was gone is left out."""
     targets: Sequence[int]
+    """What they became, one for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppendOutcome:
+    """Where new messages are (APPENDUID of RFC 9051 section 7.1)."""
+
     uid_validity: int
+    """Of the folder."""
     uids: Sequence[int]
+    """Of the messages, in the order in which they were put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +130,13 @@ class FolderInfo:
     """One line of a LIST."""
 
     name: str
+    """As IMAP names it."""
     exists: bool = True
     """False: only a level above a folder, or a subscription to what is gone."""
     subscribed: bool = False
+    """By the asking user."""
     special_use: frozenset[str] = frozenset()
+    """Of ``SPECIAL_USES``."""
     rights: str = "lrswipkxtea"
     """What the asking user may do (RFC 4314 section 2.1)."""
     mailbox_id: str = ""
@@ -122,15 +148,23 @@ class FolderStatus:
     """STATUS of a folder (RFC 9051 section 6.3.11)."""
 
     messages: int
+    """How many there are."""
     uid_next: int
+    """As of ``IFolder``."""
     uid_validity: int
+    """As of ``IFolder``."""
     unseen: int
+    """How many are not ``\\Seen``."""
     deleted: int
+    """How many are ``\\Deleted``."""
     size: int
     """Octets of all messages."""
     recent: int
+    """How many are ``\\Recent`` to nobody yet."""
     highest_modseq: int
+    """As of ``IFolder``."""
     mailbox_id: str
+    """As of ``IFolder``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +172,13 @@ class QuotaUse:
     """RFC 9208, with one root for the whole account. A limit of 0 is none."""
 
     octets: int
+    """That all messages of the account take."""
     octet_limit: int
+    """That they may take."""
     messages: int
+    """How many there are."""
     message_limit: int
+    """How many there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +186,7 @@ class Namespaces:
     """Prefixes, each ending in the separator; personal is the empty one (RFC 9051 6.3.10)."""
 
     personal: str = ""
+    """What the user's own folders begin with."""
     others: str | None = None
     """Other users' folders: ``others`` + account + ``/`` + folder."""
 
@@ -182,5 +221,6 @@ class NewMessage:
     """What is told of a message that is put into a folder, before its octets."""
 
     flags: Flags = field(default_factory=frozenset)
+    """Those that it has from the beginning."""
     received: float | None = None
     """INTERNALDATE; None: now."""

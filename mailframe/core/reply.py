@@ -17,8 +17,11 @@ class Reply:
     """
 
     code: int
+    """200 to 599; ValueError otherwise."""
     status: Status | None
+    """``Status(1, 1)`` for ``x.1.1``; None: the reply has none."""
     text: str
+    """For people; LF between its lines, nothing at its end."""
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
@@ -28,6 +31,7 @@ class Reply:
 
     @property
     def is_positive(self) -> bool:
+        """2yz or 3yz."""
         return self.code < 400
 
     @property
@@ -47,6 +51,7 @@ class Reply:
         return f"{self.code // 100}.{status}"
 
     def with_text(self, text: str) -> Reply:
+        """The same code and status in other words."""
         return replace(self, text=text)
 
     def __str__(self) -> str:

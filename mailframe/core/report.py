@@ -28,11 +28,15 @@ class DeliveryReport:
     """One recipient's result. ``reply`` is the remote's words, or ours where none were heard."""
 
     recipient: Recipient
+    """One of the batch."""
     outcome: Outcome
+    """What is to become of the recipient: done, tried again, or bounced."""
     reply: Reply
+    """2yz for what is done, 4yz for DEFERRED, 4yz or 5yz for FAILED."""
     remote: str = ""
     """Host name of the MTA that spoke, empty when none did (RFC 3464 section 2.3.5)."""
     remote_ip: str = ""
+    """Address of that MTA; empty when none was reached."""
     detail: str = ""
     """For the journal only: TLS version, what exactly broke."""
     unknown: bool = False

@@ -30,7 +30,9 @@ class Target:
     """One final destination of an alias: a mailbox here, or an address elsewhere."""
 
     address: Address
+    """Of the mailbox here, or elsewhere."""
     mailbox: Local | None
+    """None: elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Expanded:
     """An alias or list: deliver to these instead, all aliases already followed."""
 
     targets: tuple[Target, ...]
+    """Where it goes."""
     is_list: bool = False
     """Whether EXPN may name the members and VRFY says so."""
 
@@ -47,6 +50,7 @@ class Moved:
     """Not here any more; ``to`` is the forwarding address for a 551 (RFC 5321 section 3.4)."""
 
     to: Address
+    """Where the person is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Refused:
     """One of our domains, but this address takes no mail: ``reply`` says why (4xx or 5xx)."""
 
     reply: Reply
+    """What the peer hears."""
 
 
 Resolution = Local | Expanded | Moved | Elsewhere | Refused
+"""All that an ``IRecipientResolver`` may answer."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """The way of one recipient, as an ``IRouter`` chose it."""
+
     courier: str
     """Name of a courier: ``local``, ``mx``, ``smtp``, ``lmtp``, ``pipe`` or one from a plugin."""
     next_hop: str

@@ -15,7 +15,9 @@ class ScramKeys:
     """What a password becomes (RFC 5802 section 3)."""
 
     client_key: bytes
+    """Proves the password to a server. Secret."""
     server_key: bytes
+    """Proves the server to a client. Secret."""
 
     @classmethod
     def derive(cls, password: bytes, salt: bytes, iterations: int) -> ScramKeys:
@@ -28,15 +30,22 @@ class ScramKeys:
 
 
 def stored_key(client_key: bytes) -> bytes:
+    """What a server compares proofs with; the client key cannot be found from it."""
     return hashlib.sha256(client_key).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class ScramVerifier:
+    """What is kept of a password. Who has it can check logins, and cannot log in."""
+
     salt: bytes
+    """This user's own; public."""
     iterations: int
+    """Of PBKDF2; public. RFC 7677 wants 4096 at least."""
     stored_key: bytes
+    """As of the function of that name."""
     server_key: bytes
+    """As of ``ScramKeys``."""
 
     @classmethod
     def derive(cls, password: bytes, salt: bytes, iterations: int) -> ScramVerifier:

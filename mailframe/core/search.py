@@ -15,23 +15,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class All:
-    pass
+    """Every message."""
 
 
 @dataclass(frozen=True, slots=True)
 class And:
+    """All of its keys match."""
+
     keys: tuple[SearchKey, ...]
+    """Any number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
+    """One of the two matches, or both."""
+
     left: SearchKey
+    """One of them."""
     right: SearchKey
+    """The other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """Its key does not match."""
+
     key: SearchKey
+    """That must not match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +49,15 @@ class UidIn:
     """Inclusive ranges, ascending, that do not touch; none: nothing matches."""
 
     ranges: tuple[tuple[int, int], ...]
+    """First and last uid of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class HasFlag:
+    """The flag or keyword is set."""
+
     flag: str
+    """In either case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class Header:
     name: str
     """In lower case. FROM, TO, CC, BCC and SUBJECT of IMAP are the fields of these names."""
     value: str
+    """What it contains, case and accents disregarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,7 @@ class Body:
     """In the decoded text of the body's text parts (attached messages' included)."""
 
     value: str
+    """What it contains, case and accents disregarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +83,38 @@ class Text:
     """In a header field or in the body."""
 
     value: str
+    """What one of them contains, case and accents disregarded."""
 
 
 class When(enum.Enum):
+    """How a date compares with a day."""
+
     BEFORE = "before"
     ON = "on"
     SINCE = "since"
 
 
 class DateOf(enum.Enum):
+    """Which date of a message is meant."""
+
     RECEIVED = "received"
     """INTERNALDATE; days are those of UTC."""
     SENT = "sent"
     """The Date field, its day as written there, the zone disregarded."""
     SAVED = "saved"
+    """When it came into this folder (RFC 8514); days are those of UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dated:
+    """A date of the message is before, on, or not before a day."""
+
     what: DateOf
+    """Which date."""
     when: When
+    """How it compares."""
     day: datetime.date
+    """The day, without a zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +122,25 @@ class Received:
     """WITHIN (RFC 5032), made absolute: INTERNALDATE in seconds since the epoch."""
 
     before: float | None = None
+    """Earlier than this; None: whenever."""
     since: float | None = None
+    """Not earlier than this; None: whenever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Larger:
+    """Of more octets in wire format than that."""
+
     octets: int
+    """A message of exactly that size does not match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Smaller:
+    """Of fewer octets in wire format than that."""
+
     octets: int
+    """A message of exactly that size does not match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +148,23 @@ class ModifiedSince:
     """MODSEQ: mod-sequence at least this."""
 
     modseq: int
+    """Of the last change of the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmailId:
+    """The message has that EMAILID (RFC 8474)."""
+
     value: str
+    """As ``MessageFacts.email_id``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadId:
+    """The message has that THREADID (RFC 8474)."""
+
     value: str
+    """As ``MessageFacts.thread_id``."""
 
 
 SearchKey = (
@@ -143,6 +185,7 @@ SearchKey = (
     | EmailId
     | ThreadId
 )
+"""Anything that can be searched for."""
 
 
 class SortBy(enum.Enum):
@@ -161,11 +204,17 @@ class SortBy(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SortCriterion:
+    """One of the things that are sorted by, the most important first."""
+
     by: SortBy
+    """What of a message is compared."""
     reverse: bool = False
+    """The greatest first."""
 
 
 class ThreadAlgorithm(enum.Enum):
+    """How messages are put together (RFC 5256 section 3; REFS: draft-ietf-morg-inthread)."""
+
     ORDEREDSUBJECT = "ORDEREDSUBJECT"
     REFERENCES = "REFERENCES"
     REFS = "REFS"
@@ -173,6 +222,9 @@ class ThreadAlgorithm(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ThreadNode:
+    """A message and those that answer it."""
+
     uid: int | None
     """None: a message that is not there, or is not among those searched."""
     children: Sequence[ThreadNode] = ()
+    """Answers, in the order of the algorithm."""

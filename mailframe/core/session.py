@@ -26,18 +26,26 @@ class Role(enum.Enum):
 
 @dataclass(slots=True)
 class Session:
+    """One connection of a peer. To be read only: it is the server that writes it."""
+
     id: str
     """Names the session in the journal and in ``(ref ID)`` of refusals."""
     role: Role
+    """What its listener is for."""
     listener: str
     """The name in ``[listen.NAME]``."""
     peer_ip: str
     """Textual IP address; empty for a Unix socket."""
     peer_port: int = 0
+    """0 where there is none."""
     local_ip: str = ""
+    """The address that the peer called; empty for a Unix socket."""
     tls: TlsFacts | None = None
+    """None: it is not encrypted (yet)."""
     helo: str = ""
+    """What the peer said in HELO, EHLO or LHLO, unchecked; empty before that."""
     esmtp: bool = False
+    """Whether that was EHLO or LHLO."""
     account: str | None = None
     """Canonical account name once logged in; set and cleared together with ``avatar``."""
     mechanism: str = ""
@@ -53,10 +61,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
+    """What is known of the encryption of a connection."""
+
     version: str
     """``"TLSv1.3"``"""
     cipher: str
+    """``"TLS_AES_256_GCM_SHA384"``"""
     server_name: str = ""
+    """Whom the client wanted (SNI); empty for none."""
     channel_bindings: dict[str, bytes] = field(default_factory=dict)
     """SASL channel binding type (``tls-exporter``, ``tls-server-end-point``) -> data."""
 

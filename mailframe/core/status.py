@@ -14,7 +14,10 @@ class Status(NamedTuple):
     """``subject.detail`` of an enhanced status code; the class digit is the reply's."""
 
     subject: int
+    """What it is about: 1 addresses, 2 mailboxes, 3 mail system, 4 network and routing, 5 protocol,
+    6 content, 7 security and policy; 0 other."""
     detail: int
+    """What of that, by the registry."""
 
     def __str__(self) -> str:
         return f"{self.subject}.{self.detail}"

@@ -22,6 +22,7 @@ class Symbol:
     weight: float
     """Points towards spam; below zero for ham."""
     detail: str = ""
+    """Why, in a few words for people; empty for nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Filing:
     """What is meant for one mailbox only, where a message goes to several."""
 
     account: str
+    """Whose mailbox: ``Local.account``."""
     folder: str = ""
     """As of ``Tag``; empty: as for the others."""
     headers: tuple[FieldLine, ...] = ()
@@ -40,6 +42,7 @@ class HeaderChange:
     """Of one field that the message has already."""
 
     name: str
+    """In either case."""
     occurrence: int
     """Which of that name: from 1, counted from the top of what the policy saw, that is,
     ``content.added`` and below it the header as it will be kept."""
@@ -61,8 +64,13 @@ class Amendment:
     """Make the reverse-path null; wins over ``sender``."""
     removed: tuple[Address, ...] = ()
     """Recipients, as the peer named them, who are not to get it."""
+    removes_all: bool = False
+    """All who are recipients by then are not to get it; ``added`` come after that."""
     added: tuple[Address, ...] = ()
     """Further recipients, resolved like any other; no right to relay is asked for."""
+    may_discard: bool = False
+    """Should nobody be left in the end, that is meant: the peer hears 250, and the message goes
+    nowhere. Without it that is a mistake, and 451."""
 
     @property
     def changes_message(self) -> bool:
@@ -77,6 +85,7 @@ class Tag:
     reason: str
     """What was found, in a few words for the journal: ``pass example.org``."""
     headers: tuple[FieldLine, ...] = ()
+    """Fields to put on top of the message."""
     folder: str = ""
     """File into this folder instead of the INBOX (``Junk``); the last policy to say so wins."""
     filings: tuple[Filing, ...] = ()
@@ -84,11 +93,13 @@ class Tag:
     auth: Authentication | None = None
     """What this policy found out; later ones see it in ``session.found``."""
     symbols: tuple[Symbol, ...] = ()
+    """For and against it; the ``content`` policy adds them up."""
     amendment: Amendment | None = None
     """Only of message policies."""
 
 
 Verdict = Reply | Tag | None
+"""A Reply refuses with 4yz or 5yz; None has nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +107,14 @@ class Findings:
     """What policies have found out about the message under way so far."""
 
     auth: Authentication = NOT_CHECKED
+    """Results of sender authentication, as far as they are known by then."""
     symbols: tuple[Symbol, ...] = ()
+    """Of all policies so far, in their order."""
     is_amended: bool = False
     """Header or body will be others than policies see: what is signed now would be broken."""
 
     def plus(self, tags: Sequence[Tag]) -> Findings:
+        """With what further policies found."""
         if not tags:
             return self
         auth, symbols, is_amended = self.auth, self.symbols, self.is_amended
@@ -113,3 +127,4 @@ class Findings:
 
 
 NOTHING_FOUND = Findings()
+"""Before any policy was asked."""

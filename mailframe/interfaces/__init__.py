@@ -21,13 +21,17 @@ RFCs
     Named where an interface mirrors a protocol's notion.
 """
 
-from mailframe.interfaces.accounts import Entry, IAccountSource, IPasswordSource
+from mailframe.interfaces.accounts import Entry, IAccountSource, IAnyDomain, IPasswordSource
 from mailframe.interfaces.auth import (
+    BearerToken,
     IAuthenticator,
+    IBearerToken,
     IMailAccount,
     IRecentFetches,
     IScramVerifiers,
+    ITokenTerms,
     IVerifiedIdentity,
+    TokenTerms,
     VerifiedIdentity,
 )
 from mailframe.interfaces.delivery import (
@@ -37,6 +41,7 @@ from mailframe.interfaces.delivery import (
     IGroupCourier,
     IGroupStore,
     IMailStore,
+    IPartedCourier,
     IRouter,
 )
 from mailframe.interfaces.dns import IResolver, MxHost
@@ -96,6 +101,7 @@ from mailframe.interfaces.work import IWorkers
 __all__ = [
     "Arrival",
     "Batch",
+    "BearerToken",
     "Delivery",
     "Entry",
     "Evidence",
@@ -104,9 +110,11 @@ __all__ = [
     "IAccessControl",
     "IAccountSource",
     "IAnnotations",
+    "IAnyDomain",
     "IAppending",
     "IAuthPolicy",
     "IAuthenticator",
+    "IBearerToken",
     "IConnectPolicy",
     "IContent",
     "ICopying",
@@ -133,6 +141,7 @@ __all__ = [
     "IMessagePolicy",
     "IMessageSource",
     "IOutbox",
+    "IPartedCourier",
     "IPasswordSource",
     "IPeers",
     "IPolicy",
@@ -152,6 +161,7 @@ __all__ = [
     "IStatuses",
     "IStoredMessage",
     "ITlsContexts",
+    "ITokenTerms",
     "IVanished",
     "IVerifiedIdentity",
     "IWorkers",
@@ -159,5 +169,6 @@ __all__ = [
     "MxHost",
     "Opinion",
     "Step",
+    "TokenTerms",
     "VerifiedIdentity",
 ]

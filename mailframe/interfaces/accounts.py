@@ -31,6 +31,7 @@ class Entry:
     quota: int | None = None
     """Octets, 0 for no limit; None: what the server's configuration says. So are messages."""
     quota_messages: int | None = None
+    """How many messages, likewise."""
     folder: str = ""
     """To file into; empty for the INBOX."""
     courier: str = ""
@@ -54,12 +55,25 @@ class IAccountSource(Interface):
         mail is put into its mailbox; only of addresses at ``domains``. An address with a detail
         (``ann+shop``) is asked for whole first, then without it. Targets in ``forward`` are
         followed by whoever asks. Raises TransientFailure where the source cannot be asked
-        (4xx for the peer, the mail waits); nothing else, and never 5xx.
+        (4xx for the peer, the mail waits); never 5xx for that. PermanentFailure is the source's
+        own word that this address takes no mail, and its reply what the peer hears: for
+        applications, which may have something to say.
         """
 
 
+class IAnyDomain(IAccountSource):
+    """Optional power of an ``IAccountSource``: it may know addresses at any domain, and decides
+    about none of them, like ``{user}@{domain}`` in an application. Where nobody else knows an
+    address either, it is elsewhere, as if this source had not been asked. (One that decides about
+    domains is an ``IDomainSource``.)"""
+
+    def may_know(domain: str) -> bool:
+        """Whether to ask it about an address of that domain, A-labels in lower case. Called for
+        every recipient elsewhere; must not block, nor raise."""
+
+
 class IPasswordSource(IAccountSource):
-    """One that can check passwords, too."""
+    """Optional power of an ``IAccountSource``: it can check passwords, too."""
 
     def check(login: str, password: bytes) -> Awaitable[str]:
         """The canonical name of the account whose login and password these are.

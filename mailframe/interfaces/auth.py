@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 
 from twisted.cred.credentials import ICredentials
 from twisted.internet.defer import Deferred
@@ -51,6 +52,42 @@ class VerifiedIdentity:
         self.username = username
 
 
+class IBearerToken(ICredentials):
+    """An OAuth 2.0 access token that a client offers (SASL OAUTHBEARER, XOAUTH2).
+
+    A checker of these yields the account whose token it is, and refuses (LoginFailed) one that
+    is not the named user's.
+    """
+
+    username: bytes = Attribute("The login that the client named, UTF-8; empty: none.")
+    token: str = Attribute("As it came: RFC 6750's ``b64token``. Never for a log.")
+
+
+@implementer(IBearerToken)
+class BearerToken:
+    """Made by server shells."""
+
+    def __init__(self, username: bytes, token: str) -> None:
+        self.username = username
+        self.token = token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTerms:
+    """What a client is told whose token was refused (RFC 7628 section 3.2.2)."""
+
+    scope: str = ""
+    """What a token has to be for, words separated by spaces."""
+    openid_configuration: str = ""
+    """The URL of the document that says where tokens are to be had."""
+
+
+class ITokenTerms(Interface):
+    """Optional power of a credentials checker of IBearerToken: it says which tokens it takes."""
+
+    terms: TokenTerms = Attribute("For clients; public.")
+
+
 class IAuthenticator(Interface):
     """The one door for logins, the same object behind SMTP, POP3 and IMAP.
 
@@ -60,8 +97,11 @@ class IAuthenticator(Interface):
 
     mechanisms: frozenset[str] = Attribute(
         "SASL mechanism names that can succeed with the checkers at hand (``PLAIN``, "
-        "``LOGIN``, ``SCRAM-SHA-256``, ``SCRAM-SHA-256-PLUS``), and ``APOP`` where a checker "
-        "can. TLS is the server's to consider."
+        "``LOGIN``, ``SCRAM-SHA-256``, ``SCRAM-SHA-256-PLUS``, ``OAUTHBEARER``, ``XOAUTH2``), and "
+        "``APOP`` where a checker can. TLS is the server's to consider."
+    )
+    token_terms: TokenTerms = Attribute(
+        "Of the first checker of tokens; empty where there is none."
     )
 
     def login(credentials: ICredentials, session: Session) -> Deferred[IMailAccount]:

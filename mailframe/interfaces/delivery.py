@@ -19,8 +19,11 @@ class Batch:
     """One message for all its recipients that share a courier and a next hop."""
 
     message: IStoredMessage
+    """To be opened as often as needed, and closed each time."""
     recipients: tuple[Recipient, ...]
+    """One at least."""
     next_hop: str
+    """As of ``Route``."""
     attempt: int
     """1 for the first try of the eldest recipient in it."""
     repeats: bool = False
@@ -28,7 +31,9 @@ class Batch:
 
 
 class ICourier(Interface):
-    """One way out. Small on purpose: reread before adding a method."""
+    """One way out of the queue: to other hosts, into mailboxes, into a program."""
+
+    # Small on purpose: reread before adding a method.
 
     name: str = Attribute("What ``Route.courier`` calls it.")
 
@@ -42,7 +47,8 @@ class ICourier(Interface):
 
 
 class IGroupCourier(ICourier):
-    """A courier to whom many messages at once are hardly more work than one."""
+    """Optional power of an ``ICourier``: many messages at once are hardly more work to it than
+    one."""
 
     def deliver_together(
         batches: Sequence[Batch],
@@ -52,7 +58,18 @@ class IGroupCourier(ICourier):
         (``IStoredMessage.octets``), one call at a time."""
 
 
+class IPartedCourier(ICourier):
+    """Optional power of an ``ICourier`` to programs here (``Local.courier``): there are several
+    behind it, and one that is slow must not keep mail from the others."""
+
+    def part_of(next_hop: str) -> str:
+        """Which of them takes mail for ``next_hop``: a name, the same as long as it is the same
+        one; each has attempts of its own. Called by the queue before attempts; must not block."""
+
+
 class IRouter(Interface):
+    """Chooses the courier and the next hop of a recipient."""
+
     def route(recipient: Recipient) -> Route:
         """Choose the way, at each attempt anew, so that a changed setting applies to what
         is already queued. Must not block."""
@@ -63,11 +80,17 @@ class Delivery:
     """One copy of a message for one mailbox, as ``IMailStore.deliver`` is told it."""
 
     account: str
+    """As of ``Local``."""
     folder: str
+    """Empty for the INBOX."""
     message: IStoredMessage
+    """The whole of it."""
     prefix: bytes
+    """Fields to put before it, in wire format."""
     token: str
+    """Names this delivery, for ever."""
     repeats: bool
+    """Whether it may be there already."""
 
 
 class IMailStore(Interface):
@@ -86,11 +109,12 @@ class IMailStore(Interface):
         """
 
     def room(account: str, octets: int) -> Awaitable[bool]:
-        """Whether so much more fits into the account's quota. Asked at RCPT."""
+        """Whether so many octets more fit into the account's quota. Asked at RCPT."""
 
 
 class IGroupStore(IMailStore):
-    """A store to which many deliveries at once are hardly more work than one."""
+    """Optional power of an ``IMailStore``: many deliveries at once are hardly more work to it than
+    one."""
 
     def deliver_together(
         deliveries: Sequence[Delivery],

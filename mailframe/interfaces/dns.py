@@ -10,7 +10,10 @@ from zope.interface import Interface
 
 @dataclass(frozen=True, slots=True, order=True)
 class MxHost:
+    """One MX record."""
+
     preference: int
+    """The lowest is tried first."""
     host: str
     """A-label host name without the final dot; empty for the null MX of RFC 7505."""
 

@@ -17,8 +17,9 @@ class Evidence:
     weight: float
     """Towards spam; below zero for ham."""
     ham: int
-    """Ham messages it was learnt from, spam messages beside; 0 and 0 where not counted."""
+    """Ham messages it was learnt from; 0 and 0 where not counted."""
     spam: int
+    """Spam messages it was learnt from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class Opinion:
     scope: str
     """Whose training decided: an account, ``@domain``, ``site``; empty for nobody's."""
     hams: int
+    """Ham messages learnt in that scope."""
     spams: int
-    """Messages learnt in that scope."""
+    """Spam messages learnt in that scope."""
     evidence: tuple[Evidence, ...] = ()
     """The features that counted most, the weightiest first; only where asked for."""
 

@@ -37,7 +37,8 @@ from mailframe.interfaces.mailbox import IMessageSource
 
 
 class IFolderAccount(IMailAccount):
-    """An avatar with folders. IMAP logs in only those; POP3 needs no more than an inbox."""
+    """Optional power of an ``IMailAccount``: it has folders. IMAP logs in only those; POP3 needs no
+    more than an inbox."""
 
     def folders() -> IFolders | Awaitable[IFolders]:
         """Called once an IMAP login."""
@@ -52,16 +53,21 @@ class IFolders(Interface):
         """Everything that can be listed, levels above included, sorted by name."""
 
     def folder(name: str) -> Awaitable[IFolder]:
-        """For one session, or one command of it. It is not refreshed yet."""
+        """For one session, or one command of it. It is not refreshed yet. Raises FolderRefused
+        (NONEXISTENT)."""
 
     def create(name: str, special_use: Collection[str] = ()) -> Awaitable[str]:
-        """With the levels above. Returns its MAILBOXID."""
+        """With the levels above. ``special_use``: of ``SPECIAL_USES`` (RFC 6154). Returns its
+        MAILBOXID. Raises FolderRefused (ALREADY_EXISTS, and CANNOT for a name that it does not
+        keep)."""
 
     def delete(name: str) -> Awaitable[None]:
-        """With its mail. Children stay."""
+        """With its mail. Children stay. Raises FolderRefused (NONEXISTENT; INBOX is never
+        deleted)."""
 
     def rename(old: str, new: str) -> Awaitable[None]:
-        """Children move too. Of INBOX only the mail moves (RFC 9051 section 6.3.6)."""
+        """Children move too. Of INBOX only the mail moves (RFC 9051 section 6.3.6). Raises
+        FolderRefused (NONEXISTENT, ALREADY_EXISTS)."""
 
     def subscribe(name: str, subscribed: bool) -> Awaitable[None]:
         """Of any name that a folder could have, whether or not there is one."""
@@ -98,7 +104,8 @@ class IFolder(Interface):
         gets them. (EXAMINE does not claim.)"""
 
     def open(uid: int) -> Awaitable[IMessageSource]:
-        """Raises MessageGone."""
+        """Read a message from its start, off the reactor thread; whoever opens it closes it. Raises
+        MessageGone."""
 
     def store(
         uids: Sequence[int], change: FlagChange, unchanged_since: int | None = None
@@ -133,7 +140,8 @@ class IAppending(Interface):
 
 
 class IFolderFacts(Interface):
-    """It remembers what was read of its messages. Otherwise the server reads them each time."""
+    """Optional power of an ``IFolder``: it remembers what was read of its messages. Without it the
+    server reads them each time."""
 
     def facts(uids: Sequence[int], wanted: Fact) -> Awaitable[Mapping[int, MessageFacts]]:
         """Of those that are there; a message that cannot be read is left out."""
@@ -144,7 +152,8 @@ class IFolderFacts(Interface):
 
 
 class IFolderHeaders(Interface):
-    """It remembers header sections too, which lists of messages are made of."""
+    """Optional power of an ``IFolder``: it remembers header sections too, which lists of messages
+    are made of."""
 
     def headers(uids: Sequence[int]) -> Awaitable[Mapping[int, bytes]]:
         """Header sections in wire format, with the empty line, ``LONGEST_HEADER``
@@ -153,7 +162,8 @@ class IFolderHeaders(Interface):
 
 
 class IVanished(Interface):
-    """It remembers which uids went when (RFC 7162 QRESYNC)."""
+    """Optional power of an ``IFolder``: it remembers which uids went when (RFC 7162 QRESYNC).
+    Without it a client is told of every uid that is not there."""
 
     def vanished(since: int) -> Awaitable[Sequence[int]]:
         """uids that were expunged after that mod-sequence, ascending; rather too many
@@ -161,8 +171,9 @@ class IVanished(Interface):
 
 
 class ICopying(Interface):
-    """It can copy and move to another folder of the same storage, without the server
-    carrying the octets. Raises FolderRefused (OVER_QUOTA) before anything is done."""
+    """Optional power of an ``IFolder``: it can copy and move to another folder of the same storage,
+    without the server carrying the octets. Raises FolderRefused (OVER_QUOTA) before anything is
+    done."""
 
     def copy(uids: Sequence[int], target: IFolder) -> Awaitable[CopyOutcome]:
         """All or none. What is gone meanwhile is left out. Flags and INTERNALDATE stay."""
@@ -172,8 +183,8 @@ class ICopying(Interface):
 
 
 class ISearching(Interface):
-    """It can search and sort. Without it SEARCH reads every message, and SORT, THREAD and
-    the capabilities that build on them are not offered."""
+    """Optional power of an ``IFolder``: it can search and sort. Without it SEARCH reads every
+    message, and SORT, THREAD and the capabilities that build on them are not offered."""
 
     def search(key: SearchKey) -> Awaitable[Sequence[int]]:
         """uids that match, ascending."""
@@ -189,21 +200,23 @@ class ISearching(Interface):
 
 
 class IStatuses(Interface):
-    """It knows the STATUS of a folder without having it opened."""
+    """Optional power of an ``IFolders``: it knows the STATUS of a folder without having it
+    opened."""
 
     def status(name: str) -> Awaitable[FolderStatus]:
         """As it is now, what other programs did included."""
 
 
 class IQuotas(Interface):
-    """RFC 9208; one root, named ``""``, for all folders of an account."""
+    """Optional power of an ``IFolders``: QUOTA (RFC 9208); one root, named ``""``, for all folders
+    of an account."""
 
     def quota(name: str) -> Awaitable[QuotaUse | None]:
         """Of the account that owns the folder; None: no limit at all is kept."""
 
 
 class IAnnotations(Interface):
-    """METADATA (RFC 5464). ``name`` empty: the server's."""
+    """Optional power of an ``IFolders``: METADATA (RFC 5464). ``name`` empty: the server's."""
 
     def annotations(name: str) -> Awaitable[Sequence[Annotation]]:
         """Every entry with a value that the user may see."""
@@ -214,8 +227,8 @@ class IAnnotations(Interface):
 
 
 class IAccessControl(Interface):
-    """ACL (RFC 4314). Identifiers are account names, ``anyone``, and ``-`` in front for
-    negative rights."""
+    """Optional power of an ``IFolders``: ACL (RFC 4314). Identifiers are account names, ``anyone``,
+    and ``-`` in front for negative rights."""
 
     def acl(name: str) -> Awaitable[Sequence[tuple[str, str]]]:
         """Identifier and rights, the owner's first."""

@@ -29,17 +29,21 @@ class IMessageSource(Interface):
     size: int = Attribute("Octets in wire format.")
 
     def read(octets: int) -> Awaitable[bytes]:
-        """Up to ``octets`` more; empty at the end. MessageGone where the file broke off."""
+        """Up to ``octets`` more; empty at the end. Raises MessageGone where the file broke off."""
 
     def close() -> None:
         """Release the file; may be called twice, and while a read is under way."""
 
 
 class IMailbox(Interface):
-    """One folder, opened by one session."""
+    """One folder, opened by one session: what POP3 serves, which asks an ``IMailAccount`` for it at
+    each login, takes the lock, lists the messages once, and removes at QUIT what its client
+    deleted. A TransientFailure of any of these becomes ``-ERR [SYS/TEMP]``, and so does anything
+    that is our bug."""
 
     def lock() -> Awaitable[None]:
-        """Take the exclusive lock of POP3 (RFC 1939 section 4). Raises MailboxBusy."""
+        """Take the exclusive lock of POP3 (RFC 1939 section 4). Raises MailboxBusy, for the client
+        ``-ERR [IN-USE]``."""
 
     def unlock() -> Awaitable[None]:
         """Give it back; harmless when not held."""
@@ -48,7 +52,8 @@ class IMailbox(Interface):
         """A snapshot, oldest first. An unreadable entry is left out, never an error."""
 
     def open(uid: str) -> Awaitable[IMessageSource]:
-        """Raises MessageGone when it vanished since ``messages``."""
+        """Read one of them from its start; whoever opens it closes it. Raises MessageGone when it
+        vanished since ``messages``."""
 
     def remove(uids: Collection[str]) -> Awaitable[frozenset[str]]:
         """Remove for good, durably. Returns those that are still there because it failed;
@@ -56,8 +61,8 @@ class IMailbox(Interface):
 
 
 class IReadsAhead(IMailbox):
-    """A mailbox that may have read what its client will ask for next. It need not be provided:
-    a server asks ``open`` then."""
+    """Optional power of an ``IMailbox``: it may have read what its client will ask for next.
+    Without it a server asks ``open``."""
 
     def at_hand(uid: str) -> bytes | None:
         """The whole message in wire format, once, where it is in memory already."""

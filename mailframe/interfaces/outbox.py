@@ -10,6 +10,8 @@ from mailframe.core.address import Address
 
 
 class IOutbox(Interface):
+    """Takes what programs write."""
+
     def post(
         reverse_path: Address | None, recipients: Sequence[Address], message: bytes
     ) -> Awaitable[str]:

@@ -19,30 +19,45 @@ from mailframe.interfaces.mailbox import IMessageSource
 
 
 class IPolicy(Interface):
+    """One rule. It is asked at the stages whose interfaces it provides besides this one; a verdict
+    is a ``Reply`` (refused with it), a ``Tag`` (go on, but remember), or None. Raises
+    TransientFailure or PermanentFailure, whose reply the peer hears; any other error is our bug,
+    and 451 4.3.0."""
+
     name: str = Attribute("Its name in ``[policy] order``.")
 
 
 class IConnectPolicy(IPolicy):
+    """Optional stage of an ``IPolicy``: a client has connected."""
+
     def connect(session: Session) -> Verdict | Awaitable[Verdict]:
         """Before the greeting. A Reply is sent instead of the 220 (use 421 or 554)."""
 
 
 class IHeloPolicy(IPolicy):
+    """Optional stage of an ``IPolicy``: the client has said who it is."""
+
     def helo(session: Session) -> Verdict | Awaitable[Verdict]:
         """After each HELO, EHLO or LHLO."""
 
 
 class IAuthPolicy(IPolicy):
+    """Optional stage of an ``IPolicy``: somebody has logged in."""
+
     def auth(session: Session) -> Verdict | Awaitable[Verdict]:
         """After a successful login; a Reply undoes it."""
 
 
 class IMailPolicy(IPolicy):
+    """Optional stage of an ``IPolicy``: a transaction begins."""
+
     def mail(session: Session, envelope: Envelope) -> Verdict | Awaitable[Verdict]:
         """At MAIL; the envelope has no recipients yet."""
 
 
 class IRecipientPolicy(IPolicy):
+    """Optional stage of an ``IPolicy``: a recipient is named."""
+
     def recipient(
         session: Session, envelope: Envelope, recipient: Recipient, resolution: Resolution
     ) -> Verdict | Awaitable[Verdict]:
@@ -50,17 +65,24 @@ class IRecipientPolicy(IPolicy):
 
 
 class IAcceptedPolicy(IPolicy):
+    """Optional power of an ``IPolicy``: it is told what was kept."""
+
     def accepted(session: Session, envelope: Envelope) -> None:
-        """The message, of which ``message`` was told, was committed; there is nothing to answer."""
+        """The message, of which ``message`` was told, was committed; there is nothing to answer.
+        ``envelope`` has no recipients where a policy had it discarded: nothing was kept then."""
 
 
 class IRefusedPolicy(IPolicy):
+    """Optional power of an ``IPolicy``: it is told what was refused."""
+
     def refused(session: Session, stage: str, reply: Reply) -> None:
         """Whoever decided it, the peer hears ``reply``, at ``connect``, ``helo``, ``auth``,
         ``mail``, ``rcpt``, ``data`` or ``message``; there is nothing to answer."""
 
 
 class IDisconnectPolicy(IPolicy):
+    """Optional power of an ``IPolicy``: it is told when a session ends."""
+
     def disconnected(session: Session) -> None:
         """The session, of which ``connect`` was told, has ended; there is nothing to answer."""
 
@@ -85,6 +107,8 @@ class IContent(Interface):
 
 
 class IMessagePolicy(IPolicy):
+    """Optional stage of an ``IPolicy``: the message is there."""
+
     def message(
         session: Session, envelope: Envelope, content: IContent
     ) -> Verdict | Awaitable[Verdict]:

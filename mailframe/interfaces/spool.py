@@ -17,8 +17,11 @@ class Arrival:
     """How a message came in, kept with it for trace and bounces."""
 
     session_id: str = ""
+    """Of the session, as in the journal; empty for mail that was written here."""
     peer_ip: str = ""
+    """Empty for a Unix socket, and for mail that was written here."""
     helo: str = ""
+    """What the client called itself, unchecked."""
     account: str | None = None
     """Who submitted it, None for mail from strangers."""
     protocol: str = ""
@@ -26,6 +29,8 @@ class Arrival:
     message_id: str = ""
     """The Message-ID header field with its angle brackets, empty if there was none."""
     extra: dict[str, str] = field(default_factory=dict)
+    """What else is to be kept of it, as JSON: bounces have ``about``, the id of the message that
+    they are about."""
 
 
 class IIncoming(Interface):
@@ -52,6 +57,8 @@ class IIncoming(Interface):
 
 
 class ISpool(Interface):
+    """Where messages are kept until they are delivered, through any crash."""
+
     def begin(queue_id: str) -> IIncoming | Awaitable[IIncoming]:
         """Start a message. Raises TransientFailure (452 4.3.1) when there is no room."""
 
@@ -75,13 +82,16 @@ class FiledContent:
     """``prefix``, then all ``octets`` octets of the file at ``path``, in wire format."""
 
     prefix: bytes
+    """Trace fields that are not in the file."""
     path: str
+    """Absolute; to be read only."""
     octets: int
+    """Of the file."""
 
 
 class IFiledMessage(IStoredMessage):
-    """One that lies in a file on the server's own disk, for whoever has a thread on which to
-    read all of it at once. The file may be gone by then: that is ``MessageGone``, as it is where
-    ``open`` finds that."""
+    """Optional power of an ``IStoredMessage``: it lies in a file on the server's own disk, for
+    whoever has a thread on which to read all of it at once. The file may be gone by then: that is
+    ``MessageGone``, as it is where ``open`` finds that."""
 
     filed: FiledContent = Attribute("Where it is.")

@@ -10,6 +10,8 @@ from zope.interface import Attribute, Interface
 
 
 class ITlsContexts(Interface):
+    """The certificates of this server, and how it looks at those of others."""
+
     can_serve: bool = Attribute("Whether a certificate is loaded: STARTTLS may be offered.")
 
     def server() -> IOpenSSLServerConnectionCreator:

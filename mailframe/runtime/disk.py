@@ -24,6 +24,7 @@ from mailframe.core.reply import Reply
 from mailframe.errors import INTERNAL_ERROR, TransientFailure
 
 STORAGE_FULL = Reply(452, status.SYSTEM_FULL, "Insufficient system storage")
+"""What a peer hears where there is no room."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 # Without O_NONBLOCK a FIFO would keep the thread until somebody writes to it.
 _READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -43,9 +44,11 @@ class DiskFile:
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
+        """Where it is."""
         self._descriptor = descriptor
 
     def write(self, data: bytes) -> None:
+        """All of it, behind what is there. Raises OSError."""
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
@@ -74,6 +77,7 @@ class DiskFile:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
+        """Harmless when it is closed already."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
@@ -95,6 +99,7 @@ class DiskCell:
         os.pwrite(self._descriptor, data, 0)
 
     def close(self) -> None:
+        """Harmless when it is closed already."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
@@ -195,6 +200,7 @@ class Disk:
         return os.path.lexists(path)
 
     def is_directory(self, path: str) -> bool:
+        """False where there is nothing, too."""
         return os.path.isdir(path)
 
     def open(self, path: str) -> BinaryIO:
@@ -271,6 +277,7 @@ class Disk:
             os.close(descriptor)
 
     def rename(self, source: str, target: str) -> None:
+        """In one step; what was at ``target`` is gone. Raises OSError."""
         os.rename(source, target)
 
     def link(self, source: str, target: str) -> None:
@@ -278,6 +285,7 @@ class Disk:
         os.link(source, target, follow_symlinks=False)
 
     def unlink(self, path: str) -> None:
+        """Raises OSError: FileNotFoundError where there is nothing."""
         os.unlink(path)
 
     def remove_directory(self, path: str) -> None:
@@ -312,6 +320,7 @@ class Disk:
         return facts.f_bavail * facts.f_frsize
 
     def scan(self, path: str) -> Iterator[os.DirEntry[str]]:
+        """Entries of a directory, in no order. Raises OSError."""
         with os.scandir(path) as entries:
             yield from entries
 

@@ -35,9 +35,9 @@ class Machine:
         self.resolver: IResolver | None = None
         """A DNS of its own, in tests; None: the servers that the configuration names."""
 
-    def workers(self, name: str, threads: int) -> Workers:
-        """A pool that is not started yet."""
-        return Workers(name, threads, BACKLOG, self.homeward)
+    def workers(self, name: str, threads: int, *, foreign: bool = False) -> Workers:
+        """A pool that is not started yet; ``foreign`` as of ``Workers``."""
+        return Workers(name, threads, BACKLOG, self.homeward, foreign=foreign)
 
     def database(
         self,

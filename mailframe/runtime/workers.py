@@ -8,6 +8,7 @@ results that meet wake the reactor once.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
@@ -27,6 +28,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _Call = tuple[Callable[[], Any], Deferred[Any]]
 
+PATIENCE = 5.0
+"""Seconds that a stop waits for calls of other people's code."""
 OVERLOADED = Reply(451, status.SYSTEM_NOT_ACCEPTING, "Overloaded, please try again later")
 
 
@@ -34,8 +37,19 @@ OVERLOADED = Reply(451, status.SYSTEM_NOT_ACCEPTING, "Overloaded, please try aga
 class Workers:
     """``threads`` threads, made as needed; at most ``backlog`` calls wait for one."""
 
-    def __init__(self, name: str, threads: int, backlog: int, reactor: IReactorFromThreads) -> None:
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        backlog: int,
+        reactor: IReactorFromThreads,
+        *,
+        foreign: bool = False,
+    ) -> None:
+        """``foreign``: what is called is not ours and may never return. ``stop`` waits for it for
+        ``PATIENCE`` seconds in all, and the process ends without it."""
         self.name = name
+        self._foreign = foreign
         self._most = threads
         self._limit = threads + backlog
         self._pending = 0
@@ -57,8 +71,10 @@ class Workers:
         self._is_open = False
         for _ in self._threads:
             self._calls.put(None)
+        until = time.monotonic() + PATIENCE
         while self._threads:
-            self._threads.pop().join()
+            left = max(0.0, until - time.monotonic())
+            self._threads.pop().join(left if self._foreign else None)
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         if not self._is_open or self._pending >= self._limit:
@@ -73,7 +89,7 @@ class Workers:
 
     def _add_thread(self) -> None:
         name = f"mailframe-{self.name}-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, name=name)
+        thread = threading.Thread(target=self._work, name=name, daemon=self._foreign)
         self._threads.append(thread)
         thread.start()
 

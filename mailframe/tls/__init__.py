@@ -2,8 +2,8 @@
 
 What lives here
     ``certificates`` (PEM files to OpenSSL contexts, by name), ``contexts`` (``ITlsContexts``:
-    choice by SNI, reloading), ``clients`` (our side of a connection we made),
-    ``self_signed`` (for ``mailframe dev``).
+    choice by SNI, reloading), ``self_signed`` (for ``mailframe dev``). Our side of a connection
+    that we made is ``runtime.tls_clients``, for every client that there is.
 
 May import
     core, errors, interfaces, runtime, Twisted, pyOpenSSL, cryptography, service_identity, idna.

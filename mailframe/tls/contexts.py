@@ -25,8 +25,8 @@ from zope.interface import implementer
 from mailframe.errors import LocalProtocolError
 from mailframe.interfaces import ITlsContexts, IWorkers
 from mailframe.runtime.aio import as_deferred
+from mailframe.runtime.tls_clients import ClientCreator, client_context
 from mailframe.tls.certificates import CertificateError, CertificateSet, ForName, Loaded
-from mailframe.tls.clients import ClientCreator, client_context
 
 
 class CertificateSource(Protocol):

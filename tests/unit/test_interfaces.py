@@ -17,6 +17,7 @@ from zope.interface.verify import verifyClass
 import mailframe
 from mailframe import interfaces
 from mailframe.delivery.local import LocalCourier
+from mailframe.hooks.accounts import AppAccounts
 from mailframe.interfaces.journal import STEPS
 from mailframe.policy.functions import STAGES
 
@@ -46,8 +47,12 @@ CLAIMS = [
 ]
 
 
-SOMETIMES = [(interfaces.IGroupCourier, LocalCourier)]
-"""Kept by some objects of a class: here, by those whose store keeps its part."""
+SOMETIMES = [
+    (interfaces.IGroupCourier, LocalCourier),
+    (interfaces.IAnyDomain, AppAccounts),
+]
+"""Kept by some objects of a class: by those whose store keeps its part, by those that have
+patterns for any domain."""
 
 
 def methods(contract: InterfaceClass) -> dict[str, Method]:

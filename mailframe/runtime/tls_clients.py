@@ -1,7 +1,12 @@
 """Our side of TLS on a connection we made: SNI, and whether the other end has to prove itself.
 
-Contexts are shared by all connections: reading the system's certificate authorities costs
-tens of milliseconds and a megabyte each time.
+For couriers, for accounts that others keep, and for whatever else speaks TLS as a client. Twisted's
+own check lets a certificate pass whose names cannot be read, such as an IP address that claims to
+be a DNS name: what is raised there is logged and forgotten (``_sslverify._verifyCB`` of 26.10).
+Here it is no certificate.
+
+Contexts are shared by all connections: reading the system's certificate authorities costs tens of
+milliseconds and a megabyte each time.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ import ipaddress
 from collections.abc import Callable
 
 import idna
+from cryptography import x509
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from service_identity import VerificationError
@@ -38,6 +44,20 @@ def client_context(trust_file: str | None) -> SSL.Context:
         context.load_verify_locations(trust_file)
     elif trust_file is not None:
         context.set_default_verify_paths()
+    return context
+
+
+def context_trusting(authorities: bytes) -> SSL.Context:
+    """``authorities``: PEM. Raises ValueError for what holds no certificate."""
+    try:
+        found = x509.load_pem_x509_certificates(authorities)
+    except ValueError as error:
+        raise ValueError("there is no certificate in it that can be read") from error
+    context = client_context(None)
+    store = context.get_cert_store()
+    assert store is not None  # of every context
+    for one in found:
+        store.add_cert(X509.from_cryptography(one))
     return context
 
 
