@@ -10,8 +10,10 @@ What lives here
     (all that is worth keeping of a message, in one pass, with offsets) with its ``envelope``,
     ``bodystructure``, ``preview`` and ``imap_strings``, ``parts`` (the tree as octets),
     ``sections`` (BODY[...] and BINARY); ``charsets`` and ``encoded_words`` (octets as text);
-    ``searchable`` (what a search looks at) with ``folding``, ``html_text``, ``address_texts``,
-    ``subjects`` and ``sent_date``; ``threading``.
+    ``searchable`` (what a search looks at) and ``matching`` (whether it finds a message) with
+    ``folding``, ``html_text``, ``address_texts``, ``subjects`` and ``sent_date``; ``threading``;
+    ``body_parts`` (the leaves of a message, for whoever reads it); ``field_writing`` and
+    ``composing`` (new messages).
 
 May import
     core, errors and the standard library.

@@ -11,6 +11,9 @@ between forms of one letter.
   Indic and Thai vowel signs.
 * What nobody sees: soft hyphens, zero-width spaces and joiners, variation selectors, BOM.
 
+Of a row of more than 30 marks the others are left out: no language has them (UAX 15 section 13),
+and to put marks in their order takes time by the square of the row.
+
 The result is in NFC, so that a Hangul syllable is found as a whole, and folding it again
 changes nothing. A text of nothing but marks folds to the empty text.
 
@@ -21,7 +24,7 @@ than there, ``ß`` and ligatures are the capitals of their letters (``SS``, ``FI
 from __future__ import annotations
 
 import re
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 _DROPPED = re.compile(
     "["
@@ -33,6 +36,9 @@ _DROPPED = re.compile(
     "\ufe00-\ufe0f\U000e0100-\U000e01ef"
     "]+"
 )
+_MOST_MARKS = 30
+# Neither letters nor digits nor ASCII, as marks are; and the kana marks that count as letters.
+_MAYBE_MARKS = re.compile(rf"(?:[^\w\x00-\x7f]|[\uff9e\uff9f]){{{_MOST_MARKS + 1},}}")
 # Where a text may be cut without folding it differently: nothing joins onto these from the left.
 _SEAM = re.compile("[\x00-\x7f\u4e00-\u9fff]")
 _PIECE = 32_768  # characters; some 2 ms, in which the interpreter does nothing else
@@ -42,10 +48,24 @@ def fold(text: str) -> str:
     """What is found as the same folds to the same; ``fold(fold(x)) == fold(x)``."""
     if text.isascii():
         return text.lower()
-    text = _DROPPED.sub("", normalize("NFKD", text.casefold()))
+    text = _DROPPED.sub("", normalize("NFKD", _thinned(text.casefold())))
     # Decomposing may bring capitals and marks to light (U+2122 TM, U+1D160 ...).
-    text = _DROPPED.sub("", normalize("NFKD", text.casefold()))
-    return normalize("NFC", text)
+    text = _DROPPED.sub("", normalize("NFKD", _thinned(text.casefold())))
+    return normalize("NFC", _thinned(text))
+
+
+def _thinned(text: str) -> str:
+    return _MAYBE_MARKS.sub(_first_marks, text)
+
+
+def _first_marks(row: re.Match[str]) -> str:
+    kept, marks = [], 0
+    for character in row[0]:
+        is_mark = category(character)[0] == "M" or character in "\uff9e\uff9f"
+        marks = marks + 1 if is_mark else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def fold_long(text: str) -> str:
@@ -72,5 +92,5 @@ def collation_key(text: str) -> bytes:
     """Keys compare as the texts do under i;unicode-casemap; UTF-8."""
     if text.isascii():
         return text.upper().encode("ascii")
-    text = normalize("NFKD", normalize("NFKD", text.upper()).upper())
+    text = normalize("NFKD", normalize("NFKD", _thinned(text).upper()).upper())
     return text.encode("utf-8", "replace")

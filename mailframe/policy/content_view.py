@@ -6,33 +6,25 @@ It looks at the beginning of long texts and at a bounded number of parts.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mailframe.core.envelope import Envelope
 from mailframe.core.facts import Fact, Part
 from mailframe.core.session import Session
 from mailframe.core.verdict import NOTHING_FOUND, Findings
-from mailframe.message import headers
+from mailframe.message import body_parts, headers
 from mailframe.message.address_texts import AddressText, address_texts
-from mailframe.message.charsets import decode_text
+from mailframe.message.body_parts import MAX_HEADER, MAX_VALUE
 from mailframe.message.content_type import parse_content_type
 from mailframe.message.encoded_words import decode_header
 from mailframe.message.facts import read_facts
 from mailframe.message.html_text import html_text
-from mailframe.message.sections import UnknownEncoding, undo
 
-MAX_HEADER = 64 * 1024
 MAX_TEXT = 32 * 1024
 """Octets of one text part that are decoded."""
 _MAX_PARTS = 200
 _MAX_TEXTS = 4
-_MAX_VALUE = 4096
-"""Octets of a header field that are decoded."""
 _MAX_ADDRESSES = 20
-
-_DISPOSITION = re.compile(rb"[^;]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,7 @@ class MessageView:
         key = name.lower()
         if key not in self._cache:
             found = headers.named(self.header, name)
-            self._cache[key] = tuple(decode_header(each.value[:_MAX_VALUE]) for each in found)
+            self._cache[key] = tuple(decode_header(each.value[:MAX_VALUE]) for each in found)
         return self._cache[key]
 
     def first(self, name: str) -> str:
@@ -92,7 +84,7 @@ class MessageView:
         raw = headers.first(self.header, name)
         if raw is None:
             return ()
-        found = (each for each in address_texts(raw.value[:_MAX_VALUE]) if each.domain)
+        found = (each for each in address_texts(raw.value[:MAX_VALUE]) if each.domain)
         return tuple(each for each, _ in zip(found, range(_MAX_ADDRESSES), strict=False))
 
     @property
@@ -113,7 +105,7 @@ def read_view(
 ) -> MessageView:
     """``data``: the message in wire format, or its beginning; ``size``: of all of it."""
     root = read_facts(data, Fact.PARTS).parts
-    leaves = [leaf for leaf, _ in zip(_leaves(root), range(_MAX_PARTS), strict=False)]
+    leaves = [leaf for leaf, _ in zip(body_parts.leaves(root), range(_MAX_PARTS), strict=False)]
     parts = tuple(_body_part(data, leaf) for leaf in leaves)
     shown = [leaf for leaf, part in zip(leaves, parts, strict=True) if not part.is_attachment]
     end = min(root.body if root is not None else len(data), MAX_HEADER)
@@ -133,50 +125,14 @@ def read_view(
     )
 
 
-def _leaves(part: Part | None) -> Iterator[Part]:
-    waiting = [part] if part is not None else []
-    while waiting:
-        each = waiting.pop()
-        if each.parts:
-            waiting += reversed(each.parts)
-        else:
-            yield each
-            if each.message is not None:
-                waiting.append(each.message)
-
-
 def _body_part(data: bytes, part: Part) -> BodyPart:
-    header = data[part.header : min(part.body, part.header + MAX_HEADER)]
-    disposition = headers.first(header, "Content-Disposition")
-    value = disposition.value[:_MAX_VALUE] if disposition else b""
-    kind = _DISPOSITION.match(headers.unfolded(value))
-    is_attachment = kind is not None and kind[0].strip().lower() == b"attachment"
-    return BodyPart(part.media, _name(header, value), part.end - part.body, is_attachment)
-
-
-def _name(header: bytes, disposition: bytes) -> str:
-    """Of Content-Disposition, else of Content-Type (RFC 2183 section 2.3)."""
-    typed = headers.first(header, "Content-Type")
-    # the parser wants a type before the parameters
-    values = (b"x/" + disposition.lstrip(), typed.value[:_MAX_VALUE] if typed else b"")
-    for value, parameter in zip(values, ("filename", "name"), strict=True):
-        name = parse_content_type(value).parameters.get(parameter, "")
-        if name:
-            return decode_header(name.encode("latin-1", "replace"))[:255]
-    return ""
+    header = body_parts.part_header(data, part)
+    return BodyPart(part.media, header.name, part.end - part.body, header.is_attachment)
 
 
 def _texts(data: bytes, leaves: list[Part], media: str) -> str:
     found = [leaf for leaf in leaves if leaf.media == media][:_MAX_TEXTS]
-    return "\n".join(_text(data, leaf) for leaf in found)
-
-
-def _text(data: bytes, part: Part) -> str:
-    try:
-        octets = undo(data[part.body : min(part.end, part.body + MAX_TEXT)], part.encoding)
-    except UnknownEncoding:
-        octets = data[part.body : min(part.end, part.body + MAX_TEXT)]
-    return decode_text(octets, part.charset)
+    return "\n".join(body_parts.text(data, leaf, MAX_TEXT) for leaf in found)
 
 
 def _is_broken(header: bytes, data: bytes) -> bool:

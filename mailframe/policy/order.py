@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mailframe.interfaces import IPolicy
 
@@ -13,12 +13,12 @@ ALWAYS_IN_FORCE = frozenset({"relay"})
 
 def build_policies(
     order: Iterable[str],
-    parts: Mapping[str, IPolicy | None],
+    parts: Mapping[str, IPolicy | Sequence[IPolicy] | None],
     always: Iterable[IPolicy] = (),
     last: Iterable[IPolicy] = (),
 ) -> list[IPolicy]:
     """``always`` first, then the ``parts`` that ``order`` names, each once, then ``last``. A part
-    that is None has nothing to do.
+    that is None has nothing to do; one may be several policies.
 
     Raises ValueError for a name that neither ``parts`` nor this house knows: a rule that
     somebody relies on must not be missing in silence.
@@ -30,6 +30,6 @@ def build_policies(
         if name not in parts:
             raise ValueError(f"there is no policy {name!r}; there are {', '.join(sorted(parts))}")
         part = parts[name]
-        if part is not None and part not in policies:
-            policies.append(part)
+        several = part if isinstance(part, Sequence) else [part]
+        policies += [each for each in several if each is not None and each not in policies]
     return [*policies, *last]

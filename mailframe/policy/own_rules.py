@@ -13,7 +13,6 @@ logged, once a minute, and costs no mail.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -28,6 +27,7 @@ from mailframe.core.verdict import Symbol
 from mailframe.interfaces import IWorkers
 from mailframe.policy.content_view import MessageView
 from mailframe.runtime.aio import as_deferred, result_of
+from mailframe.runtime.loading import LoadError, load
 
 MOST_POINTS = 1000.0
 _SECONDS = 10.0
@@ -56,19 +56,11 @@ def load_rules(names: Iterable[str]) -> tuple[OwnRule, ...]:
 
 
 def load_rule(name: str) -> OwnRule:
-    """``package.module:name``. Raises ValueError."""
-    module, colon, attribute = name.partition(":")
-    if not colon or not module or not attribute:
-        raise ValueError(f"{name!r} is not written package.module:name")
-    try:
-        found: Any = importlib.import_module(module)
-        for step in attribute.split("."):
-            found = getattr(found, step)
-    except Exception as error:  # a module may raise anything while it is imported
-        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
+    """``package.module:name``. Raises ValueError (a LoadError is one)."""
+    found = load(name)
     if not callable(found):
-        raise ValueError(f"{name} is no function")
-    return OwnRule(_symbol_name(found, attribute), found)
+        raise LoadError(f"{name} is no function")
+    return OwnRule(_symbol_name(found, name.partition(":")[2]), found)
 
 
 def named_rules(functions: Iterable[RuleFunction | OwnRule]) -> tuple[OwnRule, ...]:

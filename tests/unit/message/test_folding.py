@@ -113,7 +113,16 @@ def test_long_texts_with_anything_at_the_seam(text: str, before: int) -> None:
 def test_a_long_text_without_a_seam() -> None:
     assert fold_long("é" * 200_000) == "e" * 200_000
     assert fold_long("\u0301" * 200_000) == ""
-    assert len(fold_long("\u3099" * 100_000)) == 100_000
+    assert len(fold_long("\u1100" * 100_000)) == 100_000
+
+
+@pytest.mark.parametrize("marks", ["\u0731\u0730", "\u093c\uff9e", "\u0f73\u0730"])
+def test_a_row_of_marks_without_end_is_cut(marks: str) -> None:
+    folded = fold("a" + marks * 2_000 + "b")
+    assert folded[0] + folded[-1] == "ab"
+    assert len(folded) == 32
+    assert fold(folded) == folded
+    assert len(collation_key("a" + marks * 2_000)) < 400
 
 
 @pytest.mark.parametrize(
