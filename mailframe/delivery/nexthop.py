@@ -7,6 +7,7 @@
     pipe:command args     a program
     local                 a mailbox here
     mx                    by DNS, although another rule would catch it
+    NAME:next hop         a courier of that name, where there is one
 
 A login goes before the host, percent-encoded where needed: ``smtp://user:pass@host``. With
 one TLS is required and the certificate verified, except towards this machine; ``?tls=off``,
@@ -18,6 +19,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import shlex
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -31,11 +33,13 @@ class Kind(enum.Enum):
     PIPE = "pipe"
     LOCAL = "local"
     MX = "mx"
+    NAMED = "named"
 
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """``public`` is the text without the password: fit for routes, reports and logs. The
+    """``host`` is the courier's name where it is NAMED, ``path`` what it is told. ``public`` is the
+    text without the password: fit for routes, reports and logs. The
     login stays in it, because two logins at one host are two ways."""
 
     kind: Kind
@@ -53,9 +57,13 @@ _SUBMISSION = 587  # RFC 6409 section 3.1
 _SWITCHES = {"yes": True, "no": False}
 
 
-def parse_next_hop(text: str) -> NextHop:
-    """Raises ValueError with a text for the administrator, never with the password in it."""
+def parse_next_hop(text: str, couriers: Collection[str] = ()) -> NextHop:
+    """``couriers``: names of those that are not built in. Raises ValueError with a text for the
+    administrator, never with the password in it."""
     text = text.strip()
+    name, colon, rest = text.partition(":")
+    if colon and name in couriers:
+        return NextHop(Kind.NAMED, text, host=name, path=rest)
     if text in ("local", "mx"):
         return NextHop(Kind(text), text)
     if text.startswith("pipe:"):

@@ -71,6 +71,7 @@ class Tally:
             "deliver": self._deliver,
             "defer": self._defer,
             "fail": self._fail,
+            "dead": self._dead,
         }
         directions = {*_IN.values(), *_OUT.values()}
         self._events = Counter(
@@ -119,9 +120,9 @@ class Tally:
         self._recipients = Counter(
             "mailframe_recipients",
             "What became of queued recipients: delivered, relayed, passed-on, expanded, failed and "
-            "expired are the end; deferred is not.",
+            "expired are the end; deferred is not, and dead are kept for the administrator.",
             ("result",),
-            known=[(name,) for name in (*_OUT, "expanded", "expired")],
+            known=[(name,) for name in (*_OUT, "expanded", "expired", "dead")],
         )
         self._delays = Histogram(
             "mailframe_delivery_delay_seconds",
@@ -264,6 +265,9 @@ class Tally:
 
     def _fail(self, event: Event) -> None:
         self._recipients.add((event[4],))
+
+    def _dead(self, event: Event) -> None:
+        self._recipients.add(("dead",))
 
 
 def _class_of(attempt: Mapping[str, Any]) -> str:

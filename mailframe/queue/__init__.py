@@ -39,6 +39,10 @@ What lives here
                                                                         reported, the rest runs
     ===  ======================  =====================================  =====================
 
+    Recipients that are HELD, and dead letters (DEAD), are in S2 or S3 as others are, and are not
+    due. A recipient is dead by the COMMIT that notes its last attempt, and gone, as all are, by
+    the one that deletes its row.
+
     S4 is what a fresh message is in where the queue had room for it: it is written down as
     leased, and goes to its couriers as it is in memory (``handover``). When a node dies the
     others do the same about its leases at once (``Spool.release``).
@@ -60,9 +64,12 @@ Invariants
     down the ``node`` that takes it; every later write about the attempt names the token and
     does nothing when it is not the row's any more. No job assumes that rows are as this
     process left them. Of a lane one worker takes leases, its owner; fresh mail for mailboxes
-    here goes from whoever accepted it. Memory does not grow with the number of deferred
-    recipients: only destinations due within minutes are held. A lane (one domain, or one
-    account here) that may not be called now is not looked at in the database.
+    here goes from whoever accepted it. What a program here is to take (``Local.courier``) has
+    lanes, places and limits apart from mailboxes and from hosts, and is returned to its sender
+    only where the program or the administrator says so. Memory does not grow with the number of
+    deferred recipients: only destinations due within minutes are held. A lane (one domain, one
+    account here, or one account's program) that may not be called now is not looked at in the
+    database.
 
 RFCs
     5321 section 4.5.4 (retry strategies), 3461 section 5 and 3464 (reports).

@@ -1,4 +1,4 @@
-"""What the command line does to the queue: look, hold, release, flush, bounce, remove.
+"""What the command line does to the queue: look, hold, release, flush, replay, bounce, remove.
 
 Plain functions over a ``Database`` in synchronous mode, working whether or not a
 server runs on the same file; afterwards poke the server (``Queue.wake``). Nothing here
@@ -56,7 +56,7 @@ class Selection:
     account: str | None = None
     """Who had logged in to send it."""
     state: str | None = None
-    """A ``queue_name``: active, deferred, hold, corrupt, incoming."""
+    """A ``queue_name``: active, deferred, hold, dead, corrupt, incoming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,10 @@ class QueuedRecipient:
     """As ``queue_name``."""
     attempts: int
     next_at: float
-    """Seconds since the epoch; of one that is being tried, when that is given up."""
+    """Seconds since the epoch; of one that is being tried, when that is given up; of a dead
+    letter, when it became one."""
+    courier: str = ""
+    """The program here that is to take it; empty where it is for a mailbox or another host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,9 @@ _NAMES: dict[int, str] = {
     State.DEFERRED: "deferred",
     State.HELD: "hold",
     State.CORRUPT: "corrupt",
+    State.DEAD: "dead",
 }
-_ORDER = ("active", "incoming", "deferred", "hold", "corrupt")
+_ORDER = ("active", "incoming", "deferred", "hold", "dead", "corrupt")
 
 
 def messages(database: Database, selection: Selection) -> Iterator[QueuedMessage]:
@@ -143,29 +147,40 @@ def stored_message(database: Database, queue_id: str) -> Message | None:
 
 
 def flush(database: Database, selection: Selection, now: float) -> list[str]:
-    """Make them due now, held ones and those being tried excepted. Returns queue ids."""
+    """Make them due now, held ones, dead letters and those being tried excepted. Returns queue
+    ids."""
     change = "next_at = :now"
     only = "r.state < :held AND r.lease <> :taken"
     return _update(database, selection, change, only, now)
 
 
 def hold(database: Database, selection: Selection, now: float) -> list[str]:
-    """Keep them from being tried again. Returns the queue ids that it changed."""
+    """Keep them from being tried again; a dead letter is one no more, and ``replay`` passes it
+    by. Returns the queue ids that it changed."""
     return fired(holding(database, selection, now))
 
 
 def holding(database: Database, selection: Selection, now: float) -> Deferred[list[str]]:
     """``hold`` for the server itself."""
-    return _updating(database, selection, "state = :held", "r.state < :held", now)
+    only = "(r.state < :held OR r.state = :dead)"
+    return _updating(database, selection, "state = :held", only, now)
 
 
 def release(database: Database, selection: Selection, now: float) -> list[str]:
     """Undo ``hold``; they are due at once."""
-    change = (
-        "state = CASE attempts WHEN 0 THEN :fresh ELSE :deferred END,"
-        " next_at = CASE lease WHEN :taken THEN next_at ELSE :now END"
-    )
-    return _update(database, selection, change, "r.state = :held", now)
+    return _update(database, selection, _DUE_AT_ONCE, "r.state = :held", now)
+
+
+def replay(database: Database, selection: Selection, now: float) -> list[str]:
+    """Have dead letters tried once more, at once; what fails again is dead again. Returns the
+    queue ids that it changed."""
+    return _update(database, selection, _DUE_AT_ONCE, "r.state = :dead", now)
+
+
+_DUE_AT_ONCE = (
+    "state = CASE attempts WHEN 0 THEN :fresh ELSE :deferred END,"
+    " next_at = CASE lease WHEN :taken THEN next_at ELSE :now END"
+)
 
 
 def bounce(database: Database, selection: Selection, now: float) -> list[str]:
@@ -203,6 +218,7 @@ def _updating(
     values |= {
         "now": micros(now),
         "held": State.HELD,
+        "dead": State.DEAD,
         "taken": Lease.TAKEN,
         "fresh": State.FRESH,
         "deferred": State.DEFERRED,
@@ -266,7 +282,7 @@ def _condition(selection: Selection) -> tuple[str, dict[str, object]]:
 # For listing: as few columns as it takes, straight to what is shown.
 _LISTED = (
     "m.queue_id, m.arrived, m.size, m.reverse_path, r.address, r.state, r.lease, r.attempts,"
-    " r.next_at, r.reply_code, r.reply_status, r.reply_text, r.remote"
+    " r.next_at, r.reply_code, r.reply_status, r.reply_text, r.remote, r.courier"
 )
 
 
@@ -312,6 +328,7 @@ def _listed(
     status: str | None,
     text: str | None,
     remote: str | None,
+    courier: str | None,
 ) -> QueuedRecipient:
     try:
         reply = reply_from(code, status, text)
@@ -324,6 +341,7 @@ def _listed(
         state="active" if lease == Lease.TAKEN else _NAMES.get(state, "corrupt"),
         attempts=_number(attempts),
         next_at=_number(next_at) / MICROSECONDS,
+        courier=str(courier or ""),
     )
 
 

@@ -64,14 +64,15 @@ class Choice:
         return holds
 
     def _consider(self, lane: str, fresh: bool, now: float) -> Hold | None:
-        route = self._routing.route(probe_of(lane))
+        probe = probe_of(lane)
+        route = self._routing.route(probe)
         if not isinstance(route, Route):
             # Which recipients have no way, and why, is found out one by one.
             return Hold(Ask(lane, _BATCHES_PER_LANE), None)
         if not self._ownership.is_own(route.next_hop):
             self._tell_owner(lane)
             return None
-        way = (route.courier, route.next_hop)
+        way = self._routing.way(probe, route)
         destination = self._traffic.destination(way)
         if destination.is_dead(now):
             self._suspend(lane, destination)

@@ -4,7 +4,8 @@ The rows are copied first, then the mailboxes, while both change. A message that
 queue at the first instant and delivered before the second is in both copies. So what the
 copied mailboxes have (names carry the key of each delivery) is taken out of the copied
 queue; what is left of local deliveries is marked as in doubt, so that the next server looks
-whether they happened before it repeats them. Synchronous.
+whether they happened before it repeats them. What is for a program here is marked likewise, and
+the program is told (``Batch.repeats``). Synchronous.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 
 from mailframe.queue import ledger
-from mailframe.queue.records import ROW_COLUMNS, Row, row_from
+from mailframe.queue.records import ROW_COLUMNS, Row, is_for_program, row_from
 from mailframe.queue.schema import Lease, State
 
 
@@ -24,8 +25,15 @@ def delivery_token(row: Row) -> str:
 
 def local_rows(connection: sqlite3.Connection) -> list[Row]:
     """Deliveries to mailboxes here. Raises sqlite3.Error."""
-    query = f"SELECT {ROW_COLUMNS} FROM recipient WHERE account IS NOT NULL"
-    return [row_from(columns) for columns in connection.execute(query)]
+    query = f"SELECT {_columns(connection)} FROM recipient WHERE account IS NOT NULL"
+    rows = [row_from(columns) for columns in connection.execute(query)]
+    return [row for row in rows if not is_for_program(row.recipient)]
+
+
+def _columns(connection: sqlite3.Connection) -> str:
+    """ROW_COLUMNS, also of tables that the next start of the server will migrate."""
+    known = {name for _, name, *_ in connection.execute("PRAGMA table_info(recipient)")}
+    return ", ".join(name if name in known else "NULL" for name in ROW_COLUMNS.split(", "))
 
 
 def take_out(connection: sqlite3.Connection, done: Iterable[Row]) -> list[str]:

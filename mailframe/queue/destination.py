@@ -40,7 +40,7 @@ class Destination:
         self, most: int, rest: float, per_minute: int = 0, *, begin_with: int = _START
     ) -> None:
         """``most`` attempts at once, ``begin_with`` at first; ``per_minute`` as for ``Pace``;
-        dead for ``rest`` seconds at first, doubling."""
+        dead for ``rest`` seconds at first, doubling; 0: never."""
         self._most = most
         self._first_rest = rest
         self._rest = rest
@@ -64,7 +64,8 @@ class Destination:
     @property
     def is_idle(self) -> bool:
         """Nothing runs, nothing waits, nothing was learned that matters."""
-        return not self.running and not self.parked and not self.waiting and not self._failures
+        matters = self._failures and self._first_rest
+        return not (self.running or self.parked or self.waiting or matters)
 
     @property
     def is_well(self) -> bool:
@@ -89,7 +90,7 @@ class Destination:
         self.limit = max(1, self.limit // 2)
         self._failures += 1
         self.reply = reply
-        if self._failures >= _FAILURES_TO_DIE and not self.is_dead(now):
+        if self._first_rest and self._failures >= _FAILURES_TO_DIE and not self.is_dead(now):
             self.limit = 1
             self.dead_until = now + self._rest
             self._rest = min(2 * self._rest, _LONGEST_REST)

@@ -32,7 +32,7 @@ class Errand:
         return Batch(
             message=spool.stored(self.message, recipients, self.content),
             recipients=recipients,
-            next_hop=self.way[1],
+            next_hop=self.way.next_hop,
             attempt=1 + max(row.attempts for row in self.rows),
             repeats=any(row.lease is not Lease.FREE for row in self.rows),
         )

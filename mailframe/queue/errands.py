@@ -104,7 +104,7 @@ class Errands:
                 if is_returning(row):
                     judged.append(Tried(each.message, row, returned(row)))
                 elif isinstance(route, Route):
-                    ways.setdefault((route.courier, route.next_hop), []).append(row)
+                    ways.setdefault(self._routing.way(row.recipient, route), []).append(row)
                 else:
                     judged.append(Tried(each.message, row, route))
             self.add(
@@ -119,7 +119,7 @@ class Errands:
         return IGroupCourier.providedBy(self._routing.couriers.get(courier))
 
     def _start(self, errand: Errand) -> None:
-        name = errand.way[0]
+        name = errand.way.courier
         if errand.content is not None and self.takes_groups(name):
             self._gathering(name).add(errand)
         else:
@@ -146,7 +146,7 @@ class Errands:
             gathering.go_on()
 
     async def _try(self, errand: Errand) -> None:
-        courier: ICourier = self._routing.couriers[errand.way[0]]
+        courier: ICourier = self._routing.couriers[errand.way.courier]
         try:
             result = await attempt(courier, errand.batch(self._spool), self.deadlines)
             self._learn(errand.way, result)
@@ -203,8 +203,8 @@ class Errands:
             errand.message.queue_id,
             "attempt",
             heard.outcome.value,
-            courier=errand.way[0],
-            next_hop=errand.way[1],
+            courier=errand.way.courier,
+            next_hop=errand.way.next_hop,
             remote=heard.remote,
             remote_ip=heard.remote_ip,
             reply=[f"{report.recipient.address}: {report.reply}" for report in result.reports],

@@ -120,9 +120,9 @@ class Handover:
         for number, recipient in enumerate(recipients):
             route = self._routing.route(recipient)
             if isinstance(route, Route):
-                ways.setdefault((route.courier, route.next_hop), []).append(number)
+                ways.setdefault(self._routing.way(recipient, route), []).append(number)
         return ways
 
     def _is_ours(self, way: Way) -> bool:
-        """Our mailboxes take mail from any worker; hosts are counted by one."""
-        return way[0] == LOCAL or self._ownership.is_own(way[1])
+        """Our mailboxes take mail from any worker; hosts and programs are counted by one."""
+        return way.courier == LOCAL or self._ownership.is_own(way.next_hop)

@@ -50,11 +50,11 @@ _TAKE = (
     f" WHERE {is_listed(_ROW)}"
 )
 # The administrator may have acted meanwhile: a held recipient stays held, one that is to be
-# returned is due at once.
+# returned is due at once. ``stays``: DEFERRED or DEAD.
 _DEFER = (
     "UPDATE recipient SET"
     " next_at = CASE WHEN state = :returning THEN :tried_at ELSE :next_at END,"
-    " state = CASE WHEN state = :fresh THEN :deferred ELSE state END,"
+    " state = CASE WHEN state IN (:fresh, :deferred) THEN :stays ELSE state END,"
     " lease = :lease, attempts = attempts + 1, warned = :warned, last_at = :tried_at,"
     " reply_code = :code, reply_status = :status, reply_text = :text, remote = :remote"
     " WHERE queue_id = :queue_id AND number = :number AND token = :token"
@@ -124,6 +124,8 @@ class Again:
     warned: bool
     unknown: bool
     """The attempt may have succeeded all the same."""
+    is_dead: bool = False
+    """It was the last attempt: kept as a dead letter, and not due any more."""
 
 
 class Fenced(Exception):
@@ -348,6 +350,7 @@ def _again_values(change: Again) -> dict[str, object]:
         "returning": State.RETURNING,
         "fresh": State.FRESH,
         "deferred": State.DEFERRED,
+        "stays": State.DEAD if change.is_dead else State.DEFERRED,
         "next_at": micros(change.next_at),
         "tried_at": micros(change.tried_at),
         "lease": Lease.UNKNOWN if change.unknown else Lease.FREE,

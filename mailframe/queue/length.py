@@ -23,6 +23,7 @@ _NAMES = {
     State.DEFERRED: "deferred",
     State.HELD: "hold",
     State.CORRUPT: "corrupt",
+    State.DEAD: "dead",
 }
 
 
@@ -36,7 +37,7 @@ class QueueLength:
     """How many are as old as each of the ages that were asked for, or younger, but older than the
     one before; then how many are older than all."""
     oldest: float
-    """Seconds; 0 where nothing waits. Held and corrupt ones do not."""
+    """Seconds; 0 where nothing waits. Held, dead and corrupt ones do not."""
 
 
 def queue_length(database: Database, ages: Sequence[float], now: float) -> Deferred[QueueLength]:

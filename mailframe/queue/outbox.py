@@ -2,13 +2,14 @@
 
 Notices to users and postmasters, reports to other servers. The message is signed where its
 author's domain has keys, and from then on is a message like any other: queued, delivered to
-mailboxes here or relayed, told about by ``mailframe trace``. Reports about its delivery are
-asked for by nobody; a failure bounces to the reverse-path it was given.
+mailboxes here or relayed, told about by ``mailframe trace``. Where it has a reverse-path, a
+failure bounces there, and nothing else is reported; where it has none, nothing is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -16,7 +17,7 @@ from zope.interface import implementer
 
 from mailframe.core import status
 from mailframe.core.address import Address
-from mailframe.core.envelope import Body, Envelope, Recipient
+from mailframe.core.envelope import Body, Envelope, Notify, Recipient
 from mailframe.core.reply import Reply
 from mailframe.errors import PermanentFailure
 from mailframe.interfaces import (
@@ -35,6 +36,7 @@ from mailframe.runtime.aio import as_deferred, result_of
 
 _NOBODY = Reply(550, status.BAD_DESTINATION_MAILBOX, "Nobody takes the message")
 _PIECE = 64 * 1024
+_OF_FAILURES = frozenset({Notify.FAILURE})
 
 
 @implementer(IOutbox)
@@ -66,6 +68,9 @@ class Outbox:
         self, reverse_path: Address | None, recipients: Sequence[Address], message: bytes
     ) -> str:
         finals = await self._finals(recipients)
+        if reverse_path is not None:
+            # It may be somebody else's mail, which an application sends on: it must not be lost.
+            finals = tuple(replace(each, notify=_OF_FAILURES) for each in finals)
         content = await signed(message, self._signer)
         header = split_message(content)[0]
         envelope = Envelope(

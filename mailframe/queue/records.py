@@ -25,7 +25,7 @@ MESSAGE_COLUMNS = "queue_id, arrived, size, prefix, in_file, reverse_path, optio
 ROW_COLUMNS = (
     "queue_id, number, lane, state, next_at, token, lease, attempts, warned, address, notify, "
     "orcpt, original, account, folder, last_at, reply_code, reply_status, reply_text, remote, "
-    "headers"
+    "headers, courier"
 )
 FIRST_TOKEN = 1
 """Of the first lease."""
@@ -69,16 +69,33 @@ class Row:
     remote: str
 
 
+def is_for_program(recipient: Recipient) -> bool:
+    """Whether a program here takes it, not a mailbox and no other host."""
+    return recipient.mailbox is not None and bool(recipient.mailbox.courier)
+
+
+# Between the courier and the account: an account may have mail that waits for its mailbox and
+# mail that waits for a program. RFC 5321 section 4.1.2 has no control characters in addresses.
+_TAKEN_BY = "\t"
+
+
 def lane_of(recipient: Recipient) -> str:
-    """What waits together: the account here, or else the mail domain."""
-    return recipient.mailbox.account if recipient.mailbox else recipient.address.domain
+    """What waits together: the account here, for its mailbox or for a program, or else the mail
+    domain."""
+    mailbox = recipient.mailbox
+    if mailbox is None:
+        return recipient.address.domain
+    if mailbox.courier:
+        return f"{mailbox.courier}{_TAKEN_BY}{mailbox.account}"
+    return mailbox.account
 
 
 def probe_of(lane: str) -> Recipient:
     """Somebody in that lane, to ask the router about the way before looking at the rows."""
-    local_part, at, domain = lane.rpartition("@")
+    courier, _, account = lane.rpartition(_TAKEN_BY)
+    local_part, at, domain = account.rpartition("@")
     if at:
-        return Recipient(Address(local_part, domain), mailbox=Local(lane))
+        return Recipient(Address(local_part, domain), mailbox=Local(account, courier=courier))
     return Recipient(Address("postmaster", lane))
 
 
@@ -108,7 +125,7 @@ def new_messages(connection: sqlite3.Connection, new: Sequence[NewMessage], node
 _MESSAGES = f"message ({MESSAGE_COLUMNS})"
 _RECIPIENTS = (
     "recipient (queue_id, number, lane, state, attempts, warned, next_at, token, lease, node,"
-    " address, notify, orcpt, original, account, folder, headers)"
+    " address, notify, orcpt, original, account, folder, headers, courier)"
 )
 _UNTRIED = (int(State.FRESH), 0, 0)
 # What of a row depends on whether it is leased: token, lease and node, after ``next_at``.
@@ -159,16 +176,24 @@ def fresh_row(message: Message, number: int, recipient: Recipient) -> Row:
 
 def _wishes(recipient: Recipient) -> tuple[str | None, ...]:
     notify = recipient.notify
-    mailbox = recipient.mailbox
     return (
         str(recipient.address),
         None if notify is None else ",".join(sorted(keyword.value for keyword in notify)),
         recipient.orcpt,
         None if recipient.original is None else str(recipient.original),
-        None if mailbox is None else mailbox.account,
-        None if mailbox is None else mailbox.folder,
-        json.dumps(mailbox.headers) if mailbox is not None and mailbox.headers else None,
+        *_place(recipient.mailbox),
     )
+
+
+def _place(mailbox: Local | None) -> tuple[str | None, ...]:
+    """Account, folder, headers and courier."""
+    if mailbox is None:
+        return _NO_PLACE
+    headers = json.dumps(mailbox.headers) if mailbox.headers else None
+    return mailbox.account, mailbox.folder, headers, mailbox.courier or None
+
+
+_NO_PLACE = (None, None, None, None)
 
 
 def message_from(row: Sequence[object]) -> Message:
@@ -185,9 +210,14 @@ def message_from(row: Sequence[object]) -> Message:
     )
 
 
-def _mailbox_from(account: object, folder: object, headers: object) -> Local:
+def _mailbox_from(account: object, folder: object, headers: object, courier: object) -> Local:
     lines = json.loads(_text(headers)) if headers is not None else ()
-    return Local(_text(account), _text(folder), tuple((name, value) for name, value in lines))
+    return Local(
+        _text(account),
+        _text(folder),
+        tuple((name, value) for name, value in lines),
+        "" if courier is None else _text(courier),
+    )
 
 
 def row_from(row: Sequence[object]) -> Row:
@@ -197,7 +227,7 @@ def row_from(row: Sequence[object]) -> Row:
         notify=None if row[10] is None else _notify_from(_text(row[10])),
         orcpt=None if row[11] is None else _text(row[11]),
         original=None if row[12] is None else stored_address(_text(row[12])),
-        mailbox=None if row[13] is None else _mailbox_from(row[13], row[14], row[20]),
+        mailbox=None if row[13] is None else _mailbox_from(row[13], row[14], row[20], row[21]),
     )
     return Row(
         queue_id=_text(row[0]),

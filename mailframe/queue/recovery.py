@@ -16,6 +16,10 @@ from mailframe.queue.records import MESSAGE_COLUMNS
 from mailframe.queue.schema import Lease, State, micros
 from mailframe.runtime.salvage import text_if_any
 
+FOR_MAILBOX = "account IS NOT NULL AND courier IS NULL"
+"""The condition that the mail store takes it: not another host, not a program here. A program
+is told that a message may come a second time, and must not keep the server from starting."""
+
 
 def body_files(connection: sqlite3.Connection) -> dict[str, int]:
     """The body files that must exist, with their sizes."""
@@ -37,7 +41,7 @@ def shift(connection: sqlite3.Connection, by: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Recovered:
     in_doubt: tuple[str, ...]
-    """Lanes of accounts here with deliveries whose end nobody knows."""
+    """Lanes of mailboxes here with deliveries whose end nobody knows."""
     corrupt: tuple[str, ...]
     """Of those whose body is lost."""
     odd: tuple[Odd, ...]
@@ -71,7 +75,7 @@ def recover(
     # Not when their schedule says: a client could remove what it has got meanwhile, and would
     # get it again.
     connection.execute(
-        "UPDATE recipient SET next_at = ?1 WHERE lease = ?2 AND account IS NOT NULL"
+        f"UPDATE recipient SET next_at = ?1 WHERE lease = ?2 AND {FOR_MAILBOX}"
         " AND state < ?3 AND next_at > ?1",
         (now, Lease.UNKNOWN, State.HELD),
     )
@@ -87,7 +91,7 @@ def recover(
 
 def release(connection: sqlite3.Connection, node: str, now: float) -> tuple[str, ...]:
     """``node`` has died: what it was trying is due at once, and in doubt. Returns the lanes of
-    accounts here with such deliveries. Harmless where another has done it already."""
+    mailboxes here with such deliveries. Harmless where another has done it already."""
     connection.execute(
         "UPDATE recipient SET lease = ?, next_at = ? WHERE lease = ? AND node = ?",
         (Lease.UNKNOWN, micros(now), Lease.TAKEN, node),
@@ -97,7 +101,7 @@ def release(connection: sqlite3.Connection, node: str, now: float) -> tuple[str,
 
 def _lanes_in_doubt(connection: sqlite3.Connection) -> tuple[str, ...]:
     rows = connection.execute(
-        "SELECT DISTINCT lane FROM recipient WHERE lease = ? AND account IS NOT NULL AND state < ?",
+        f"SELECT DISTINCT lane FROM recipient WHERE lease = ? AND {FOR_MAILBOX} AND state < ?",
         (Lease.UNKNOWN, State.HELD),
     )
     return tuple(lane for (lane,) in rows if isinstance(lane, str))
@@ -110,7 +114,7 @@ def _is_set_aside(connection: sqlite3.Connection, queue_id: str) -> bool:
 
 
 _ODD_RECIPIENT = (
-    "typeof(lane) <> 'text' OR typeof(state) <> 'integer' OR state NOT BETWEEN 0 AND 4"
+    "typeof(lane) <> 'text' OR typeof(state) <> 'integer' OR state NOT BETWEEN 0 AND 5"
     " OR typeof(next_at) <> 'integer' OR typeof(token) <> 'integer'"
     " OR typeof(lease) <> 'integer' OR lease NOT BETWEEN 0 AND 2 OR address = ''"
 )

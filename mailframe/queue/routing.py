@@ -12,7 +12,9 @@ from mailframe.core.reply import Reply
 from mailframe.core.report import DeliveryReport, Outcome
 from mailframe.core.routing import Route
 from mailframe.errors import INTERNAL_ERROR, Failure
-from mailframe.interfaces import ICourier, IRouter
+from mailframe.interfaces import ICourier, IPartedCourier, IRouter
+from mailframe.queue.records import is_for_program
+from mailframe.queue.traffic import Way
 
 NO_COURIER = Reply(451, status.UNABLE_TO_ROUTE, "No way to this destination at present")
 
@@ -40,3 +42,10 @@ class Routing:
             detail = f"{route.why}: there is no courier {route.courier}"
             return DeliveryReport(recipient, Outcome.DEFERRED, NO_COURIER, detail=detail)
         return route
+
+    def way(self, recipient: Recipient, route: Route) -> Way:
+        if not is_for_program(recipient):
+            return Way(route.courier, route.next_hop)
+        courier = self.couriers.get(route.courier)
+        part = courier.part_of(route.next_hop) if IPartedCourier.providedBy(courier) else ""
+        return Way(route.courier, route.next_hop, True, part)

@@ -106,8 +106,9 @@ class Queue:
     ) -> None:
         """``retry``, ``expire`` and ``warn_after`` (0: never) in seconds, see RetrySchedule.
         ``resolver`` finds out where reports to senders go. ``ids`` makes queue ids for them.
-        ``random`` yields numbers of [0, 1). ``concurrency`` counts attempts that are not
-        local, ``local_concurrency`` those that are; None: as many as suits the courier.
+        ``random`` yields numbers of [0, 1). ``concurrency`` counts attempts at other hosts, and
+        those of each courier to a program here, ``local_concurrency`` those at mailboxes; None:
+        as many as suits the courier.
         ``rate_per_destination`` is attempts a minute, 0 for any number. An attempt is
         given up after ``attempt_seconds``; ``stop`` waits for those under way for
         ``stop_seconds``. ``signer`` signs reports. ``recipient_failed`` is told
@@ -203,7 +204,8 @@ class Queue:
     # ---- life
 
     async def recover(self) -> Recovery:
-        """Put the spool in order, then deliver again to mailboxes here what was in flight.
+        """Put the spool in order, then deliver again to mailboxes here what was in flight;
+        programs get theirs when the queue runs.
 
         To be awaited before any listener opens: a message that did reach its mailbox must be
         recognised there before a client can delete it.

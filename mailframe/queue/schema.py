@@ -11,7 +11,8 @@ import enum
 
 
 class State(enum.IntEnum):
-    """What is to happen to a recipient; the scheduler takes those below HELD, in this order."""
+    """What is to happen to a recipient; the scheduler takes those below HELD, in this order, and
+    only those expire."""
 
     RETURNING = 0
     """The administrator wants it bounced: the next time it is due, it fails."""
@@ -19,9 +20,12 @@ class State(enum.IntEnum):
     """Never tried."""
     DEFERRED = 2
     HELD = 3
-    """Until the administrator releases it; does not expire."""
+    """Until the administrator releases it."""
     CORRUPT = 4
     """Its content is lost or cut off; kept for the administrator to see."""
+    DEAD = 5
+    """A dead letter: a program here (``Local.courier``) did not take it while there was time.
+    Kept until the administrator has it tried again, returned or removed."""
 
 
 RUNNABLE = (State.RETURNING, State.FRESH, State.DEFERRED)
@@ -91,5 +95,8 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE recipient ADD COLUMN node TEXT;  -- who has, or had, the lease; NULL: of old
+    """,
+    """
+    ALTER TABLE recipient ADD COLUMN courier TEXT;  -- who takes it for the account; NULL: the store
     """,
 )

@@ -3,7 +3,9 @@
 Promises
     A recipient's row is deleted by the same transaction that spools the report about it, so
     that neither can be on disk without the other. A message from the null reverse-path never
-    brings a report. What cannot be written now (disk full, directory not there) is tried
+    brings a report. What a program here (``Local.courier``) could not take while there was time
+    is kept as a dead letter: only what it refused itself, or the administrator returns, brings a
+    report. What cannot be written now (disk full, directory not there) is tried
     again until it can; meanwhile the recipient stays leased and is not tried anew.
 """
 
@@ -28,13 +30,14 @@ from mailframe.message.dsn import Action, ReportedRecipient
 from mailframe.queue import ledger
 from mailframe.queue.bounces import Bounces, Unreportable
 from mailframe.queue.ledger import Again, Done, Fenced
-from mailframe.queue.records import Message, NewMessage, Row
+from mailframe.queue.records import Message, NewMessage, Row, is_for_program
 from mailframe.queue.retry import RetrySchedule
 from mailframe.queue.schema import State
 from mailframe.queue.spool import Spool
 
 EXPIRED = Reply(451, status.DELIVERY_TIME_EXPIRED, "The message could not be delivered in time")
 RETURNED = Reply(554, status.OTHER, "Returned by the administrator")
+_MOST_WHY = 500  # characters
 _PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -134,28 +137,44 @@ class Settlement:
         outcome = tried.report.outcome
         if outcome is not Outcome.DEFERRED:
             return Decision(tried, Done(tried.row), _ACTIONS[outcome])
-        if self._schedule.is_expired(now, tried.message.arrived):
-            return Decision(tried, Done(tried.row), Action.FAILED, EXPIRED.enhanced)
-        return self._defer(tried, now)
+        if not self._schedule.is_expired(now, tried.message.arrived):
+            return self._defer(tried, now)
+        if is_for_program(tried.row.recipient):
+            # Our bug, or the program's, is never the sender's bounce.
+            return Decision(tried, self._again(tried, now, now, is_dead=True), None)
+        return Decision(tried, Done(tried.row), Action.FAILED, EXPIRED.enhanced)
 
     def _defer(self, tried: Tried, now: float) -> Decision:
         row, arrived = tried.row, tried.message.arrived
         warn = (
             not row.warned
-            and row.recipient.wants(Notify.DELAY)
+            and _is_warned_of_delay(row)
             and tried.message.envelope.reverse_path is not None
             and self._schedule.wants_warning(now, arrived)
         )
-        again = Again(
-            row=row,
-            next_at=self._schedule.next_at(now, row.attempts + 1, arrived),
-            tried_at=now,
-            reply=tried.report.reply,
-            remote=tried.report.remote,
-            warned=row.warned or warn,
-            unknown=tried.unknown,
-        )
+        next_at = self._schedule.next_at(now, row.attempts + 1, arrived)
+        again = self._again(tried, now, next_at, warn=warn)
         return Decision(tried, again, Action.DELAYED if warn else None)
+
+    def _again(
+        self,
+        tried: Tried,
+        now: float,
+        next_at: float,
+        *,
+        warn: bool = False,
+        is_dead: bool = False,
+    ) -> Again:
+        return Again(
+            row=tried.row,
+            next_at=next_at,
+            tried_at=now,
+            reply=_noted(tried),
+            remote=tried.report.remote,
+            warned=tried.row.warned or warn,
+            unknown=tried.unknown,
+            is_dead=is_dead,
+        )
 
     async def _commit(
         self, decisions: Sequence[Decision], now: float, whole: Sequence[Message]
@@ -169,7 +188,7 @@ class Settlement:
 
         removed = await self._spool.database.write(write)
         for change in changes:
-            if isinstance(change, Again):
+            if isinstance(change, Again) and not change.is_dead:
                 self._later(change.row.lane, change.next_at)
         self.record(decisions, now)
         self._record_reports(reports, unreported)
@@ -243,14 +262,8 @@ class Settlement:
         """They are durable."""
         for decision in decisions:
             tried = decision.tried
-            change = decision.change
             report = tried.report
-            if isinstance(change, Again):
-                step, result, next_at = "defer", "", round(change.next_at)
-            else:
-                failed = decision.told is Action.FAILED
-                step, next_at = ("fail" if failed else "deliver"), None
-                result = "expired" if decision.status else report.outcome.value
+            step, result, next_at = _told_as(decision)
             self._journal.record(
                 tried.row.queue_id,
                 step,
@@ -262,6 +275,7 @@ class Settlement:
                 delay=round(now - tried.message.arrived, 3),
                 next_at=next_at,
                 reason=report.detail or None,
+                courier=_program(tried.row) or None,
             )
             self._tell_of_failure(decision)
 
@@ -286,6 +300,45 @@ def returned(row: Row) -> DeliveryReport:
 
 def is_returning(row: Row) -> bool:
     return row.state is State.RETURNING
+
+
+def _program(row: Row) -> str:
+    """Which program is to take it; empty where it is none's."""
+    return row.recipient.mailbox.courier if row.recipient.mailbox is not None else ""
+
+
+def _noted(tried: Tried) -> Reply:
+    """What the tables keep, for the administrator to see. Of a program with its reason: there the
+    reply is our own, the same for every trouble, and no peer ever hears what is kept."""
+    report = tried.report
+    if not report.detail or not is_for_program(tried.row.recipient):
+        return report.reply
+    why = " ".join(report.detail.replace("\0", " ").split())[:_MOST_WHY]
+    return report.reply.with_text(f"{report.reply.text} ({why})")
+
+
+def _is_warned_of_delay(row: Row) -> bool:
+    """Whether the sender hears that it takes long.
+
+    Of a program, only who asked for it in so many words (RFC 3461 section 4.1): the warning is to
+    let a person choose another way before the failure comes. Here none comes, the trouble is
+    this house's, and its administrator is the one who is told.
+    """
+    recipient = row.recipient
+    if recipient.notify is None and is_for_program(recipient):
+        return False
+    return recipient.wants(Notify.DELAY)
+
+
+def _told_as(decision: Decision) -> tuple[str, str, int | None]:
+    """Step of the journal, result, when it is tried again."""
+    change = decision.change
+    if isinstance(change, Again):
+        if change.is_dead:
+            return "dead", "kept", None
+        return "defer", "", round(change.next_at)
+    step = "fail" if decision.told is Action.FAILED else "deliver"
+    return step, "expired" if decision.status else decision.tried.report.outcome.value, None
 
 
 _ACTIONS: dict[Outcome, Action | None] = {

@@ -9,15 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailframe.queue.agenda import Line
 from mailframe.queue.destination import Destination, Pool
 
 LOCAL = "local"
 """The courier that has a pool of its own: our mailboxes never wait for other people's hosts."""
+_HOSTS = ""
+"""The pool of all couriers to other hosts."""
 
-Way = tuple[str, str]
-"""Courier and next hop: what a destination is known by."""
+
+class Way(NamedTuple):
+    """What a destination is known by."""
+
+    courier: str
+    next_hop: str
+    is_to_program: bool = False
+    """A program here takes it (``Local.courier``). Each such courier has a pool of its own: one
+    that hangs keeps no other mail waiting. And it never counts as dead: what was wrong with one
+    message says little of the next, and nobody has to be spared."""
+    part: str = ""
+    """Of the courier (``IPartedCourier``): each has a pool of its own, too."""
+
 
 _DESTINATIONS_KEPT = 5000
 
@@ -52,23 +66,27 @@ class Traffic:
         per_minute: int,
         rest: float,
     ) -> None:
-        """``line`` gets lanes back that were parked. ``concurrency`` counts attempts that are
-        not local; ``most``, ``per_minute`` and ``rest`` as for ``Destination``."""
+        """``line`` gets lanes back that were parked. ``concurrency`` counts attempts at other
+        hosts, and those of each courier to a program, or of each of its parts; ``most``,
+        ``per_minute`` and ``rest`` as for ``Destination``."""
         self._line = line
         # A mailbox is no host that has to be spared; but one must not take every place.
         self._most_local = max(1, local_concurrency // 2)
         self._most = most
         self._per_minute = per_minute
         self._rest = rest
-        self._pools = {True: Pool(local_concurrency), False: Pool(concurrency)}
+        self._concurrency = concurrency
+        self._pools = {(LOCAL, ""): Pool(local_concurrency), (_HOSTS, ""): Pool(concurrency)}
         self._destinations: dict[Way, Destination] = {}
 
     def destination(self, way: Way) -> Destination:
         found = self._destinations.get(way)
         if found is None:
-            if way[0] == LOCAL:
+            if way.courier == LOCAL:
                 most = self._most_local
                 found = Destination(most, self._rest, begin_with=most)
+            elif way.is_to_program:
+                found = Destination(self._most, rest=0.0)
             else:
                 found = Destination(self._most, self._rest, self._per_minute)
             self._destinations[way] = found
@@ -147,7 +165,11 @@ class Traffic:
         self._offer(places.destination, places.pool, now)
 
     def _pool(self, way: Way) -> Pool:
-        return self._pools[way[0] == LOCAL]
+        name = way.courier if way.is_to_program or way.courier == LOCAL else _HOSTS
+        found = self._pools.get((name, way.part))
+        if found is None:
+            found = self._pools[name, way.part] = Pool(self._concurrency)
+        return found
 
     def _offer(self, destination: Destination, pool: Pool, now: float) -> None:
         """Put parked lanes back in line, as many as there is room for."""

@@ -32,6 +32,22 @@ class Removed:
     account: str
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A program had its time and did not take it: the administrator sees a dead letter."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The administrator has it tried again."""
+
+    name: str
+    address: str
+
+
 def broken_mail_promises(view: View, moment: Moment) -> Iterator[str]:
     yield from view.wrong
     yield from (f"litter stays: {name}" for name in view.litter)
@@ -41,6 +57,7 @@ def broken_mail_promises(view: View, moment: Moment) -> Iterator[str]:
     for fact in moment.begun:
         if isinstance(fact, Accepted):
             yield from _one_message(fact, fact in told, count)
+    yield from _alive_again(view, moment)
     names = {fact.letter.name for fact in moment.begun if isinstance(fact, Accepted)}
     seen = [sight.name for _, sight in view.queued] + [sight.name for _, _, sight in view.mail]
     for name in seen:
@@ -74,6 +91,16 @@ def _partial(view: View, moment: Moment) -> Iterator[str]:
             yield f"{fact.address} got a part of {fact.sight.name or 'something'}"
 
 
+def _alive_again(view: View, moment: Moment) -> Iterator[str]:
+    for fact in moment.told:
+        if not isinstance(fact, GivenUp) or Replayed(fact.name, fact.address) in moment.begun:
+            continue
+        if (fact.address, fact.name) not in view.dead:
+            yield f"{fact.name} for {fact.address} was a dead letter, and is none"
+        if (fact.address, fact.name) in _taken(moment.begun):
+            yield f"{fact.name} was a dead letter, and {fact.address} got it"
+
+
 def _one_message(fact: Accepted, is_told: bool, count: _Count) -> Iterator[str]:
     name = fact.letter.name
     places = {}
@@ -96,7 +123,7 @@ def _one_message(fact: Accepted, is_told: bool, count: _Count) -> Iterator[str]:
         yield f"{name} was accepted, and is nowhere for {', '.join(missing)}"
     if not is_told and missing and len(missing) < len(places):
         yield f"{name} is there for some and not for {', '.join(missing)}"
-    if _reports(fact, count) > max(1, len(fact.refused)):
+    if _reports(fact, count) > len(fact.refused):
         yield f"{fact.sender} is told of {name} {_reports(fact, count)} times"
 
 

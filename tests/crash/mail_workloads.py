@@ -6,12 +6,20 @@ from collections.abc import Callable
 from functools import partial
 
 from mailframe.core.reply import Reply
+from mailframe.queue import admin
+from mailframe.queue.admin import Selection
 from mailframe.testing.crash import Ledger, Subject
 from mailframe.testing.disk import SimDisk
 from tests.crash import ground
 from tests.crash.letters import Letter, recognize
-from tests.crash.mail_promises import Accepted, Removed, broken_mail_promises
-from tests.crash.rooms import ANN, BOB, BUSY, CID, REFUSED, RETRY, Rooms, now
+from tests.crash.mail_promises import (
+    Accepted,
+    GivenUp,
+    Removed,
+    Replayed,
+    broken_mail_promises,
+)
+from tests.crash.rooms import ANN, BASE, BOB, BUSY, CID, EXPIRE, REFUSED, RETRY, SHOP, Rooms, now
 from tests.crash.seeing import View, mail_after_start
 
 FAR = "zoe@far.example"
@@ -42,6 +50,22 @@ class Work:
     def run(self) -> None:
         self.rooms.run()
 
+    def time_is_over(self, letter: Letter) -> None:
+        """The last attempt at a program."""
+        fact = GivenUp(letter.name, SHOP)
+        self.ledger.begun(fact)
+        self.rooms.clock.advance(EXPIRE)
+        self.run()
+        self.ledger.told(fact)
+
+    def replay(self, letter: Letter) -> None:
+        fact = Replayed(letter.name, SHOP)
+        self.ledger.begun(fact)
+        admin.replay(self.rooms.spool.database, Selection(), self.rooms.clock.seconds())
+        self.ledger.told(fact)
+        self.rooms.queue.wake()
+        self.run()
+
     def fetch_and_remove(self, account: str, *letters: Letter) -> None:
         """As a POP3 client: DELE for each, then QUIT."""
         mailbox = self.rooms.store.mailbox(account)
@@ -70,7 +94,9 @@ def _subject(
     before: Callable[[], SimDisk] = ground.with_a_queue,
     **answers: Reply,
 ) -> Subject[View]:
-    replies = {f"{who}@far.example": reply for who, reply in answers.items()}
+    replies = {
+        SHOP if who == "shop" else f"{who}@far.example": reply for who, reply in answers.items()
+    }
 
     def work(disk: SimDisk, ledger: Ledger) -> None:
         at_work = Work(disk, ledger, replies)
@@ -125,6 +151,26 @@ def _deferred(work: Work) -> None:
     work.run()
 
 
+def _dead(work: Work) -> None:
+    """A program that cannot take it, and a mailbox that can: kept, and nobody is told."""
+    letter = Letter("dead")
+    work.accept(letter, SHOP, ANN, sender=BOB)
+    work.run()
+    work.time_is_over(letter)
+
+
+def _replayed(work: Work) -> None:
+    letter = Letter("replayed", LARGE)
+    work.rooms.far.answers[SHOP] = BUSY
+    work.accept(letter, SHOP, sender=BOB)
+    work.run()
+    work.time_is_over(letter)
+    work.replay(letter)
+    work.rooms.far.answers.clear()
+    work.replay(letter)
+    assert work.rooms.disk.names(f"{BASE}/queue/bodies") == []
+
+
 def _bounced(work: Work) -> None:
     work.accept(Letter("bounced"), FAR, ANN, sender=BOB)
     work.run()
@@ -158,6 +204,8 @@ MAIL_SUBJECTS = [
     _subject("found again", _found_again),
     _subject("relay success", _relayed),
     _subject("relay 4xx", _deferred, zoe=BUSY),
+    _subject("dead letter", _dead, shop=BUSY),
+    _subject("dead letter replayed", _replayed),
     _subject("bounce", _bounced, zoe=REFUSED),
     _subject("large bounce", _large_bounced, zoe=REFUSED),
     _subject("bounce of bounce", _double_bounce, zoe=REFUSED),

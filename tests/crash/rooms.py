@@ -52,8 +52,11 @@ HOST = "mx.here.example"
 HERE = "here.example"
 ACCOUNTS = ("ann@here.example", "bob@here.example", "cid@here.example")
 ANN, BOB, CID = ACCOUNTS
+SHOP = "shop@here.example"
+"""A program's."""
 NOW = 1_750_001_000.0
 RETRY = (300, 900, 3600)
+EXPIRE = 5 * 86_400
 ROOM = Quota(10_000_000, 0)
 
 OK = Reply(250, status.OTHER, "Ok: taken")
@@ -77,12 +80,11 @@ class Taken:
 
 @implementer(ICourier)
 class Far:
-    """Other hosts, behind the courier ``mx``."""
+    """Other hosts, behind the courier ``mx``; or the program of ``SHOP``."""
 
-    name = "mx"
-
-    def __init__(self, heard: Callable[[Taken], None]) -> None:
+    def __init__(self, heard: Callable[[Taken], None], name: str = "mx") -> None:
         """``heard`` is told what was taken, before we are."""
+        self.name = name
         self.answers: dict[str, Reply] = {}
         self._heard = heard
 
@@ -129,6 +131,8 @@ class Rooms:
         self.workers = InlineWorkers()
         self.events = MailboxEvents()
         self.far = Far(heard)
+        self.program = Far(heard, "app")
+        self.program.answers = self.far.answers
         self.numbers = itertools.count(int(seconds * 1000))
         self.store = MaildirStore(
             BASE,
@@ -169,7 +173,11 @@ class Rooms:
             self._queue = Queue(
                 self.spool,
                 Router({}, None),
-                {"mx": self.far, "local": LocalCourier(self.store, workers=self.workers)},
+                {
+                    "mx": self.far,
+                    "app": self.program,
+                    "local": LocalCourier(self.store, workers=self.workers),
+                },
                 resolver=Resolver(),
                 journal=NoJournal(),
                 ids=self.new_id,
@@ -177,7 +185,7 @@ class Rooms:
                 random=lambda: 0.0,
                 hostname=HOST,
                 retry=RETRY,
-                expire=5 * 86_400,
+                expire=EXPIRE,
                 warn_after=0,
             )
         return self._queue
@@ -246,7 +254,8 @@ class Rooms:
 
     def _recipient(self, text: str) -> Recipient:
         address = Address.parse(text)
-        mailbox = Local(address.key) if address.domain == HERE else None
+        courier = "app" if address.key == SHOP else ""
+        mailbox = Local(address.key, courier=courier) if address.domain == HERE else None
         return Recipient(address, mailbox=mailbox)
 
 

@@ -41,9 +41,11 @@ class FolderSeen:
 
 @dataclass(frozen=True)
 class View:
-    """``queued`` by address, ``mail`` by account and folder."""
+    """``queued`` by address, ``mail`` by account and folder, ``dead`` letters by address and name:
+    those of ``queued`` that nobody tries."""
 
     queued: tuple[tuple[str, Sight], ...] = ()
+    dead: frozenset[tuple[str, str]] = frozenset()
     mail: tuple[tuple[str, str, Sight], ...] = ()
     folders: Mapping[str, Mapping[str, FolderSeen]] = field(default_factory=dict)
     subscriptions: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -60,7 +62,7 @@ def mail_after_start(disk: SimDisk, ledger: Ledger, answers: Mapping[str, Reply]
     try:
         rooms.start()
         rooms.run()
-        queued = tuple(_queued(rooms))
+        queued, dead = tuple(_queued(rooms)), frozenset(_dead(rooms))
         mail = tuple(_mail(disk))
         wrong = tuple(_disagreements(rooms, mail))
         rooms.clock.advance(_TWO_DAYS)
@@ -70,7 +72,7 @@ def mail_after_start(disk: SimDisk, ledger: Ledger, answers: Mapping[str, Reply]
         litter = tuple(_litter(rooms))
     finally:
         rooms.close()
-    return View(queued=queued, mail=mail, litter=litter, wrong=wrong)
+    return View(queued=queued, dead=dead, mail=mail, litter=litter, wrong=wrong)
 
 
 def mail_and_queue(disk: SimDisk) -> View:
@@ -86,6 +88,17 @@ def mail_and_queue(disk: SimDisk) -> View:
 
 
 def _queued(rooms: Rooms) -> Iterator[tuple[str, Sight]]:
+    for address, _, sight in _entries(rooms):
+        yield address, sight
+
+
+def _dead(rooms: Rooms) -> Iterator[tuple[str, str]]:
+    for address, state, sight in _entries(rooms):
+        if state is State.DEAD:
+            yield address, sight.name
+
+
+def _entries(rooms: Rooms) -> Iterator[tuple[str, State, Sight]]:
     def rows(connection: sqlite3.Connection) -> tuple[list[object], dict[str, object]]:
         recipients = connection.execute(f"SELECT {ROW_COLUMNS} FROM recipient").fetchall()
         messages = connection.execute(f"SELECT {MESSAGE_COLUMNS} FROM message").fetchall()
@@ -98,7 +111,7 @@ def _queued(rooms: Rooms) -> Iterator[tuple[str, Sight]]:
         sight = recognize(now(octets_of(rooms.spool.stored(message, [row.recipient]))))
         if row.state is State.CORRUPT:
             sight = Sight(sight.name, False)
-        yield str(row.recipient.address), sight
+        yield str(row.recipient.address), row.state, sight
 
 
 def _mail(disk: Disk) -> Iterator[tuple[str, str, Sight]]:

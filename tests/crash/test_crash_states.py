@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.crash.campaign import campaign, table
 
-STATES = 12_000
+STATES = 13_000
 SEED = 1
 
 

@@ -12,6 +12,7 @@ from mailframe.core.routing import Route
 from mailframe.delivery import Router
 from mailframe.delivery.hosts import Encryption, Security
 from mailframe.delivery.nexthop import Kind, parse_next_hop
+from mailframe.errors import TransientFailure
 from mailframe.interfaces import IRouter
 
 
@@ -32,6 +33,22 @@ def test_a_mailbox_here_comes_first() -> None:
     router = Router({"*": "smtp://a.example"}, "smtp://b.example")
     here = Recipient(Address.parse("a+x@here.example"), mailbox=Local("a@here.example", "Junk"))
     assert router.route(here) == Route("local", "a@here.example", "a mailbox here")
+
+
+def test_a_program_comes_before_the_mailbox() -> None:
+    router = Router({"*": "smtp://a.example"}, "smtp://b.example")
+    mailbox = Local("orders@here.example", "Junk", courier="shop")
+    here = Recipient(Address.parse("orders+7@here.example"), mailbox=mailbox)
+    assert router.route(here) == Route("shop", "orders@here.example", "accepted for shop")
+
+
+@pytest.mark.parametrize("name", ["local", "mx", "smtp", "lmtp", "pipe", "expanded"])
+def test_no_account_can_name_a_courier_of_ours_as_its_program(name: str) -> None:
+    """A database of accounts that named ``pipe`` would have commands run."""
+    mailbox = Local("pipe:/bin/rm -rf x@here.example", courier=name)
+    recipient = Recipient(Address.parse("x@here.example"), mailbox=mailbox)
+    with pytest.raises(TransientFailure, match=f"{name} is no program"):
+        Router({}, None).route(recipient)
 
 
 def test_an_expanded_alias_goes_nowhere() -> None:

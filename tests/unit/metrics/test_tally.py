@@ -146,6 +146,7 @@ def test_attempts_and_recipients(counted: Counted) -> None:
         event("defer", reply="451 4.3.0 later", delay=1.0),
         event("fail", "failed", delay=1.0),
         event("fail", "expired", delay=432_001.0),
+        event("dead", "kept", delay=432_001.0, courier="app"),
     )
     attempts = "delivery_attempts"
     assert counted(attempts, courier="mx", result="relayed", code_class="2xx") == 1
@@ -155,7 +156,7 @@ def test_attempts_and_recipients(counted: Counted) -> None:
     assert counted("smtp_messages", direction="out", result="sent") == 1
     assert counted("smtp_messages", direction="out", result="deferred") == 1
     assert counted("smtp_messages", direction="out", result="failed") == 1
-    for result in ("relayed", "delivered", "deferred", "failed", "expired"):
+    for result in ("relayed", "delivered", "deferred", "failed", "expired", "dead"):
         assert counted("recipients", result=result) == 1
     assert counted("delivery_delay_seconds") == 2
 

@@ -108,7 +108,17 @@ def test_aliases_are_followed_and_nobody_gets_it_twice(world: World) -> None:
     world.resolver.special[str(team)] = Expanded(targets)
     post(outbox_of(world), team, ANN, BOB)
     rows = world.rows("address, original, notify")
-    assert rows == [(str(ANN), str(team), Notify.NEVER.value), (str(BOB), str(team), "NEVER")]
+    assert rows == [(str(ANN), str(team), "FAILURE"), (str(BOB), str(team), "FAILURE")]
+
+
+def test_failures_are_reported_where_there_is_somebody_to_hear_of_them(world: World) -> None:
+    post(outbox_of(world), BOB)
+    assert world.rows("notify") == [(Notify.FAILURE.value,)]
+
+
+def test_nothing_is_reported_to_nobody(world: World) -> None:
+    post(outbox_of(world), BOB, sender=None)
+    assert world.rows("notify") == [(Notify.NEVER.value,)]
 
 
 def test_who_takes_no_mail_does_not_keep_it_from_the_others(world: World) -> None:

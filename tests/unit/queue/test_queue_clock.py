@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mailframe.queue.schema import State
 from tests.unit.queue.world import BUSY, World, to
 
 DAY = 86_400.0
@@ -18,6 +19,26 @@ def jump(world: World, by: float) -> None:
     for call in calls:
         call.delay(by)
     world.queue.clock_jumped(by)
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY, 6 * DAY])
+def test_a_program_has_as_much_time_as_ever_and_dead_letters_stay_dead(
+    tmp_path: Path, by: float
+) -> None:
+    world = World(tmp_path).start()
+    world.app.answer = lambda address: BUSY
+    world.accept("A1", to("orders@app.example"))
+    world.run(100)
+    jump(world, by)
+    world.run(4.9 * DAY)
+    assert world.rows("state") == [(State.DEFERRED,)]
+    world.run(0.2 * DAY)
+    assert world.rows("state") == [(State.DEAD,)]
+    tried = len(world.app.tried)
+    jump(world, -by)
+    world.run(2 * DAY)
+    assert world.rows("state") == [(State.DEAD,)]
+    assert len(world.app.tried) == tried
 
 
 @pytest.mark.parametrize("by", [DAY, -DAY, 6 * DAY])

@@ -15,6 +15,7 @@ from mailframe.errors import TransientFailure
 from mailframe.interfaces import Arrival
 from mailframe.queue import handover, ledger
 from mailframe.queue.schema import Lease
+from mailframe.queue.traffic import Way
 from mailframe.runtime.aio import result_of
 from mailframe.runtime.disk import STORAGE_FULL
 from tests.unit.queue.world import DOWN, OK, World, done, to
@@ -150,7 +151,7 @@ def test_one_that_cannot_be_inserted_fails_alone(world: World) -> None:
     assert world.rows("queue_id") == [("A0",), ("A1",), ("A2",)]
     world.run()
     assert world.mx.under_way == 3
-    assert world.queue._traffic.destination(("mx", "far.example")).running == 3
+    assert world.queue._traffic.destination(Way("mx", "far.example")).running == 3
 
 
 def test_whoever_stops_waiting_does_not_stop_it(world: World) -> None:
@@ -185,7 +186,7 @@ def test_nobody_overtakes_what_waits_for_room(world: World) -> None:
     for number in range(6):
         world.accept(f"A{number}", to("bob@far.example"))
     world.run()
-    destination = world.queue._traffic.destination(("mx", "far.example"))
+    destination = world.queue._traffic.destination(Way("mx", "far.example"))
     destination.limit = 20  # there would be room now
     world.accept("B1", to("bob@far.example"))
     assert world.rows("lease", "queue_id = 'B1'") == [(Lease.FREE,)]

@@ -53,6 +53,7 @@ def test_recipients_are_counted_by_state_and_age(rows: Rows) -> None:
     rows.add(4000, recipients=2)
     rows.add(9000, State.HELD)
     rows.add(9001, State.CORRUPT)
+    rows.add(9002, State.DEAD, recipients=2)
     length = rows.length()
     assert length.by_state == {
         "returning": 0,
@@ -60,8 +61,9 @@ def test_recipients_are_counted_by_state_and_age(rows: Rows) -> None:
         "deferred": 4,
         "hold": 1,
         "corrupt": 1,
+        "dead": 2,
     }
-    assert length.by_age == (4, 1, 4)
+    assert length.by_age == (4, 1, 6)
     assert length.oldest == pytest.approx(4000)
 
 

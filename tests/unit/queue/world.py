@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ class FakeRouter:
         self.special: dict[str, Any] = {}
 
     def route(self, recipient: Recipient) -> Route:
+        if recipient.mailbox is not None and recipient.mailbox.courier:
+            courier = recipient.mailbox.courier
+            return Route(courier, recipient.mailbox.account, f"accepted for {courier}")
         if recipient.mailbox is not None:
             return Route("local", recipient.mailbox.account)
         found = self.special.get(recipient.address.domain)
@@ -170,18 +174,23 @@ async def read_all(message: IStoredMessage) -> bytes:
 
 
 def to(*addresses: str, sender: str | None = "ann@sender.example", **options: Any) -> Envelope:
-    """An envelope; addresses at here.example get their mailbox."""
+    """An envelope; addresses at here.example get their mailbox, those at app.example a program."""
     notify = options.pop("notify", None)
     recipients = []
     for text in addresses:
         address = Address.parse(text)
-        here = Local(address.key) if address.domain == "here.example" else None
+        here = _homes(address).get(address.domain)
         recipients.append(Recipient(address, notify=notify, mailbox=here))
     return Envelope(
         reverse_path=None if sender is None else Address.parse(sender),
         recipients=tuple(recipients),
         **options,
     )
+
+
+def _homes(address: Address) -> dict[str, Local]:
+    mailbox = Local(address.key)
+    return {"here.example": mailbox, "app.example": replace(mailbox, courier="app")}
 
 
 class World:
@@ -203,6 +212,8 @@ class World:
         self.resolver = FakeResolver()
         self.mx = FakeCourier("mx", self.clock)
         self.local = settings.pop("local", FakeCourier)("local", self.clock)
+        self.app = settings.pop("app", FakeCourier)("app", self.clock)
+        self.couriers = {each.name: each for each in (self.mx, self.local, self.app)}
         self.numbers = itertools.count(1)
         # Nothing here cuts the power: what was written is what a copy of the files has.
         self.database = Database(str(base / "spool.db"), MIGRATIONS, None, durable=False)
@@ -223,7 +234,7 @@ class World:
         self.queue = Queue(
             self.spool,
             self.router,
-            {"mx": self.mx, "local": self.local},
+            self.couriers,
             resolver=self.resolver,
             journal=self.journal,
             ids=lambda: f"DSN{next(self.numbers)}",
