@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mailframe.hooks.verdicts import Quarantine as Quarantine
     from mailframe.hooks.verdicts import Redirect as Redirect
     from mailframe.hooks.verdicts import Reject as Reject
+    from mailframe.runtime.futures import aio as aio
 
 __version__ = "0.1.0"
 
@@ -43,8 +44,19 @@ _FROM = {
         ("Accept", "Defer", "Discard", "Quarantine", "Redirect", "Reject"),
         "mailframe.hooks.verdicts",
     ),
+    "aio": "mailframe.runtime.futures",
 }
-__all__ = ["Accept", "App", "Defer", "Discard", "Quarantine", "Redirect", "Reject", "__version__"]
+__all__ = [
+    "Accept",
+    "App",
+    "Defer",
+    "Discard",
+    "Quarantine",
+    "Redirect",
+    "Reject",
+    "__version__",
+    "aio",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,28 +16,41 @@ DEFAULT_SECONDS = 30.0
 
 
 class AppError(MailframeError):
-    """The application cannot be used; says which function, and what is wrong with it."""
+    """The application cannot be used, or was used wrongly; says which function, and what is wrong
+    with it."""
 
 
 class Phase(enum.Enum):
     """When a hook is asked."""
 
     CONNECT = "connect"
+    """``@app.policy("connect")``"""
     HELO = "helo"
+    """``@app.policy("helo")``"""
     AUTH = "auth"
+    """``@app.policy("auth")``"""
     MAIL = "mail"
+    """``@app.policy("mail")``"""
     RCPT = "rcpt"
     """``@app.policy("recipient")``: may this come in?"""
     MESSAGE = "message"
+    """``@app.policy("message")``"""
     FILTER = "filter"
+    """``@app.filter``"""
     RECIPIENT = "recipient"
     """``@app.recipient``: whose address is it?"""
     DELIVER = "deliver"
+    """``@app.deliver``"""
     EVENT = "event"
+    """``@app.on``"""
     SCHEDULE = "schedule"
+    """``@app.schedule``"""
     STARTUP = "startup"
+    """``@app.startup``"""
     SHUTDOWN = "shutdown"
+    """``@app.shutdown``"""
     SELFTEST = "selftest"
+    """``@app.selftest``"""
 
 
 PARAMETERS: dict[Phase, frozenset[str]] = {
@@ -56,16 +69,34 @@ PARAMETERS: dict[Phase, frozenset[str]] = {
     Phase.SHUTDOWN: frozenset(),
     Phase.SELFTEST: frozenset(),
 }
-"""What each may ask for, by the names of its parameters."""
+"""What each may ask for, by the names of its parameters, in any order; ``**kwargs`` gets all.
+
+``msg``         the message (``Message``); before the 250 at most ``limits.message_size`` of it
+``address``     the one that the hook was asked about, with its detail (``Address``)
+``session``     the connection, to be read only (``Session``)
+``envelope``    reverse-path and the recipients so far; in ``@app.deliver``, those of this batch
+                (``Envelope``)
+``recipient``   the one of this RCPT (``Recipient``)
+``resolution``  what its address means here: a mailbox, an alias, somewhere else (``Resolution``)
+``event``       the step of the journal: ``time``, ``id``, ``step``, ``result``, ``session``,
+                ``detail`` (``Step``)
+
+A function that asks for anything else is an AppError when it is decorated.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
+    """A decorated function of an application."""
+
     phase: Phase
+    """When it is asked."""
     name: str
     """``shop.order``: of the application and of the function. In logs, traces and metrics."""
     function: Callable[..., Any]
+    """As it was decorated."""
     pattern: Pattern | None = None
+    """Of ``recipient`` and ``deliver``: which addresses it is for."""
     order: int = DEFAULT_ORDER
     """Of hooks in one phase, the lowest first."""
     seconds: float = DEFAULT_SECONDS
@@ -88,8 +119,13 @@ class Hook:
     @property
     def place(self) -> str:
         """``path:line`` of the function; empty where it has none."""
-        code = getattr(inspect.unwrap(self.function), "__code__", None)
-        return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+        return place_of(self.function)
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """``path:line``; empty for what has none, such as an object that can be called."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
 
 
 def wanted_of(
