@@ -9,19 +9,14 @@ is not there, too slow, or answers nonsense has no opinion.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IConsumer, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from twisted.web.iweb import IAgent, IBodyProducer
 from zope.interface import implementer
 
 from mailframe.core import status
@@ -32,6 +27,7 @@ from mailframe.core.verdict import Symbol, Tag, Verdict
 from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.interfaces import IContent, IMessagePolicy, IMessageSource
 from mailframe.runtime.aio import as_deferred, result_of
+from mailframe.runtime.http_exchange import NoAnswer, agent_for, exchange, json_object
 
 REJECTED = Reply(550, status.MESSAGE_REFUSED, "The message looks like spam")
 PUT_OFF = Reply(451, status.MESSAGE_REFUSED, "Put off by a filter, please try again later")
@@ -71,11 +67,7 @@ class RspamdPolicy:
         self._timeout = timeout
         self._weight = weight
         self._follows = follows_actions
-        # A connection that was kept may be gone when it is used next, and a message that is
-        # streamed cannot be sent again: a new one for each.
-        pool = HTTPConnectionPool(reactor, persistent=False)
-        pool.retryAutomatically = False
-        self._agent = agent or Agent(reactor, connectTimeout=timeout, pool=pool)
+        self._agent = agent or agent_for(reactor, timeout)
         self._is_down = False
 
     async def message(self, session: Session, envelope: Envelope, content: IContent) -> Verdict:
@@ -114,16 +106,13 @@ class RspamdPolicy:
         source: IMessageSource = await result_of(content.open())
         body = MessageBody(content.added, source)
         try:
-            response = await self._agent.request(
-                b"POST", self._url, self._facts(session, envelope, content), body
+            facts = self._facts(session, envelope, content)
+            code, octets = await exchange(
+                self._agent, b"POST", self._url, facts, body, largest=_LARGEST_ANSWER
             )
-            return _answer(response.code, await _read(response))
-        except ResponseFailed as error:
-            if any(reason.check(CancelledError) for reason in error.reasons):
-                raise CancelledError from None
-            raise RspamdFailed(f"no answer: {error.reasons[0].getErrorMessage()}") from None
-        except (ConnectError, OSError) as error:
-            raise RspamdFailed(f"{type(error).__name__}: {error}") from None
+            return _answer(code, octets)
+        except NoAnswer as error:
+            raise RspamdFailed(str(error)) from None
         finally:
             body.stopProducing()
 
@@ -159,11 +148,9 @@ def _answer(code: int, body: bytes) -> dict[str, Any]:
     if code != 200:
         raise RspamdFailed(f"HTTP {code}")
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RspamdFailed(f"no JSON: {error}") from None
-    if not isinstance(answer, dict):
-        raise RspamdFailed("no JSON object")
+        answer = json_object(body)
+    except ValueError as error:
+        raise RspamdFailed(str(error)) from None
     if "score" not in answer:
         raise RspamdFailed(str(answer.get("error", "no score"))[:200])
     return answer
@@ -191,42 +178,6 @@ def _names(answer: dict[str, Any]) -> list[str]:
         if isinstance(each, dict) and isinstance(each.get("score"), (int, float)) and each["score"]
     }
     return sorted(scores, key=lambda name: -abs(scores[name]))[:_MOST_NAMED]
-
-
-async def _read(response: IResponse) -> bytes:
-    reader = _Reader()
-    response.deliverBody(reader)
-    return await reader.whole
-
-
-class _Reader(Protocol):
-    """The body of an answer, up to a size."""
-
-    def __init__(self) -> None:
-        self.whole: Deferred[bytes] = Deferred(self._cancelled)
-        self._held = bytearray()
-
-    def dataReceived(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) > _LARGEST_ANSWER and not self.whole.called:
-            self.whole.errback(RspamdFailed(f"an answer of more than {_LARGEST_ANSWER} octets"))
-            self._hang_up()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.whole.called:
-            return
-        if reason.check(ResponseDone):
-            self.whole.callback(bytes(self._held))
-        else:
-            self.whole.errback(RspamdFailed(f"the answer broke off: {reason.getErrorMessage()}"))
-
-    def _cancelled(self, _: Deferred[bytes]) -> None:
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        transport: Any = self.transport
-        if transport is not None:
-            getattr(transport, "abortConnection", transport.loseConnection)()
 
 
 @implementer(IBodyProducer)

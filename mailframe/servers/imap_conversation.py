@@ -41,6 +41,7 @@ from mailframe.protocols.imap.events import (
     Pause,
     ProofWrong,
     StartTls,
+    TokenOffered,
     VerifierWanted,
 )
 from mailframe.protocols.imap.states import State
@@ -424,6 +425,7 @@ _SERVES: dict[type[Event], Callable[[Conversation, Any], Awaitable[None]]] = {
     IdleEnds: Conversation._end_idle,
     StartTls: Conversation._start_tls,
     PasswordOffered: Conversation._log_in,
+    TokenOffered: Conversation._log_in,
     IdentityProved: Conversation._log_in,
     ProofWrong: Conversation._log_in,
     VerifierWanted: Conversation._log_in,

@@ -10,7 +10,7 @@ from twisted.cred.credentials import UsernamePassword
 
 from mailframe.core.folders import INBOX
 from mailframe.errors import LoginFailed
-from mailframe.interfaces import IMailAccount, VerifiedIdentity
+from mailframe.interfaces import BearerToken, IMailAccount, VerifiedIdentity
 from mailframe.interfaces.folders import (
     IAccessControl,
     IAnnotations,
@@ -25,14 +25,17 @@ from mailframe.protocols.imap.events import (
     Login,
     PasswordOffered,
     ProofWrong,
+    TokenOffered,
     VerifierWanted,
 )
 from mailframe.runtime.aio import result_of
 from mailframe.servers.imap_outcome import Refused
-from mailframe.servers.login_failures import Why, no_entry
+from mailframe.servers.login_failures import Why, last_words, no_entry
 
 if TYPE_CHECKING:
     from mailframe.servers.imap_conversation import Conversation
+
+Attempt = PasswordOffered | TokenOffered | IdentityProved | ProofWrong
 
 _CODES = {
     Why.WRONG: "AUTHENTICATIONFAILED",
@@ -75,7 +78,8 @@ async def serve(talk: Conversation, event: Login) -> None:
         if not answer.expected:
             talk.log_bug()
         _record_failure(talk, event, answer.reason)
-        talk.engine.login_failed(answer.text, _CODES[answer.why])
+        said = last_words(answer.why, event.mechanism, talk.factory.authenticator)
+        talk.engine.login_failed(answer.text, _CODES[answer.why], said)
 
 
 def _record_failure(talk: Conversation, event: Login, reason: str) -> None:
@@ -83,7 +87,7 @@ def _record_failure(talk: Conversation, event: Login, reason: str) -> None:
     talk.record("login", "failed", **facts)
 
 
-async def _log_in(talk: Conversation, event: PasswordOffered | IdentityProved | ProofWrong) -> None:
+async def _log_in(talk: Conversation, event: Attempt) -> None:
     account = await _authenticate(talk, event)
     try:
         entry = await _enter(talk, account)
@@ -98,9 +102,7 @@ async def _log_in(talk: Conversation, event: PasswordOffered | IdentityProved | 
     talk.engine.logged_in(entry.powers)
 
 
-async def _authenticate(
-    talk: Conversation, event: PasswordOffered | IdentityProved | ProofWrong
-) -> IMailAccount:
+async def _authenticate(talk: Conversation, event: Attempt) -> IMailAccount:
     authenticator = talk.factory.authenticator
     if isinstance(event, ProofWrong):
         authenticator.note_failure(event.login, talk.session)
@@ -108,6 +110,8 @@ async def _authenticate(
     login = event.login.encode()
     if isinstance(event, PasswordOffered):
         return await authenticator.login(UsernamePassword(login, event.password), talk.session)
+    if isinstance(event, TokenOffered):
+        return await authenticator.login(BearerToken(login, event.token), talk.session)
     return await authenticator.login(VerifiedIdentity(login), talk.session)
 
 

@@ -13,6 +13,8 @@ from mailframe.errors import (
     MailboxBusy,
     PermanentFailure,
 )
+from mailframe.interfaces import IAuthenticator
+from mailframe.protocols import sasl
 
 
 class Why(enum.Enum):
@@ -49,6 +51,15 @@ def no_entry(error: Exception) -> NoEntry:
         why = Why.PERMANENT if isinstance(error, PermanentFailure) else Why.TEMPORARY
         return NoEntry(_one_line(error.reply.text), why, str(error))
     return NoEntry(INTERNAL_ERROR.text, Why.OUR_BUG, "internal error")
+
+
+def last_words(why: Why, mechanism: str, authenticator: IAuthenticator) -> bytes:
+    """What a client hears before it is told that its login failed; empty: nothing. Only a token
+    that is no good gets it: with a new one the client would come no further otherwise."""
+    if why is not Why.WRONG or mechanism not in sasl.TOKEN_MECHANISMS:
+        return b""
+    terms = authenticator.token_terms
+    return sasl.token_refusal(mechanism, terms.scope, terms.openid_configuration)
 
 
 def _one_line(text: str) -> str:

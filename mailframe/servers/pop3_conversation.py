@@ -27,11 +27,12 @@ from mailframe.protocols.pop3 import (
     Pop3Engine,
     ProofWrong,
     StartTls,
+    TokenOffered,
     UpdateWanted,
     VerifierWanted,
 )
 from mailframe.servers.channel import Channel, Nothing, PeerGone
-from mailframe.servers.login_failures import no_entry
+from mailframe.servers.login_failures import last_words, no_entry
 from mailframe.servers.pop3_login import CODES, Attempt, authenticate
 from mailframe.servers.pop3_maildrop import OpenMaildrop
 
@@ -133,7 +134,8 @@ class Conversation:
         if not answer.expected:
             self._log_bug()
         self._record("login", "failed", account=login, mechanism=mechanism, reason=answer.reason)
-        self.engine.login_failed(answer.text, CODES[answer.why])
+        said = last_words(answer.why, mechanism, self._factory.authenticator)
+        self.engine.login_failed(answer.text, CODES[answer.why], said)
 
     def _sent_at_once(self, event: MessageWanted) -> bool:
         """A small message that is in memory already needs no coroutine."""
@@ -236,6 +238,7 @@ _SERVES: dict[type[Event], Callable[[Conversation, Any], Awaitable[None]]] = {
     VerifierWanted: Conversation._find_verifier,
     PasswordOffered: Conversation._log_in,
     ApopOffered: Conversation._log_in,
+    TokenOffered: Conversation._log_in,
     IdentityProved: Conversation._log_in,
     ProofWrong: Conversation._log_in,
     MessageWanted: Conversation._send_message,

@@ -10,17 +10,19 @@ from zope.interface import implementer
 
 from mailframe.core.session import Session
 from mailframe.errors import LoginFailed
-from mailframe.interfaces import IAuthenticator, IMailAccount, VerifiedIdentity
+from mailframe.interfaces import BearerToken, IAuthenticator, IMailAccount, VerifiedIdentity
 from mailframe.protocols.pop3 import (
     ApopOffered,
     IdentityProved,
     PasswordOffered,
     ProofWrong,
     ResponseCode,
+    TokenOffered,
 )
 from mailframe.servers.login_failures import Why
 
-Attempt = PasswordOffered | ApopOffered | IdentityProved | ProofWrong
+Offer = PasswordOffered | ApopOffered | TokenOffered | IdentityProved
+Attempt = Offer | ProofWrong
 
 
 @implementer(IUsernameHashedPassword)
@@ -48,12 +50,14 @@ async def authenticate(
     return await authenticator.login(_credentials(attempt), session)
 
 
-def _credentials(attempt: PasswordOffered | ApopOffered | IdentityProved) -> ICredentials:
+def _credentials(attempt: Offer) -> ICredentials:
     login = attempt.login.encode()
     if isinstance(attempt, PasswordOffered):
         return UsernamePassword(login, attempt.password)
     if isinstance(attempt, ApopOffered):
         return ApopDigest(login, attempt.timestamp, attempt.digest)
+    if isinstance(attempt, TokenOffered):
+        return BearerToken(login, attempt.token)
     return VerifiedIdentity(login)
 
 

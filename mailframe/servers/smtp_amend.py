@@ -25,8 +25,9 @@ _PIECE = 1 << 16
 
 
 async def amend(parts: SmtpParts, transaction: Transaction) -> None:
-    """Harmless where nothing is to be changed. Raises Refusal for a recipient that a policy adds
-    and nobody knows: 451, since it is no fault of the sender's."""
+    """Harmless where nothing is to be changed. Nobody may be left afterwards, where a policy said
+    so. Raises Refusal for a recipient that a policy adds and nobody knows: 451, since it is no
+    fault of the sender's."""
     wanted = [
         (index, mark.rule, mark.tag.amendment)
         for index, mark in enumerate(transaction.marks)
@@ -34,6 +35,10 @@ async def amend(parts: SmtpParts, transaction: Transaction) -> None:
     ]
     for _, rule, amendment in wanted:
         await _amend_envelope(parts, transaction, rule, amendment)
+    if not transaction.recipients:
+        if not any(amendment.may_discard for _, _, amendment in wanted):
+            raise ValueError(f"policy {wanted[-1][1]} leaves no recipient")
+        return
     if any(amendment.header or amendment.body is not None for _, _, amendment in wanted):
         await _amend_message(parts, transaction, [(i, amendment) for i, _, amendment in wanted])
 
@@ -43,14 +48,14 @@ async def _amend_envelope(
 ) -> None:
     if amendment.null_sender or amendment.sender is not None:
         transaction.change_sender(None if amendment.null_sender else amendment.sender)
+    if amendment.removes_all:
+        transaction.remove_all()
     transaction.remove(amendment.removed)
     for address in amendment.added:
         resolution: Resolution = await result_of(parts.resolver.resolve(address))
         if isinstance(resolution, (Refused, Moved)):
             raise Refusal(_CANNOT_ADD, rule, f"adds <{address}>, which takes no mail")
         transaction.add(final_recipients(Recipient(address), resolution))
-    if not transaction.recipients:
-        raise ValueError(f"policy {rule} leaves no recipient")
 
 
 async def _amend_message(

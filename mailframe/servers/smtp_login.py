@@ -12,8 +12,9 @@ from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.core.session import Session
 from mailframe.errors import LoginFailed, RemoteProtocolError
-from mailframe.interfaces import IAuthenticator, IMailAccount, VerifiedIdentity
+from mailframe.interfaces import BearerToken, IAuthenticator, IMailAccount, VerifiedIdentity
 from mailframe.protocols import sasl
+from mailframe.servers.login_failures import Why, last_words
 from mailframe.servers.smtp_policies import Refusal
 
 _MALFORMED = Reply(501, status.SYNTAX_ERROR, "Malformed authentication response")
@@ -36,6 +37,8 @@ class Login:
         self._authenticator = authenticator
         self._session = session
         self._proved: sasl.Proved | None = None
+        self.failure: LoginFailed | None = None
+        """Set where it has failed already and the client's last answer is waited for."""
 
     async def answer(self, response: bytes | None) -> bytes | IMailAccount:
         """A challenge to send, or the avatar.
@@ -43,6 +46,9 @@ class Login:
         Raises LoginFailed, LoginThrottled or another Failure, and Refusal for a malformed
         response.
         """
+        if self.failure is not None:
+            # RFC 7628 section 3.2.3: whatever the client says to the error, it gets the 535
+            raise self.failure
         if self._proved is not None:
             # RFC 4422 section 4, RFC 4954 section 4: the last challenge wants an empty answer
             if response:
@@ -64,6 +70,8 @@ class Login:
                 return data
             case sasl.CheckPassword():
                 return await self._check_password(step)
+            case sasl.CheckToken():
+                return await self._check_token(step)
             case sasl.Proved(final=final):
                 self.login = step.login
                 if final:
@@ -82,6 +90,16 @@ class Login:
         self._must_be_oneself(step)
         credentials = UsernamePassword(step.login.encode(), step.password)
         avatar: IMailAccount = await self._authenticator.login(credentials, self._session)
+        return avatar
+
+    async def _check_token(self, step: sasl.CheckToken) -> bytes | IMailAccount:
+        self.login = step.login
+        credentials = BearerToken(step.login.encode(), step.token)
+        try:
+            avatar: IMailAccount = await self._authenticator.login(credentials, self._session)
+        except LoginFailed as error:
+            self.failure = error
+            return last_words(Why.WRONG, self.name, self._authenticator)
         return avatar
 
     async def _accept(self, step: sasl.Proved) -> IMailAccount:

@@ -94,10 +94,12 @@ def _orcpt(address: Address) -> str:
 async def _must_have_room(
     store: IMailStore, transaction: Transaction, recipients: list[Recipient]
 ) -> None:
-    """Only where there is one mailbox: of a list, one that is full is left to its delivery."""
-    if len(recipients) != 1 or recipients[0].mailbox is None:
+    """Only where there is one mailbox: of a list, one that is full is left to its delivery. What
+    a program takes never comes to the store."""
+    mailbox = recipients[0].mailbox if len(recipients) == 1 else None
+    if mailbox is None or mailbox.courier:
         return
-    room: Any = store.room(recipients[0].mailbox.account, transaction.declared_size)
+    room: Any = store.room(mailbox.account, transaction.declared_size)
     has_room: bool = await room if is_awaitable(room) else room
     if not has_room:
         raise Refusal(_MAILBOX_FULL, "quota")

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as ExceptionFailure
 
 from mailframe.core import status
+from mailframe.core.envelope import Envelope
 from mailframe.core.reply import Reply
 from mailframe.core.session import Role, Session, TlsFacts
 from mailframe.core.verdict import NOTHING_FOUND
@@ -213,20 +214,27 @@ class SmtpSession:
             self._login = None
             if isinstance(error, LoginThrottled):
                 self._refused_by = "login"
-            self._story.record(
-                "login",
-                "failed",
-                account=login.login,
-                mechanism=login.name,
-                reason=error.detail,
-                reply=str(error.reply),
-            )
+            if login.failure is None:
+                self._record_failed_login(login, error)
             # The journal has it; the peer hears the same whatever was wrong.
             return LoginFailed().reply if isinstance(error, LoginFailed) else error.reply
         if isinstance(outcome, bytes):
+            if login.failure is not None:
+                # Now: the client may go away without its last answer.
+                self._record_failed_login(login, login.failure)
             return outcome
         self._login = None
         return await self._welcome(login, outcome)
+
+    def _record_failed_login(self, login: Login, error: Failure | Refusal) -> None:
+        self._story.record(
+            "login",
+            "failed",
+            account=login.login,
+            mechanism=login.name,
+            reason=error.detail,
+            reply=str(error.reply),
+        )
 
     async def _welcome(self, login: Login, avatar: IMailAccount) -> Reply:
         self.session.avatar = avatar
@@ -318,7 +326,10 @@ class SmtpSession:
             await result_of(self._spool(transaction, kept_header(self._parts, transaction)))
         header = transaction.header.header
         if self._parts.stages.message:
+            asked_for = transaction.envelope
             incoming = await self._ask_about(transaction, incoming)
+            if not transaction.recipients:
+                return self._discard(transaction, asked_for, incoming.size)
         envelope = transaction.final_envelope()
         tagged = transaction.tag_fields()
         message_id = headers.message_id(header) or headers.message_id(tagged)
@@ -334,11 +345,22 @@ class SmtpSession:
             await incoming.commit(envelope, arrival, prefix)
         finally:
             self.is_committing = False
-        reply = Reply(250, status.OTHER, f"Ok: {transaction.queue_id}")
+        reply = _accepted(transaction)
         self._story.acceptance(transaction, envelope, arrival, size, reply)
         for policy in self._parts.stages.accepted:
             self._tell("accepted", policy.accepted, envelope)
         self._transaction = None
+        return reply
+
+    def _discard(self, transaction: Transaction, asked_for: Envelope, size: int) -> Reply:
+        """A policy wants it taken and forgotten."""
+        reply = _accepted(transaction)
+        message_id = headers.message_id(transaction.header.header)
+        arrival = arrival_of(self._parts, self.session, asked_for, message_id)
+        self._story.discarding(transaction, asked_for, arrival, size, reply)
+        for policy in self._parts.stages.accepted:
+            self._tell("accepted", policy.accepted, transaction.envelope)
+        self.drop_transaction()
         return reply
 
     async def _ask_about(self, transaction: Transaction, incoming: IIncoming) -> IIncoming:
@@ -428,6 +450,10 @@ class SmtpSession:
         )
         self._story.refusal(stage, INTERNAL_ERROR, "internal error", **detail)
         return self._and_tell(stage, INTERNAL_ERROR)
+
+
+def _accepted(transaction: Transaction) -> Reply:
+    return Reply(250, status.OTHER, f"Ok: {transaction.queue_id}")
 
 
 _DECISIONS: dict[type, tuple[str, Callable[[SmtpSession, Any], Awaitable[Answer]]]] = {

@@ -17,6 +17,7 @@ from mailframe.interfaces import (
     ISpool,
     ITlsContexts,
 )
+from mailframe.protocols import sasl
 from mailframe.servers.smtp_policies import Stages
 
 
@@ -87,7 +88,4 @@ class SmtpParts:
         """SASL mechanisms for AUTH; LMTP has none (its peers are trusted or kept out)."""
         if self.authenticator is None or self.role is Role.LMTP:
             return ()
-        return sorted(self.authenticator.mechanisms & _OVER_SMTP)
-
-
-_OVER_SMTP = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"})
+        return sorted(self.authenticator.mechanisms & sasl.SERVER_MECHANISMS)

@@ -43,10 +43,34 @@ class SessionStory:
         reply: Reply,
     ) -> None:
         """After the commit, and only then."""
+        self._accepted(transaction, envelope, arrival, size, reply, "")
+
+    def discarding(
+        self,
+        transaction: Transaction,
+        envelope: Envelope,
+        arrival: Arrival,
+        size: int,
+        reply: Reply,
+    ) -> None:
+        """It was taken, and goes to nobody: ``envelope`` is the one before that was decided."""
+        self._accepted(transaction, envelope, arrival, size, reply, "discarded")
+        self._journal.record(transaction.queue_id, "remove", session=self._session.id)
+
+    def _accepted(
+        self,
+        transaction: Transaction,
+        envelope: Envelope,
+        arrival: Arrival,
+        size: int,
+        reply: Reply,
+        result: str,
+    ) -> None:
         record, queue_id = self._journal.record, transaction.queue_id
         record(
             queue_id,
             "accept",
+            result,
             session=self._session.id,
             peer=arrival.peer_ip,
             listener=self._session.listener,

@@ -74,11 +74,12 @@ class Transaction:
         self._with_recipients = None
         for recipient in recipients:
             mailbox = recipient.mailbox
-            key = (
-                f"mailbox {mailbox.account}/{mailbox.folder}"
-                if mailbox is not None
-                else f"address {recipient.address}"
-            )
+            if mailbox is None:
+                key = f"address {recipient.address}"
+            elif mailbox.courier:  # one program, to which each address means something
+                key = f"{mailbox.courier} {mailbox.account}/{recipient.address.key}"
+            else:
+                key = f"mailbox {mailbox.account}/{mailbox.folder}"
             if key not in self._seen:
                 self._seen.add(key)
                 self.recipients.append(recipient)
@@ -89,6 +90,10 @@ class Transaction:
         kept = [r for r in self.recipients if (r.original or r.address).key not in keys]
         self.recipients, self._seen = [], set()
         self.add(kept)
+
+    def remove_all(self) -> None:
+        self.recipients, self._seen = [], set()
+        self._with_recipients = None
 
     def change_sender(self, address: Address | None) -> None:
         self._envelope = replace(self._envelope, reverse_path=address)

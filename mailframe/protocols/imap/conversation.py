@@ -53,7 +53,7 @@ def _offered(available: frozenset[str], is_bound: bool) -> tuple[frozenset[str],
     offered = available & sasl.SERVER_MECHANISMS
     if not is_bound:
         offered -= {"SCRAM-SHA-256-PLUS"}
-    return offered, tuple(name for name in sasl.CLIENT_PREFERENCE if name in offered)
+    return offered, tuple(name for name in sasl.SERVER_PREFERENCE if name in offered)
 
 
 class Conversation:
@@ -81,6 +81,7 @@ class Conversation:
         "_pending",
         "_powers",
         "_ready",
+        "_refused",
         "_secure",
         "_state",
         "_tag",
@@ -112,6 +113,7 @@ class Conversation:
         self._compressed = False
         self._errors = 0
         self._login_failures = 0
+        self._refused: tuple[str, str] | None = None
         self._input = CommandInput()
         self._deaf = False
         self._output: list[bytes] = []
@@ -240,6 +242,10 @@ class Conversation:
     def _hear(self, line: Line | SpoiltLine) -> None:
         if self._idling:
             self._end_idle(line)
+        elif self._refused is not None:
+            # RFC 7628 section 3.2.3: a refused token fails at the client's next word.
+            (text, code), self._refused = self._refused, None
+            self._fail_login(text, code)
         elif self._login.in_exchange:
             self._hear_response(line)
         elif isinstance(line, SpoiltLine):
@@ -249,6 +255,12 @@ class Conversation:
             self._continue(self._assembly, line)
         else:
             self._begin(line)
+
+    def _fail_login(self, text: str, code: str) -> None:
+        self._conclude(Status.NO, text, code)
+        self._login_failures += 1
+        if self._limits.login_failures and self._login_failures >= self._limits.login_failures:
+            self._take_leave("Too many failed logins")
 
     def _end_idle(self, line: Line | SpoiltLine) -> None:
         self._idling = False

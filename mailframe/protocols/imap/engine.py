@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from mailframe.core.scram import ScramVerifier
 from mailframe.errors import LocalProtocolError
+from mailframe.protocols import sasl
 from mailframe.protocols.imap.commands import Idle, Logout
 from mailframe.protocols.imap.conversation import NOTHING, Conversation
 from mailframe.protocols.imap.events import (
@@ -39,6 +40,7 @@ from mailframe.protocols.imap.events import (
     TextBegins,
     TextChunk,
     TextEnds,
+    TokenOffered,
     UrlGiven,
     VerifierWanted,
 )
@@ -52,7 +54,7 @@ _MUCH_OUTPUT = 64 * 1024
 # So many lines and literals are read for one event; then others have their turn.
 _AT_ONCE = 100
 _DEFAULTS = EngineLimits()
-_LOGINS = (PasswordOffered, VerifierWanted, IdentityProved, ProofWrong)
+_LOGINS = (PasswordOffered, TokenOffered, VerifierWanted, IdentityProved, ProofWrong)
 _ON_THE_WAY = (
     AppendBegins,
     MessageBegins,
@@ -232,19 +234,23 @@ class ImapEngine(Conversation):
 
     def logged_in(self, powers: frozenset[str], text: str = "Logged in") -> None:
         """``powers``: of this account."""
-        self._decide(PasswordOffered, IdentityProved)
+        self._decide(PasswordOffered, TokenOffered, IdentityProved)
         self._powers = powers
         self._state = State.AUTHENTICATED
         self._conclude(Status.OK, text, self._capability_code())
 
-    def login_failed(self, text: str, code: str = "AUTHENTICATIONFAILED") -> None:
-        """No entry; ``text`` is for the client, ``code`` one of RFC 5530's."""
+    def login_failed(
+        self, text: str, code: str = "AUTHENTICATIONFAILED", last_words: bytes = b""
+    ) -> None:
+        """No entry; ``text`` is for the client, ``code`` one of RFC 5530's. ``last_words`` are
+        said before as one more challenge, and whatever comes back gets the NO."""
         self._decide(*_LOGINS)
         self._login.give_up()
-        self._conclude(Status.NO, text, code)
-        self._login_failures += 1
-        if self._limits.login_failures and self._login_failures >= self._limits.login_failures:
-            self._take_leave("Too many failed logins")
+        if last_words:
+            self._refused = text, code
+            self._say(sasl.challenge_line(last_words))
+        else:
+            self._fail_login(text, code)
 
     def unauthenticated(self) -> None:
         """UNAUTHENTICATE (RFC 8437 section 4): all is as after the greeting, but for TLS and

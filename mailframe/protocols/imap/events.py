@@ -39,12 +39,20 @@ class StartTls:
 
 @dataclass(frozen=True, slots=True)
 class PasswordOffered:
-    """Answer with ``logged_in`` or ``login_failed``; so with the next two."""
+    """Answer with ``logged_in`` or ``login_failed``; so with the next three."""
 
     login: str
     password: bytes = field(repr=False)
     mechanism: str
     """``LOGIN`` for the command of that name, else the SASL mechanism."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOffered:
+    login: str
+    """Empty: whose the token is."""
+    token: str = field(repr=False)
+    mechanism: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +178,7 @@ class Pause(enum.Enum):
     CLOSED = "closed"
 
 
-Login = PasswordOffered | IdentityProved | ProofWrong | VerifierWanted
+Login = PasswordOffered | TokenOffered | IdentityProved | ProofWrong | VerifierWanted
 Appending = (
     AppendBegins
     | MessageBegins

@@ -17,6 +17,7 @@ from mailframe.protocols.imap.events import (
     Login,
     PasswordOffered,
     ProofWrong,
+    TokenOffered,
     VerifierWanted,
 )
 from mailframe.protocols.imap.grammar import BadCommand, Refusal, Scanner
@@ -111,4 +112,6 @@ class LoginDialogue:
             return ProofWrong(step.login, mechanism, step.reason)
         if isinstance(step, sasl.CheckPassword):
             return PasswordOffered(step.login, step.password, mechanism)
+        if isinstance(step, sasl.CheckToken):
+            return TokenOffered(step.login, step.token, mechanism)
         return IdentityProved(step.login, mechanism)

@@ -22,7 +22,7 @@ Invariants
 
 RFCs
     1939 (POP3), 2449 (CAPA, response codes), 2595 (STLS), 3206 ([AUTH], [SYS/...]), 5034
-    (AUTH), 6856 (UTF8, LANG).
+    (AUTH), 6856 (UTF8, LANG), 7628 (a refused token).
 """
 
 from mailframe.protocols.pop3.engine import Pop3Engine
@@ -36,6 +36,7 @@ from mailframe.protocols.pop3.events import (
     Pause,
     ProofWrong,
     StartTls,
+    TokenOffered,
     UpdateWanted,
     VerifierWanted,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "ResponseCode",
     "StartTls",
     "State",
+    "TokenOffered",
     "UpdateWanted",
     "VerifierWanted",
 ]

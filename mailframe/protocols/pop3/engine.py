@@ -31,6 +31,7 @@ from mailframe.protocols.pop3.events import (
     Pause,
     ProofWrong,
     StartTls,
+    TokenOffered,
     UpdateWanted,
     VerifierWanted,
 )
@@ -56,7 +57,14 @@ _MUCH_OUTPUT = 64 * 1024
 _AT_ONCE = 100
 # Lines of LIST and UIDL that count as one of those: some hundred microseconds.
 _LISTED_AT_ONCE = 200
-_LOGINS = (PasswordOffered, ApopOffered, VerifierWanted, IdentityProved, ProofWrong)
+_LOGINS = (
+    PasswordOffered,
+    ApopOffered,
+    TokenOffered,
+    VerifierWanted,
+    IdentityProved,
+    ProofWrong,
+)
 
 
 class Pop3Engine:
@@ -90,6 +98,8 @@ class Pop3Engine:
         self._max_login_failures = max_login_failures
         self._errors = 0
         self._login_failures = 0
+        self._refused: tuple[str, ResponseCode] | None = None
+        """What the next line is answered with, whatever it says."""
         self._utf8 = False
         self._state = State.AUTHORIZATION
         self._input = LineSplitter()
@@ -168,6 +178,11 @@ class Pop3Engine:
         return True
 
     def _obey(self, line: bytes | BadLine) -> None:
+        if self._refused is not None:
+            # RFC 7628 section 3.2.3: a refused token fails at the client's next word.
+            (text, code), self._refused = self._refused, None
+            self._fail_login(text, code)
+            return
         if isinstance(line, BadLine):
             self._login.give_up()
             raise Refusal(line.fault.value)
@@ -237,7 +252,7 @@ class Pop3Engine:
         offered = self._available & sasl.SERVER_MECHANISMS if self._may_log_in else frozenset()
         if not bindings:
             offered -= {"SCRAM-SHA-256-PLUS"}
-        self._offered = tuple(name for name in sasl.CLIENT_PREFERENCE if name in offered)
+        self._offered = tuple(name for name in sasl.SERVER_PREFERENCE if name in offered)
         return LoginDialogue(frozenset(offered), bindings, self._new_nonce, timestamp)
 
     def _offer(self) -> Offer:
@@ -363,15 +378,23 @@ class Pop3Engine:
 
     def logged_in(self, entries: Sequence[Entry]) -> None:
         """The maildrop is open and locked; ``entries`` number from 1."""
-        self._decide(PasswordOffered, ApopOffered, IdentityProved)
+        self._decide(PasswordOffered, ApopOffered, TokenOffered, IdentityProved)
         self._maildrop = Maildrop(entries)
         self._state = after(self._state, Trigger.LOGGED_IN)
         self._say(replies.ok(f"Logged in, {self._maildrop.count} messages"))
 
-    def login_failed(self, text: str, code: ResponseCode) -> None:
-        """No entry; ``text`` is for the client."""
+    def login_failed(self, text: str, code: ResponseCode, last_words: bytes = b"") -> None:
+        """No entry; ``text`` is for the client. ``last_words`` are said before as one more
+        challenge, and whatever comes back gets the ``-ERR``."""
         self._decide(*_LOGINS)
         self._login.give_up()
+        if last_words:
+            self._refused = text, code
+            self._say(sasl.challenge_line(last_words))
+        else:
+            self._fail_login(text, code)
+
+    def _fail_login(self, text: str, code: ResponseCode) -> None:
         self._say(replies.err(text, code))
         self._login_failures += 1
         if self._max_login_failures and self._login_failures >= self._max_login_failures:

@@ -46,6 +46,16 @@ class ApopOffered:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenOffered:
+    """Check the access token, then call ``logged_in`` or ``login_failed``."""
+
+    login: str
+    """Empty: whose the token is."""
+    token: str = field(repr=False)
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerifierWanted:
     """Look up the SCRAM verifier, then call ``verifier`` (or ``login_failed``)."""
 
@@ -97,5 +107,5 @@ class Closing:
     """For the journal: ``quit``, or what the engine had enough of."""
 
 
-Login = PasswordOffered | ApopOffered | VerifierWanted | IdentityProved | ProofWrong
+Login = PasswordOffered | ApopOffered | TokenOffered | VerifierWanted | IdentityProved | ProofWrong
 Event = StartTls | Login | MessageWanted | UpdateWanted | Closing

@@ -18,6 +18,7 @@ from mailframe.protocols.pop3.events import (
     Login,
     PasswordOffered,
     ProofWrong,
+    TokenOffered,
     VerifierWanted,
 )
 from mailframe.protocols.pop3.replies import Refusal, ok
@@ -115,6 +116,8 @@ class LoginDialogue:
             return ProofWrong(step.login, mechanism, step.reason)
         if isinstance(step, sasl.CheckPassword):
             return PasswordOffered(step.login, step.password, mechanism)
+        if isinstance(step, sasl.CheckToken):
+            return TokenOffered(step.login, step.token, mechanism)
         return IdentityProved(step.login, mechanism)
 
 

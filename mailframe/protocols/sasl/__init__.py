@@ -2,9 +2,9 @@
 
 What lives here
     ``steps`` (what a mechanism may answer, and the two contracts), ``password`` (PLAIN and
-    LOGIN, both sides), ``scram`` (message syntax), ``scram_server``,
-    ``scram_client``, ``saslprep``, ``mechanisms`` (choosing one by its name), ``exchange``
-    (a server's exchange as lines of base64).
+    LOGIN, both sides), ``bearer`` (OAUTHBEARER and XOAUTH2), ``scram`` (message syntax),
+    ``scram_server``, ``scram_client``, ``saslprep``, ``mechanisms`` (choosing one by its name),
+    ``exchange`` (a server's exchange as lines of base64).
 
 May import
     core, errors and the standard library.
@@ -15,19 +15,22 @@ Start reading at
 Invariants
     A mechanism sees decoded octets: base64, ``=`` and the cancelling ``*`` belong to the
     protocol that carries it, and what those have in common is in ``exchange``. It decides
-    about proofs, never about accounts: it asks for a password check or a verifier, and whoever
-    owns the accounts answers. Secrets are compared in constant time and never appear in an
-    error. Nonces are handed in.
+    about proofs, never about accounts: it asks for a check of a password or token, or for a
+    verifier, and whoever owns the accounts answers. Secrets are compared in constant time and
+    never appear in an error. Nonces are handed in.
 
 RFCs
     4422 (SASL), 4616 (PLAIN), 5802 and 7677 (SCRAM-SHA-256), 5929 and 9266 (channel
-    bindings), 4013 (SASLprep), 3454 (stringprep). LOGIN has no RFC.
+    bindings), 7628 (OAUTHBEARER), 4013 (SASLprep), 3454 (stringprep). LOGIN and XOAUTH2 have
+    no RFC.
 """
 
+from mailframe.protocols.sasl.bearer import TOKEN_MECHANISMS, token_refusal
 from mailframe.protocols.sasl.exchange import Exchange, challenge_line, response_octets
 from mailframe.protocols.sasl.mechanisms import (
     CLIENT_PREFERENCE,
     SERVER_MECHANISMS,
+    SERVER_PREFERENCE,
     UnknownMechanism,
     client_mechanism,
     server_mechanism,
@@ -37,6 +40,7 @@ from mailframe.protocols.sasl.scram_client import prepared_password
 from mailframe.protocols.sasl.steps import (
     Challenge,
     CheckPassword,
+    CheckToken,
     ClientMechanism,
     NeedVerifier,
     Proved,
@@ -50,8 +54,11 @@ from mailframe.protocols.sasl.steps import (
 __all__ = [
     "CLIENT_PREFERENCE",
     "SERVER_MECHANISMS",
+    "SERVER_PREFERENCE",
+    "TOKEN_MECHANISMS",
     "Challenge",
     "CheckPassword",
+    "CheckToken",
     "ClientMechanism",
     "Exchange",
     "NeedVerifier",
@@ -69,4 +76,5 @@ __all__ = [
     "response_octets",
     "saslprep",
     "server_mechanism",
+    "token_refusal",
 ]

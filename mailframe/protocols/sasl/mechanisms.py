@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mailframe.errors import ProtocolError
+from mailframe.protocols.sasl.bearer import OAuthBearerServer, XOAuth2Server
 from mailframe.protocols.sasl.password import LoginClient, LoginServer, PlainClient, PlainServer
 from mailframe.protocols.sasl.scram_client import ScramClient
 from mailframe.protocols.sasl.scram_server import ScramServer
@@ -28,6 +29,8 @@ _SERVERS: dict[str, Callable[[Mapping[str, bytes], str, bool], ServerMechanism]]
     "SCRAM-SHA-256-PLUS": lambda bindings, nonce, offered: ScramServer(
         bindings, nonce, plus=True, plus_offered=offered
     ),
+    "OAUTHBEARER": lambda bindings, nonce, offered: OAuthBearerServer(),
+    "XOAUTH2": lambda bindings, nonce, offered: XOAuth2Server(),
 }
 
 # login, password, bindings, nonce -> mechanism
@@ -45,6 +48,15 @@ _CLIENTS: dict[str, Callable[[str, bytes, Mapping[str, bytes], str], ClientMecha
 SERVER_MECHANISMS = frozenset(_SERVERS)
 CLIENT_PREFERENCE = tuple(_CLIENTS)
 """Strongest first. -PLUS only with channel binding data at hand."""
+SERVER_PREFERENCE = (
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-256",
+    "OAUTHBEARER",
+    "XOAUTH2",
+    "PLAIN",
+    "LOGIN",
+)
+"""In the order in which clients should think of them."""
 
 
 def server_mechanism(

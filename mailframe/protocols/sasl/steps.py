@@ -39,6 +39,17 @@ class CheckPassword:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckToken:
+    """The mechanism is done: have this access token checked. Where it is refused, the client is
+    told so by one more challenge, ``token_refusal``."""
+
+    login: str
+    """Prepared by SASLprep; empty where the client leaves it to the token to say who it is. A
+    token of somebody else than this is refused."""
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NeedVerifier:
     """Look up the login's verifier and hand it to ``ServerMechanism.verifier``."""
 
@@ -63,7 +74,7 @@ class Rejected:
     reason: str
 
 
-Step = Challenge | CheckPassword | NeedVerifier | Proved | Rejected
+Step = Challenge | CheckPassword | CheckToken | NeedVerifier | Proved | Rejected
 
 
 def acts_for_another(step: CheckPassword | Proved) -> bool:

@@ -10,13 +10,15 @@ from mailframe.core.status import Status
 
 # RFC 5321 section 4.5.3.1.5: 512 octets with the CRLF; room for code, status and reference
 _LONGEST_TEXT = 450
+# RFC 5321 section 4.2: textstring = 1*(%d09 / %d32-126)
+_CONTROL = dict.fromkeys((*range(9), *range(10, 32), *range(127, 160)), "?")
 
 
 def render(reply: Reply, *, reference: str = "", utf8: bool = False) -> bytes:
     """The whole reply in wire format; every line carries code and enhanced status.
 
-    A negative reply ends with ``(ref REFERENCE)``, which the journal knows. Without ``utf8``
-    other characters than ASCII become question marks (RFC 6531 section 3.7.4).
+    A negative reply ends with ``(ref REFERENCE)``, which the journal knows. Control characters
+    become question marks, and without ``utf8`` all that is not ASCII (RFC 6531 section 3.7.4).
     """
     code, text = reply.code, reply.text
     if code < 400:
@@ -28,9 +30,11 @@ def render(reply: Reply, *, reference: str = "", utf8: bool = False) -> bytes:
 
 def _lines_of(code: int, status: Status | None, text: str, utf8: bool) -> bytes:
     prefix = f"{code // 100}.{status[0]}.{status[1]} " if status is not None else ""
-    if text and len(text) <= _LONGEST_TEXT and text.isascii() and "\n" not in text:
+    if text and len(text) <= _LONGEST_TEXT and text.isascii() and text.isprintable():
         return f"{code} {prefix}{text.rstrip()}\r\n".encode("ascii")
-    lines = [prefix + piece for line in text.split("\n") for piece in _pieces(line)]
+    lines = [
+        prefix + piece.translate(_CONTROL) for line in text.split("\n") for piece in _pieces(line)
+    ]
     return _joined(code, lines, utf8)
 
 

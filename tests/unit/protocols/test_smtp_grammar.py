@@ -259,6 +259,12 @@ def test_replies_on_the_wire() -> None:
     assert render_lines(250, ["a", "b"]) == b"250-a\r\n250 b\r\n"
 
 
+def test_control_characters_are_not_said() -> None:
+    reply = Reply(550, status.OTHER, "a\x1b[2J\x07\tb\nc\x7f\x85")
+    assert render(reply) == b"550-5.0.0 a?[2J?\tb\r\n550 5.0.0 c??\r\n"
+    assert render(reply, utf8=True) == render(reply)
+
+
 def test_other_characters_than_ascii_need_leave() -> None:
     reply = Reply(550, status.OTHER, "n\u00f6")
     assert render(reply) == b"550 5.0.0 n?\r\n"

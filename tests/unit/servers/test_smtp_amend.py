@@ -16,7 +16,7 @@ from mailframe.core.resolution import Expanded, Local, Target
 from mailframe.core.session import Session
 from mailframe.core.verdict import Amendment, HeaderChange, Tag, Verdict
 from mailframe.errors import TransientFailure
-from mailframe.interfaces import IContent, IDisconnectPolicy, IMessagePolicy
+from mailframe.interfaces import IAcceptedPolicy, IContent, IDisconnectPolicy, IMessagePolicy
 from tests.dialogs.smtp_world import World
 
 HEADER = b"Subject: one\r\nX-A: 1\r\nX-A: 2\r\n\t(folded)\r\nX-A: 3\r\n"
@@ -129,6 +129,45 @@ def test_what_cannot_be_carried_out_puts_the_message_off(
     assert words in replies
     assert world.spool.stored == []
     assert world.spool.aborted
+
+
+def test_a_message_may_be_taken_and_forgotten() -> None:
+    nobody = Amendment(removes_all=True, may_discard=True)
+    later = Amendment(header=(HeaderChange("Subject", 1, "two"),))
+    world, replies = sent(Amends("a", nobody), Amends("b", later), to=("ann@local.test",) * 2)
+    (id,) = world.spool.aborted
+    assert f"250 2.0.0 Ok: {id}".encode() in replies
+    assert world.spool.stored == []
+    (accepted,) = world.journal.steps("accept")
+    assert (accepted["id"], accepted["result"]) == (id, "discarded")
+    assert accepted["forward_path"] == ["ann@local.test"]
+    assert [step["result"] for step in world.journal.steps("check")] == ["a", "b"]
+    assert [step["id"] for step in world.journal.steps("remove")] == [id]
+
+
+def test_all_may_be_exchanged() -> None:
+    other = (Address.parse("bob@local.test"),)
+    world, _ = sent(Amends("a", Amendment(removes_all=True, added=other)))
+    assert world.spool.stored[0].recipients == ["bob@local.test"]
+
+
+def test_only_who_says_so_discards() -> None:
+    world, replies = sent(Amends("a", Amendment(removes_all=True)))
+    assert b"451 4.3.0 " in replies
+    assert world.journal.steps("accept") == []
+
+
+def test_policies_hear_of_a_discarded_message() -> None:
+    @implementer(IAcceptedPolicy)
+    class Listens:
+        name = "listens"
+        heard: list[int] = []  # noqa: RUF012
+
+        def accepted(self, session: Session, envelope: Envelope) -> None:
+            self.heard.append(len(envelope.recipients))
+
+    sent(Amends("a", Amendment(removes_all=True, may_discard=True)), Listens())
+    assert Listens.heard == [0]
 
 
 def test_no_room_for_the_second_writing_puts_the_message_off() -> None:

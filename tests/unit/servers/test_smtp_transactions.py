@@ -153,6 +153,14 @@ def test_who_moved_and_who_is_full() -> None:
     assert b"452 4.2.2" in replies
 
 
+def test_a_program_has_no_mailbox_that_could_be_full() -> None:
+    world = World(known={"shop@local.test": Local("shop@local.test", courier="app")})
+    world.store.full.add("shop@local.test")
+    assert b"250 2.0.0 Ok" in send(world, "shop@local.test")
+    [recipient] = world.spool.stored[0].envelope.recipients
+    assert recipient.mailbox == Local("shop@local.test", courier="app")
+
+
 def test_relaying_takes_permission() -> None:
     world = World()
     assert b"550 5.7.1 Relaying denied" in send(world, "who@else.test")
