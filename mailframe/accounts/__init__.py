@@ -5,11 +5,12 @@ What lives here
     ``admin`` for the command line. ``authenticator`` (the one door for logins) over the
     ``checker_chain``, with ``throttle``; ``directory_checker`` and ``file_checker`` (users in
     a text file), ``passwords`` and ``foreign_hashes``. ``realm`` and ``resolver`` over the
-    directory; ``expansion`` follows aliases. ``custom``, ``built_in_inbox`` and the
-    ``twisted_*`` adapters for realms that others wrote, ``dev`` (anybody may log in),
-    ``pop_before_smtp``. ``domain_settings``: what domains decide for themselves. ``dkim_keys``
-    and ``signing``, which signs with them what users and this server write (``own_records``: the
-    records of our own keys, as if the DNS had them).
+    directory; ``expansion`` follows aliases. Accounts that others keep: ``sources`` (asked in
+    order, and held to what they may say), ``source_checker`` and ``sourced_resolver`` over them.
+    ``custom``, ``built_in_inbox`` and the ``twisted_*`` adapters for realms that others wrote,
+    ``dev`` (anybody may log in), ``pop_before_smtp``. ``domain_settings``: what domains decide for
+    themselves. ``dkim_keys`` and ``signing``, which signs with them what users and this server
+    write (``own_records``: the records of our own keys, as if the DNS had them).
 
     Every change of the directory is one commit, from a command or at a login: after a crash it
     is as before or as after. What may be on disk is in ``runtime.database_file``. A file of

@@ -6,6 +6,7 @@ called notes the outcome in the journal: only the server knows which mechanism i
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +26,16 @@ from mailframe.accounts.throttle import LoginThrottle
 from mailframe.core.scram import ScramVerifier
 from mailframe.core.session import Session
 from mailframe.errors import LoginFailed
-from mailframe.interfaces import IAuthenticator, IMailAccount, IScramVerifiers
+from mailframe.interfaces import (
+    IAuthenticator,
+    IBearerToken,
+    IMailAccount,
+    IScramVerifiers,
+    ITokenTerms,
+    TokenTerms,
+)
 from mailframe.runtime.aio import as_deferred, result_of
+from mailframe.runtime.login_client import note_client
 
 _LONGEST_LOGIN = 320  # octets counted by the throttle: no address is longer
 
@@ -60,6 +69,7 @@ class Authenticator:
         self._secret = secret
         self._default_domain = default_domain
         self.mechanisms = _mechanisms(checkers)
+        self.token_terms = _token_terms(checkers)
 
     def login(self, credentials: ICredentials, session: Session) -> Deferred[IMailAccount]:
         return as_deferred(self._login(credentials, session))
@@ -71,7 +81,8 @@ class Authenticator:
         self._throttle.failed(session.peer_ip, self._counted(login))
 
     async def _login(self, credentials: Any, session: Session) -> IMailAccount:
-        counted = self._counted(credentials.username)
+        note_client(session)
+        counted = self._counted(credentials.username) or _of_nobody(credentials)
         self._throttle.check(session.peer_ip, counted)
         try:
             _, avatar, logout = await self._portal.login(credentials, session, IMailAccount)
@@ -119,7 +130,24 @@ def _mechanisms(checkers: Sequence[ICredentialsChecker]) -> frozenset[str]:
         offered |= {"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}
     if any(_checks(checker, IUsernameHashedPassword) for checker in checkers):
         offered.add("APOP")
+    if any(_checks(checker, IBearerToken) for checker in checkers):
+        offered |= {"OAUTHBEARER", "XOAUTH2"}
     return frozenset(offered)
+
+
+def _token_terms(checkers: Sequence[ICredentialsChecker]) -> TokenTerms:
+    for checker in checkers:
+        if _checks(checker, IBearerToken) and ITokenTerms.providedBy(checker):
+            return ITokenTerms(checker).terms
+    return TokenTerms()
+
+
+def _of_nobody(credentials: Any) -> str:
+    """What failures are counted by where no name was given: that one token, so that nobody can
+    hold up all the others who leave it to theirs to say who they are."""
+    if not IBearerToken.providedBy(credentials):
+        return ""
+    return f"token {hashlib.sha256(credentials.token.encode()).hexdigest()[:32]}"
 
 
 def _checks(checker: ICredentialsChecker, kind: Any) -> bool:

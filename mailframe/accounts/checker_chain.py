@@ -17,13 +17,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import Interface, implementer, providedBy
 
-from mailframe.core import status
-from mailframe.core.reply import Reply
+from mailframe.accounts.sources import CANNOT_LOG_IN
 from mailframe.errors import LoginFailed, TransientFailure
 from mailframe.runtime.aio import as_deferred, result_of
 
 AvatarId = bytes | tuple[()]  # twisted.cred's; strangers' checkers return str as well
-_CANNOT_ASK = Reply(454, status.SECURITY_OTHER, "Temporary authentication failure")
 
 
 @implementer(ICredentialsChecker)
@@ -52,7 +50,7 @@ class CheckerChain:
                 unanswered = error
             except Exception:  # noqa: BLE001 - a stranger's checker; the next may know the user
                 self.log.failure("{checker} failed", checker=checker)
-                unanswered = TransientFailure(_CANNOT_ASK, "a checker failed, see the log")
+                unanswered = TransientFailure(CANNOT_LOG_IN, "a checker failed, see the log")
             else:
                 return avatar_id
         if unanswered is not None:

@@ -7,7 +7,6 @@ written against Twisted Mail's interfaces is adapted.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +17,7 @@ from twisted.cred.portal import IRealm
 from mailframe.accounts.errors import RealmError
 from mailframe.accounts.names import domain_key
 from mailframe.interfaces import IMailStore, IRecipientResolver, IWorkers
+from mailframe.runtime.loading import LoadError, load, made
 
 if TYPE_CHECKING:
     from mailframe.accounts.twisted_delivery import TwistedDelivery
@@ -32,6 +32,8 @@ class RealmParts:
     """None: local mail goes into the built-in Maildirs."""
     checker: ICredentialsChecker | None
     """The realm itself where it checks logins as well; None: ``[auth] checkers`` do."""
+    given: Any = None
+    """The realm as it was made, without what adapts it."""
 
 
 def load_realm(name: str, options: Mapping[str, object] | None = None) -> IRealm:
@@ -46,18 +48,10 @@ def load_realm(name: str, options: Mapping[str, object] | None = None) -> IRealm
 
 def find_realm(name: str) -> object:
     """A realm, or what makes one; it is not made here. Raises RealmError with what to mend."""
-    module_name, colon, attribute = name.partition(":")
-    if not (colon and module_name and attribute):
-        raise RealmError(f"{name!r} is not PACKAGE.MODULE:NAME")
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise RealmError(f"no module {error.name!r}: is it installed or on PYTHONPATH?") from error
-    except Exception as error:
-        raise RealmError(f"importing {module_name} failed: {error!r}") from error
-    found = getattr(module, attribute, None)
-    if found is None:
-        raise RealmError(f"the module {module_name} has no {attribute!r}")
+        found = load(name)
+    except LoadError as error:
+        raise RealmError(str(error)) from error
     if not (IRealm.providedBy(found) or callable(found)):
         raise RealmError(f"{name} is neither a realm nor something that makes one")
     return found
@@ -65,9 +59,9 @@ def find_realm(name: str) -> object:
 
 def _made(name: str, factory: Any, options: Mapping[str, object]) -> object:
     try:
-        return factory(**options)
-    except Exception as error:
-        raise RealmError(f"{name} could not be made: {error!r}") from error
+        return made(name, factory, **options)
+    except LoadError as error:
+        raise RealmError(str(error)) from error
 
 
 def parts_of_realm(realm: IRealm, workers: IWorkers) -> RealmParts:
@@ -86,7 +80,7 @@ def parts_of_realm(realm: IRealm, workers: IWorkers) -> RealmParts:
         resolver = delivery = _delivery(realm)
         store = store or delivery
     checker = cast(ICredentialsChecker, realm) if ICredentialsChecker.providedBy(realm) else None
-    return RealmParts(TwistedMailRealm(realm, workers), resolver, store, checker)
+    return RealmParts(TwistedMailRealm(realm, workers), resolver, store, checker, realm)
 
 
 def _delivery(realm: IRealm) -> TwistedDelivery:

@@ -101,6 +101,10 @@ class Expansion:
             return Refused(NO_SUCH_USER)
         return self._expand(found)
 
+    def has(self, address: Address) -> bool:
+        """Whether the tables name the address, which is canonical."""
+        return self._exact(f"{address.local_part}@{address.domain}") is not None
+
     def _is_ours(self, domain: str) -> bool:
         return (
             lookup.is_domain(self.connection, domain)
@@ -193,3 +197,17 @@ def is_dead(connection: sqlite3.Connection, target: Address, alias: str) -> bool
     """Whether the alias's target is of one of our domains and takes no mail."""
     expansion = Expansion(connection, Places(), {alias})
     return isinstance(expansion.resolve(target), Refused)
+
+
+def ends_at(account: str, resolution: Resolution) -> bool:
+    """Whether mail goes to the account's own mailbox, in its own name: a list is nobody's."""
+    if isinstance(resolution, Local):
+        return resolution.account == account
+    return (
+        isinstance(resolution, Expanded)
+        and not resolution.is_list
+        and any(
+            target.mailbox is not None and target.mailbox.account == account
+            for target in resolution.targets
+        )
+    )

@@ -130,6 +130,10 @@ class Passwords:
             self._keep(self._key(account, stored, password))
         return Checked(right, renewed)
 
+    async def is_right(self, account: str, stored: str | None, password: bytes) -> bool:
+        """As ``check``, of a hash that is not ours to renew."""
+        return (await self.check(account, stored, password)).right
+
     def remembers(self, account: str, stored: str | None, password: bytes) -> bool:
         """Whether it was right a while ago."""
         until = self._remembered.get(self._key(account, stored, password))

@@ -1,4 +1,4 @@
-"""The realm over the directory and user files: account name in, ``IMailAccount`` out."""
+"""The realm over directory, user files and sources: account name in, ``IMailAccount`` out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from zope.interface import Interface, implementer
 from mailframe.accounts.directory import Directory
 from mailframe.accounts.file_checker import FileChecker
 from mailframe.accounts.names import login_key
-from mailframe.accounts.resolver import DirectoryResolver
+from mailframe.accounts.sourced_resolver import Owning
+from mailframe.accounts.sources import CANNOT_LOG_IN, Sources
 from mailframe.core.address import Address
-from mailframe.errors import LoginFailed
+from mailframe.errors import LoginFailed, TransientFailure
 from mailframe.interfaces import IFolderAccount, IFolders, IMailAccount, IMailbox
 from mailframe.runtime.aio import as_deferred
 
@@ -27,7 +28,7 @@ class DirectoryAccount:
     def __init__(
         self,
         name: str,
-        resolver: DirectoryResolver,
+        resolver: Owning,
         open_mailbox: OpenMailbox,
         open_folders: OpenFolders,
     ) -> None:
@@ -54,9 +55,9 @@ class DirectoryRealm:
     """``open_mailbox(account)`` yields the INBOX, ``open_folders(account)`` all folders;
     ``resolver`` says which addresses are whose.
 
-    A checker that is not the directory (LDAP, a strcred plugin) may prove who somebody is;
-    the account itself has to be in the directory or a user file to receive mail, so a login
-    without one fails.
+    A checker that is not the directory (a token, a strcred plugin) may prove who somebody is;
+    the account itself has to be in the directory, a user file or one of the ``sources`` to
+    receive mail, so a login without one fails.
     """
 
     def __init__(
@@ -64,9 +65,10 @@ class DirectoryRealm:
         directory: Directory,
         open_mailbox: OpenMailbox,
         open_folders: OpenFolders,
-        resolver: DirectoryResolver,
+        resolver: Owning,
         *,
         files: Sequence[FileChecker] = (),
+        sources: Sources | None = None,
         default_domain: str = "",
     ) -> None:
         self._directory = directory
@@ -74,6 +76,7 @@ class DirectoryRealm:
         self._open_folders = open_folders
         self._resolver = resolver
         self._files = files
+        self._sources = sources if sources is not None else Sources()
         self._default_domain = default_domain
 
     def requestAvatar(
@@ -87,16 +90,23 @@ class DirectoryRealm:
         if IMailAccount not in interfaces:
             raise NotImplementedError("this realm has IMailAccount avatars only")
         name = login_key(avatar_id, self._default_domain) if avatar_id else None
-        if name is None or not await self._may_enter(name):
+        name = await self._account(name) if name is not None else None
+        if name is None:
             raise LoginFailed(f"no account for {avatar_id!r}")
         account = DirectoryAccount(name, self._resolver, self._open_mailbox, self._open_folders)
         return IMailAccount, account, account.logout
 
-    async def _may_enter(self, name: str) -> bool:
+    async def _account(self, name: str) -> str | None:
+        """The account that may be entered under that name; a source may have proved one of its
+        other addresses."""
         user = await self._directory.user(name)
         if user is not None:
-            return not user.disabled
+            return None if user.disabled else name
         for checker in self._files:
             if name in await checker.accounts():
-                return True
-        return False
+                return name
+        try:
+            entry = await self._sources.account(name)
+        except TransientFailure as error:
+            raise TransientFailure(CANNOT_LOG_IN, error.detail) from error
+        return entry.account if entry is not None and entry.is_enabled else None

@@ -18,11 +18,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailframe.accounts.directory import Directory
-from mailframe.accounts.expansion import Expansion, Places
+from mailframe.accounts.expansion import Expansion, Places, ends_at
 from mailframe.accounts.file_checker import FileChecker
 from mailframe.accounts.names import account_key, domain_key, split_account
 from mailframe.core.address import Address, literal_ip
-from mailframe.core.resolution import Elsewhere, Expanded, Local, Resolution
+from mailframe.core.resolution import Elsewhere, Expanded, Resolution
 from mailframe.interfaces import IRecipientResolver
 from mailframe.runtime.aio import as_deferred
 from mailframe.runtime.remembered import Found, Remembered
@@ -60,6 +60,7 @@ class DirectoryResolver:
         self._postmaster = postmaster
         self._separator = separator
         self._known: tuple[list[frozenset[str]], Remembered[Address, Resolution]] | None = None
+        self._names = directory.remembering(_look_for_name)
 
     def resolve(self, address: Address) -> Deferred[Resolution]:
         return as_deferred(self._resolve(address))
@@ -117,20 +118,24 @@ class DirectoryResolver:
             self._known = (accounts, answers)
         return self._known[1]
 
+    async def names(self, address: Address) -> bool:
+        """Whether somebody set up exactly that address (canonical): an alias, a user, a forwarding
+        address. False for what a catch-all or the postmaster takes."""
+        if await self._names.ask(address):
+            return True
+        key = f"{address.local_part}@{address.domain}"
+        return any([key in await checker.accounts() for checker in self._files])
+
     async def owns(self, account: str, address: Address) -> bool:
         """Whether mail from ``address`` may be written by ``account``: its own address, with
         a detail too, and aliases (not lists) that end at it."""
-        resolution = await self._resolve(address)
-        if isinstance(resolution, Local):
-            return resolution.account == account
-        return (
-            isinstance(resolution, Expanded)
-            and not resolution.is_list
-            and any(
-                target.mailbox is not None and target.mailbox.account == account
-                for target in resolution.targets
-            )
-        )
+        return ends_at(account, await self._resolve(address))
+
+
+def _look_for_name(connection: sqlite3.Connection, address: Address) -> Found[bool]:
+    """On a reader's thread."""
+    is_named = Expansion(connection, Places()).has(address)
+    return Found(is_named, address, is_named)
 
 
 def _size(resolution: Resolution) -> int:

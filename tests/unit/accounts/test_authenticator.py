@@ -20,7 +20,16 @@ from mailframe.accounts.checkers import make_checker
 from mailframe.accounts.file_checker import FileChecker
 from mailframe.core.scram import ScramVerifier
 from mailframe.errors import LoginFailed, LoginThrottled, TransientFailure
-from mailframe.interfaces import IAuthenticator, IMailAccount, IScramVerifiers, VerifiedIdentity
+from mailframe.interfaces import (
+    BearerToken,
+    IAuthenticator,
+    IBearerToken,
+    IMailAccount,
+    IScramVerifiers,
+    ITokenTerms,
+    TokenTerms,
+    VerifiedIdentity,
+)
 from mailframe.protocols.sasl import (
     CheckPassword,
     NeedVerifier,
@@ -382,3 +391,58 @@ def test_both_logouts_of_a_realm_are_called_once(peopled: House) -> None:
     assert account.extra == 1
     account.logout()
     assert ended == ["avatar", "realm"]
+
+
+@implementer(ICredentialsChecker, ITokenTerms)
+class Tokens:
+    """The token is the account's name."""
+
+    credentialInterfaces = (IBearerToken,)
+    terms = TokenTerms("mail", "https://idp.test/")
+
+    def requestAvatarId(self, credentials):
+        return succeed(credentials.token.encode()) if credentials.token else fail(LoginFailed("x"))
+
+
+class TestTokens:
+    def log_in(self, door: Authenticator, token: str, login: str = "", ip: str = "192.0.2.7"):
+        return now(door.login(BearerToken(login.encode(), token), session(ip)))
+
+    def test_a_token_opens_the_door(self, peopled: House) -> None:
+        door = peopled.door(peopled.checker, Tokens())
+        assert self.log_in(door, "ann@example.test").name == "ann@example.test"
+        assert log_in(door, "ann", "secret")
+
+    def test_a_token_of_nobody_fails_as_a_wrong_password_does(self, peopled: House) -> None:
+        peopled.admin.add_user("off@example.test", "secret")
+        peopled.admin.set_disabled("off@example.test", True)
+        door = peopled.door(Tokens())
+        for token in ("bob@example.test", "ann@far.test", "off@example.test", "../x", ""):
+            with pytest.raises(LoginFailed) as caught:
+                self.log_in(door, token)
+            assert str(caught.value.reply) == "535 5.7.8 Authentication credentials invalid"
+
+    def test_mechanisms_and_terms(self, peopled: House) -> None:
+        alone = peopled.door(Tokens())
+        assert alone.mechanisms == {"OAUTHBEARER", "XOAUTH2"}
+        assert alone.token_terms == TokenTerms("mail", "https://idp.test/")
+        both = peopled.door(peopled.checker, Tokens()).mechanisms
+        assert both == alone.mechanisms | peopled.door().mechanisms
+        assert peopled.door().token_terms == TokenTerms()
+
+    def test_failures_count_for_the_name_that_was_given(self, peopled: House) -> None:
+        door = peopled.door(Tokens(), per_account=2)
+        for _ in range(2):
+            with pytest.raises(LoginFailed):
+                self.log_in(door, "nobody", "ann@example.test")
+        with pytest.raises(LoginThrottled):
+            self.log_in(door, "ann@example.test", "ANN")
+        assert self.log_in(door, "ann@example.test")
+
+    def test_without_a_name_they_count_for_that_token_alone(self, peopled: House) -> None:
+        door = peopled.door(Tokens(), per_account=1, per_address=0)
+        with pytest.raises(LoginFailed):
+            self.log_in(door, "nobody")
+        with pytest.raises(LoginThrottled):
+            self.log_in(door, "nobody")
+        assert self.log_in(door, "ann@example.test")

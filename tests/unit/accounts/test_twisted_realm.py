@@ -352,8 +352,8 @@ class TestLoading:
     @pytest.mark.parametrize(
         ("name", "options", "complaint"),
         [
-            ("nonsense", {}, "PACKAGE.MODULE:NAME"),
-            (":x", {}, "PACKAGE.MODULE:NAME"),
+            ("nonsense", {}, "package.module:Name"),
+            (":x", {}, "package.module:Name"),
             ("no_such_package.realm:Realm", {}, "no module 'no_such_package'"),
             ("json:Realm", {}, "no 'Realm'"),
             ("json:dumps", {}, "could not be made"),

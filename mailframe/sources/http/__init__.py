@@ -1,0 +1,4 @@
+"""Accounts that a web service knows: JSON over HTTPS.
+
+Start reading at ``source``.
+"""
