@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mailframe.app.config import Config, config_of
 
@@ -46,13 +46,22 @@ imap_connections_per_user = 0
 """
 
 
-def dev_config(base: str, *, smtp: int, pop3: int, imap: int, certificate: str = "") -> Config:
+def dev_config(
+    base: str,
+    *,
+    smtp: int,
+    pop3: int,
+    imap: int,
+    certificate: str = "",
+    apps: Sequence[str] = (),
+) -> Config:
     """Ports, 0 for any free one; ``certificate``: a PEM file with key and certificate, to offer
-    STARTTLS and STLS."""
+    STARTTLS and STLS. ``apps``: applications, ``module:app``. Raises ConfigError."""
     ports = {"smtp": smtp, "pop3": pop3, "imap": imap}
     endpoints = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     data = tomllib.loads(dev_text(endpoints))
     data["tls"] = {"certificate": certificate}
+    data["apps"] = list(apps)
     return config_of(data, base)
 
 

@@ -38,7 +38,9 @@ from types import TracebackType
 from typing import Any
 
 START_SECONDS = 30.0
+"""How long the server may take to start."""
 WAIT_SECONDS = 10.0
+"""How long ``wait`` waits, unless told otherwise."""
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 _MOST = 5_000  # messages that are looked at
@@ -58,9 +60,14 @@ class InboxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
+    """A file that came with a message."""
+
     name: str
+    """As its sender calls it; empty for none. Not safe as a path."""
     content_type: str
+    """``image/png``, in lower case."""
     content: bytes
+    """Decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +83,15 @@ class ReceivedMessage:
     raw: bytes
     """As the first recipient has it."""
     message: EmailMessage
+    """As the library parses it."""
 
     @property
     def subject(self) -> str:
+        """Decoded; empty for none."""
         return str(self.message.get("Subject", ""))
 
     @property
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> EmailMessage:
         """Case does not matter; of several fields of one name the first."""
         return self.message
 
@@ -94,10 +103,12 @@ class ReceivedMessage:
 
     @property
     def html(self) -> str:
+        """With its lines ending in LF; empty for none."""
         return self._body("html")
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
+        """In the order of the message."""
         found = []
         for part in self.message.iter_attachments():
             content = part.get_payload(decode=True)
@@ -239,6 +250,7 @@ class MailframeInbox:
 
     @property
     def host(self) -> str:
+        """Of SMTP."""
         return self._address("smtp")[0]
 
     @property
@@ -248,6 +260,7 @@ class MailframeInbox:
 
     @property
     def url(self) -> str:
+        """``smtp://127.0.0.1:40001``"""
         return f"smtp://{self.host}:{self.port}"
 
     @property
@@ -257,11 +270,12 @@ class MailframeInbox:
 
     @property
     def pop3(self) -> tuple[str, int]:
-        """Any user, with the password ``dev``; of IMAP too."""
+        """Host and port. Any user may log in, with the password ``dev``."""
         return self._address("pop3")
 
     @property
     def imap(self) -> tuple[str, int]:
+        """Host and port; the login as for POP3."""
         return self._address("imap")
 
     def _address(self, name: str) -> tuple[str, int]:

@@ -2,10 +2,14 @@
 
 What lives here
     ``monitoring`` is ``/metrics``, ``/livez`` and ``/readyz`` of a listener with the role
-    ``http``. ``inbox.InboxSite`` shows a developer what arrived: the site and its pages;
-    ``listing`` finds and sums up messages, newest first; ``reading`` takes one message apart for
-    display; ``words`` makes text of octets in any charset; ``safety`` is the headers that keep a
-    hostile message harmless.
+    ``http``. ``inbox.InboxSite`` shows a developer what arrived: who may ask, and which page
+    answers. ``pages`` is what people see, ``api`` what tests ask, with the routes and members of
+    Mailpit (``mailpit_json``, ``composing``); both find messages by ``finding``, ``search`` and
+    the ``catalogue``, which makes one message of the copies of all recipients. ``summaries`` and
+    ``reading`` take a message apart, ``html`` looks for links and images; ``words`` makes text of
+    octets in any charset; ``faults`` are the errors that somebody asked for; ``powers`` is what
+    the site is given beside the mail. ``safety`` is the headers that keep a hostile message
+    harmless, and ``exchange`` how requests are read.
 
 May import
     core, errors, protocols, message, interfaces, runtime, twisted.web, Jinja2.

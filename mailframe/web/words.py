@@ -22,10 +22,20 @@ def to_text(data: bytes, charset: str = "") -> str:
     twin = _WINDOWS_TWINS.get(declared, "cp1252")
     for name in dict.fromkeys([declared or "utf-8", "utf-8", twin]):
         try:
-            return data.decode(name)
+            return _encodable(data.decode(name), name)
         except (UnicodeError, LookupError):
             continue
-    return data.decode(declared or "utf-8", "replace")
+    try:
+        return _encodable(data.decode(declared or "utf-8", "replace"), declared)
+    except LookupError:  # a codec, but of no texts: rot13, zlib
+        return data.decode("utf-8", "replace")
+
+
+def _encodable(text: str, charset: str) -> str:
+    """Of all charsets UTF-7 alone has halves of surrogate pairs, which nothing can be made of."""
+    if charset != "utf-7" or text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def header_text(value: bytes) -> str:
