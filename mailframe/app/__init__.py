@@ -5,7 +5,13 @@ What lives here
     it and connects them; ``policies``, ``filtering``, ``reporting`` for what incoming mail is
     judged by; ``people``, ``stores`` and ``ways`` for who is here, where their mail is kept and
     how mail leaves; ``front`` (``front_*``) for what each listener serves, behind ``doors``;
-    ``parts`` for what of all these a configuration needs imported.
+    ``parts`` for what of all these a configuration needs imported. Accounts that others keep:
+    ``sources_of_config`` makes of each ``[KIND.NAME]`` what is asked (``sources_of_*``,
+    ``settings_of_ldap``; ``source_services`` is what they are given).
+    Other people's code: ``extensions`` finds it by its names, ``applications`` has it run, version
+    after version (``renewal``, ``modules``; ``watching`` for ``dev --reload``); ``newest`` is
+    for what belongs to no session. ``plugin_origins`` and ``plugin_reports``: what
+    ``mailframe plugins`` tells. ``scaffold`` writes packages to begin with.
     ``server`` binds, starts, reloads and stops it all; ``service`` is the process around it
     (``privileges``, ``exits``), under ``run``, which waits in our ``loop`` (``epoll``), or under
     twistd (``tap``); ``workers`` makes it several processes. ``cli`` and ``commands`` are
@@ -13,9 +19,12 @@ What lives here
     how they ask without one.
     ``metering`` and ``readiness`` are what monitoring is told. ``checks`` is ``mailframe check``;
     ``dns_records`` knows what a domain here should publish. ``backups``: what is in one.
+    ``mailframe dev`` (``config_dev``): ``dev_parts`` connects its page (``dev_arrivals``,
+    ``dev_errors``, ``dev_input``, ``dev_sending``) with the server.
 
 May import
-    Everything. Nobody imports app.
+    Everything. Nobody imports app but ``mailframe.settings``, for authors of plug-ins, and what
+    stands on top of it: simulation and testing.
 
 Start reading at
     ``wiring`` and ``front``, then ``config_schema`` for the settings, then ``cli``.

@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailframe.app.config_checks import cross_checks
 from mailframe.app.config_environment import Overrides, apply_environment
+from mailframe.app.config_extensions import extension_problems
 from mailframe.app.config_lines import Path, line_index, line_of
 from mailframe.app.config_reading import Reader
 from mailframe.app.config_schema import Config
 from mailframe.app.config_section import Place
 from mailframe.errors import ConfigError, ConfigProblem
+from mailframe.runtime.loading import look_in
 
 __all__ = ["Config", "ConfigSource", "config_of", "load_config"]
 
@@ -30,23 +32,38 @@ class ConfigSource:
     """Where a server has its configuration from, for as long as it runs: the file ``path``, or the
     one that MAILFRAME_CONFIG names, and the environment."""
 
-    def __init__(self, path: str | None, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: str | None, environ: Mapping[str, str], apps: Sequence[str] = ()
+    ) -> None:
+        """``apps``: applications beside those of the file."""
         path = path or environ.get("MAILFRAME_CONFIG")
         # twistd goes elsewhere when it becomes a daemon.
         self.path = os.path.abspath(path) if path else None
         self._environ = environ
+        self.apps = tuple(apps)
 
     def read(self) -> str:
         """The file's text, empty without a file. Raises ConfigError."""
         return _read(self.path) if self.path else ""
 
-    def config(self, text: str) -> Config:
+    def config(self, text: str, *, code: bool = True) -> Config:
         """What a text means that was read before, as ``load_config`` to start a server."""
-        return load_config(self.path, self._environ, to_start=True, text=text)
+        return load_config(
+            self.path, self._environ, to_start=True, text=text, code=code, apps=self.apps
+        )
 
-    def load(self) -> Config:
-        """As it is now. Raises ConfigError."""
-        return self.config(self.read())
+    def load(self, *, code: bool = True) -> Config:
+        """As it is now; ``code`` as of ``load_config``. Raises ConfigError."""
+        return self.config(self.read(), code=code)
+
+    def load_without_code(self) -> Config:
+        """For a process that runs none of it. Raises ConfigError with every problem all the
+        same."""
+        try:
+            return self.load(code=False)
+        except ConfigError:
+            self.load()
+            raise
 
 
 def load_config(
@@ -55,28 +72,54 @@ def load_config(
     *,
     to_start: bool = False,
     text: str | None = None,
+    code: bool | None = None,
+    apps: Sequence[str] = (),
 ) -> Config:
     """Read ``path``, or the file that MAILFRAME_CONFIG names, or the environment alone.
 
     ``to_start``: look also at what a server could not start without, which takes longer.
-    ``text``: what is in the file, where that is known.
+    ``text``: what is in the file, where that is known. ``code``: import what it names of other
+    people's code, without which nobody looks at settings of plug-ins; None: to start a server.
+    ``apps``: applications beside those of the file.
     Raises ConfigError with every problem found.
     """
     path = path or environ.get("MAILFRAME_CONFIG")
     if text is None:
         text = _read(path) if path else ""
     data = _parse(path, text) if path else {}
-    overrides = apply_environment(data, environ)
+    directory = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+    foreign = None
+    if to_start if code is None else code:
+        from mailframe.app.extensions import foreign_section
+
+        # Whoever names one on the command line is where it lies.
+        look_in([directory, *([os.getcwd()] if apps else [])])
+        foreign = foreign_section
+    overrides = apply_environment(data, environ, foreign)
     if not path and not overrides.paths:
         message = "no configuration: give --config FILE or set MAILFRAME_CONFIG"
         raise ConfigError([ConfigProblem("environment", 0, "MAILFRAME_CONFIG", message)])
-    return _validate(data, path, line_index(text), overrides, environ, to_start)
+    _add_apps(data, apps)
+    reader = Reader(Place(directory, environ), foreign)
+    return _validate(data, path, line_index(text), overrides, reader, to_start)
 
 
-def config_of(data: Mapping[str, Any], directory: str) -> Config:
+def _add_apps(data: dict[str, Any], apps: Sequence[str]) -> None:
+    there = data.get("apps", [])
+    if apps and isinstance(there, list):
+        data["apps"] = [*there, *(name for name in apps if name not in there)]
+
+
+def config_of(data: Mapping[str, Any], directory: str, *, code: bool = False) -> Config:
     """Without any file: the tables of one, relative paths in them beginning with ``directory``.
-    Raises ConfigError for what is wrong with a setting by itself."""
-    reader = Reader(Place(directory, {}))
+    ``code`` as of ``load_config``. Raises ConfigError for what is wrong with a setting by
+    itself."""
+    foreign = None
+    if code:
+        from mailframe.app.extensions import foreign_section
+
+        foreign = foreign_section
+    reader = Reader(Place(directory, {}), foreign)
     config = reader.section(Config, data, ())
     if reader.problems or config is None:
         problems = [ConfigProblem("", 0, dotted(key), text) for key, text in reader.problems]
@@ -115,20 +158,23 @@ def _validate(
     path: str | None,
     lines: dict[Path, int],
     overrides: Overrides,
-    environ: Mapping[str, str],
+    reader: Reader,
     to_start: bool,
 ) -> Config:
     found: list[tuple[Path, str]] = list(overrides.problems)
-    directory = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
-    reader = Reader(Place(directory, environ))
     config = reader.section(Config, data, ())
     found += reader.problems
     if config is not None:
         found += cross_checks(config, data)
+        found += extension_problems(config)
     if config is not None and to_start:
         from mailframe.app.config_readiness import unusable
 
         found += unusable(config)
+        if reader.looks_at_code:
+            from mailframe.app.extensions import unusable_extensions
+
+            found += unusable_extensions(config)
     if found or config is None:
         raise ConfigError(_placed(found, path, lines, overrides))
     return config

@@ -8,7 +8,7 @@ from typing import Any
 from mailframe.app.config_lines import Path
 from mailframe.app.config_policy_checks import policy_problems
 from mailframe.app.config_problems import did_you_mean
-from mailframe.app.config_schema import ROLES_WITH_LOGIN, Config, Listen
+from mailframe.app.config_schema import ROLES_WITH_LOGIN, Config, Listen, tables_of
 from mailframe.core.session import Role
 from mailframe.protocols.smtp.verbs import CANNOT_DO_WITHOUT, KNOWN
 
@@ -18,6 +18,7 @@ def cross_checks(config: Config, data: Mapping[str, Any]) -> list[tuple[Path, st
     return [
         *_listeners(config),
         *_equal_endpoints(config),
+        *_checkers(config),
         *_queue(config, data.get("queue", {})),
         *_policies(config),
         *_restrictions(config),
@@ -53,6 +54,22 @@ def _equal_endpoints(config: Config) -> Iterator[tuple[Path, str]]:
         other = seen.setdefault(listen.endpoint, name)
         if other != name and not listen.endpoint.startswith(("tcp:0", "tcp:port=0")):
             yield ("listen", name, "endpoint"), f"is the same as that of listen.{other}"
+
+
+def _checkers(config: Config) -> Iterator[tuple[Path, str]]:
+    """A checker without its table, and a table that no checker uses."""
+    named = set(config.auth.checkers)
+    if len(named) < len(config.auth.checkers):
+        yield ("auth", "checkers"), "names a checker twice"
+    for kind, table in tables_of(config).items():
+        for description in sorted(named):
+            of_kind, _, name = description.partition(":")
+            if of_kind == kind and name not in table:
+                hint = did_you_mean(name, table)
+                yield ("auth", "checkers"), f"{description}: there is no [{kind}.{name}]{hint}"
+        for name in table:
+            if f"{kind}:{name}" not in named:
+                yield (kind, name), f'does nothing: auth.checkers does not name "{kind}:{name}"'
 
 
 def _queue(config: Config, given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -15,8 +15,9 @@ from typing import Any, get_args, get_origin
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_problems import nearest
+from mailframe.app.config_reading import ForeignSection
 from mailframe.app.config_schema import Config
-from mailframe.app.config_section import declared, is_section, taken_apart
+from mailframe.app.config_section import declared, is_section, rest_of, taken_apart
 
 PREFIX = "MAILFRAME_"
 
@@ -33,18 +34,20 @@ class Overrides:
         return self.paths.get(key, "")
 
 
-def apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> Overrides:
-    """Put what the environment says into ``data``."""
+def apply_environment(
+    data: dict[str, Any], environ: Mapping[str, str], foreign: ForeignSection | None = None
+) -> Overrides:
+    """Put what the environment says into ``data``. ``foreign`` as of ``Reader``."""
     overrides = Overrides()
     for variable in sorted(environ):
         if not variable.startswith(PREFIX):
             continue
-        path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+        path = _as_in_file(tuple(variable.removeprefix(PREFIX).lower().split("__")), data)
         if len(path) == 1 and not _is_meant(path[0]):
             continue
         overrides.paths[path] = variable
         try:
-            _put(data, path, _convert(_annotation(path), environ[variable]))
+            _put(data, path, _convert(_annotation(path, foreign), environ[variable]))
         except ValueError as error:
             overrides.problems.append((path, str(error)))
     return overrides
@@ -55,12 +58,32 @@ def _is_meant(name: str) -> bool:
     return name in known or bool(nearest(name, known, likeness=0.8))
 
 
-def _annotation(path: Path) -> Any:
+def _as_in_file(path: Path, data: Mapping[str, Any]) -> Path:
+    """A variable cannot have the ``-`` that the name of a plug-in may have."""
+    tables = data.get("plugins")
+    if path[0] != "plugins" or len(path) < 2 or not isinstance(tables, dict) or path[1] in tables:
+        return path
+    same = (name for name in tables if name.lower().replace("-", "_") == path[1])
+    return path[0], next(same, path[1]), *path[2:]
+
+
+def _annotation(path: Path, foreign: ForeignSection | None) -> Any:
     """The type of the setting. Raises ValueError when there is none."""
     kind: Any = Config
     for depth, name in enumerate(path):
         if is_section(kind):
             known = declared(kind)
+            rest = rest_of(kind)
+            if rest is not None and (name not in known or known[name] is rest):
+                # Whatever one of them it is: they are of one kind.
+                kind, _ = taken_apart(rest.kind)
+                if get_origin(kind) is dict:
+                    kind = get_args(kind)[1]
+                    continue
+                section = foreign(path[:depth], {}) if foreign is not None else None
+                if section is None:
+                    return str  # nobody looks at it
+                kind, known = section, declared(section)
             if name not in known:
                 raise ValueError(_unknown(name, path[:depth], known))
             kind = known[name].kind

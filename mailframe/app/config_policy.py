@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Literal
 
+from mailframe.app.config_extensions import (
+    BUILT_IN_POLICIES,
+    OptionalPartOrPlugin,
+    PartOrPlugin,
+)
 from mailframe.app.config_section import Checked, Place, Section
 from mailframe.app.config_types import (
     Count,
@@ -18,14 +23,7 @@ from mailframe.app.config_types import (
     between,
 )
 
-PolicyName = Literal[
-    "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "milter", "dkim", "arc", "dmarc",
-    "greylist", "rspamd", "spamassassin", "content",
-]  # fmt: skip
-DEFAULT_ORDER: tuple[PolicyName, ...] = (
-    "relay", "rate", "brake", "dnsbl", "iprev", "helo", "spf", "milter", "dkim", "arc", "dmarc",
-    "greylist", "rspamd", "spamassassin", "content",
-)  # fmt: skip
+DEFAULT_ORDER = BUILT_IN_POLICIES
 
 
 def _once(order: tuple[str, ...], place: Place) -> tuple[str, ...]:
@@ -176,6 +174,10 @@ class Content(Section):
     """The score from which it is refused; 0 = never."""
     weights: dict[str, Points] = field(default_factory=dict)
     """Points of single rules by name (`mailframe spam rules`), instead of their own."""
+    filter: OptionalPartOrPlugin = ""
+    """What learns and judges instead of the built-in filter: `package.module:Name` of an `IFilter`
+    or what makes one, or the name of a plug-in that brings one. `mailframe spam` goes on speaking
+    of the built-in one."""
     rules: Many[str] = ()
     """`package.module:name` of functions that give further points (see docs/spam.md)."""
     header: bool = True
@@ -230,10 +232,13 @@ class Milter(Section):
 class Policy(Section):
     """What mail is judged by."""
 
-    order: Annotated[Many[PolicyName], Checked(_once)] = DEFAULT_ORDER
+    order: Annotated[Many[PartOrPlugin], Checked(_once)] = DEFAULT_ORDER
     """The policies, in the order they are asked. `relay` is always enforced, named or not: it
     keeps strangers from sending through this server. What has nothing to do by its own section
-    (no lists, no milters, greylisting off) costs nothing."""
+    (no lists, no milters, greylisting off) costs nothing. `apps` is where the hooks of
+    applications and plug-ins are asked, by default after all others; the name of a plug-in is where
+    policies are asked that it brings, by default with the hooks; `package.module:Name` is a
+    policy of your own, or what makes one."""
     trusted_networks: Many[Network] = ()
     """Servers that hand our mail on to us, such as a backup MX: `dnsbl`, `iprev`, `helo`, `spf` and
     `greylist` do not look at them."""

@@ -8,9 +8,13 @@ anybody from the queue. Reads files and imports modules; makes no realm.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_schema import Config
+
+if TYPE_CHECKING:
+    from mailframe.app.source_services import SourceServices
 
 
 def unusable(config: Config) -> Iterator[tuple[Path, str]]:
@@ -59,7 +63,7 @@ def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
 
     for description in config.auth.checkers:
         try:
-            _try_checker(description)
+            _try_checker(config, description)
         except (RealmError, OSError) as error:
             yield ("auth", "checkers"), str(error)
     try:
@@ -71,12 +75,34 @@ def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
         yield ("realm", "class"), str(error)
 
 
-def _try_checker(description: str) -> None:
+def _try_checker(config: Config, description: str) -> None:
     """Raises RealmError and OSError."""
+    from mailframe.app.sources_of_config import close, has_table, make, settings_of
+
     kind, _, path = description.partition(":")
-    if kind == "file":
+    if has_table(description):
+        close(make(description, settings_of(config, description), _services_that_ask_nobody()))
+    elif kind == "file":
         open(path, "rb").close()
     elif description != "directory":
         from mailframe.accounts.checkers import described_checker
 
         described_checker(description)
+
+
+def _services_that_ask_nobody() -> SourceServices:
+    from random import SystemRandom
+
+    from twisted.internet.task import Clock
+
+    from mailframe.app.source_services import SourceServices
+    from mailframe.dns.resolver import DnsResolver
+    from mailframe.runtime.workers import InlineWorkers
+
+    clock, chance = Clock(), SystemRandom()
+    return SourceServices(
+        reactor=clock,
+        workers=InlineWorkers(),
+        resolver=DnsResolver(clock, [], chance),
+        random=chance,
+    )

@@ -1,23 +1,26 @@
 """From the tables of a TOML file to a section, with every problem at once.
 
 What is asked for is what the annotations say (``config_section``). Nothing is converted
-silently: ``true`` is no number, and ``"5"`` is none. Unknown keys are problems.
+silently: ``true`` is no number, and ``"5"`` is none. Unknown keys are problems, but where a field
+is for the ``Rest``: sections of plug-ins are read there as ours are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_problems import did_you_mean
 from mailframe.app.config_section import (
     Checked,
+    Declaration,
     Parsed,
     Place,
     Section,
     declared,
     is_section,
+    rest_of,
     taken_apart,
 )
 
@@ -30,11 +33,19 @@ _WORDS = {
 }
 
 
+ForeignSection = Callable[[Path, Mapping[str, Any]], type[Section] | None]
+"""Whose settings are at that path, where the file has such a table: their section, or None where
+nobody is to look at them. ValueError where that cannot be found out."""
+
+
 class Reader:
     """Reads once; what it found wrong is in ``problems``."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, foreign: ForeignSection | None = None) -> None:
+        """``foreign``: what reads settings of others; without it nobody looks at them."""
         self._place = place
+        self._foreign = foreign
+        self.looks_at_code = foreign is not None
         self.problems: list[tuple[Path, str]] = []
         """Key path and message. Paths have no index into a list: the file has one line for it,
         and the message quotes the value."""
@@ -44,10 +55,15 @@ class Reader:
         if not isinstance(raw, dict):
             self.problems.append((path, "must be a table"))
             return None
-        known, before = declared(kind), len(self.problems)
-        for key in (key for key in raw if key not in known):
+        rest = rest_of(kind)
+        known = {key: one for key, one in declared(kind).items() if one is not rest}
+        unknown = {key: value for key, value in raw.items() if key not in known}
+        before = len(self.problems)
+        values: dict[str, Any] = {}
+        if rest is not None:
+            unknown = self._rest(kind, rest, raw, path, values)
+        for key in unknown:
             self.problems.append(((*path, key), f"unknown key{did_you_mean(key, known)}"))
-        values = {}
         for key, setting in known.items():
             if key in raw:
                 values[setting.name] = self._value(setting.kind, raw[key], (*path, key))
@@ -58,6 +74,38 @@ class Reader:
         made = kind(**values)
         self.problems += [((*path, key) if key else path, m) for key, m in made.contradictions()]
         return made
+
+    def _rest(
+        self,
+        kind: type[Section],
+        rest: Declaration,
+        given: dict[str, Any],
+        path: Path,
+        values: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Read it into ``values``; returns what is still unknown."""
+        known = declared(kind)
+        raw = {key: value for key, value in given.items() if key not in known or key == rest.key}
+        plain, _ = taken_apart(rest.kind)
+        if get_origin(plain) is dict:
+            tables = {key: value for key, value in raw.items() if isinstance(value, dict)}
+            values[rest.name] = self._table(get_args(plain), tables, path)
+            return {key: value for key, value in raw.items() if key not in tables}
+        section = self._foreign_section(given, path)
+        if section is not None:
+            try:
+                values[rest.name] = self.section(section, raw, path)
+            except Exception as error:  # noqa: BLE001 - its checks are somebody else's code
+                words = f"{type(error).__name__}: {error}"
+                self.problems.append((path, f"its settings cannot be checked: {words}"))
+        return {}
+
+    def _foreign_section(self, raw: dict[str, Any], path: Path) -> type[Section] | None:
+        try:
+            return self._foreign(path, raw) if self._foreign is not None else None
+        except ValueError as error:
+            self.problems.append((path, str(error)))
+            return None
 
     def _value(self, kind: Any, raw: Any, path: Path) -> Any:
         """Whatever it may be where there is a problem."""

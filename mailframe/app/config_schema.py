@@ -9,12 +9,26 @@ are in ``config_checks``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
+from mailframe.app.config_extensions import (
+    Courier,
+    CourierName,
+    OptionalPartName,
+    PartName,
+    PartOrPlugin,
+    Plugin,
+    PluginName,
+    RouteHop,
+    Routing,
+)
+from mailframe.app.config_ldap import Ldap
+from mailframe.app.config_oauth import OAuth
 from mailframe.app.config_policy import Policy
-from mailframe.app.config_section import Checked, Place, Section
+from mailframe.app.config_section import Checked, Place, Rest, Section
+from mailframe.app.config_sources import Http, Pam, Sql
 from mailframe.app.config_types import (
     NOT_EMPTY,
     Checker,
@@ -25,7 +39,6 @@ from mailframe.app.config_types import (
     Hostname,
     Many,
     Network,
-    NextHop,
     OptionalAddress,
     OptionalFilePath,
     OptionalHostname,
@@ -35,6 +48,7 @@ from mailframe.app.config_types import (
     ServerAddress,
     Size,
     Span,
+    TableName,
     WorkerCount,
     between,
     check_next_hop,
@@ -57,14 +71,6 @@ def _at_most_one(text: str, place: Place) -> str:
     if len(text) > 1:
         raise ValueError("must be one character, or empty")
     return text
-
-
-def _class_name(name: str, place: Place) -> str:
-    module, colon, attribute = name.partition(":")
-    parts = [*module.split("."), *attribute.split(".")]
-    if name and not (colon and all(part.isidentifier() for part in parts)):
-        raise ValueError("must be package.module:Name")
-    return name
 
 
 class Listen(Section):
@@ -133,8 +139,9 @@ class Auth(Section):
     """Whether passwords are taken over connections without TLS. Only for tests and loopback."""
     checkers: Annotated[Many[Checker], NOT_EMPTY] = ("directory",)
     """Who is asked whether a password is right, one after the other: `directory` (the built-in
-    database), `file:PATH` (lines `user:hash` as Dovecot and htpasswd write them), or any strcred
-    description of Twisted."""
+    database), `file:PATH` (lines `user:hash` as Dovecot and htpasswd write them), `ldap:NAME`,
+    `sql:NAME`, `http:NAME`, `pam:NAME` and `oauth:NAME` (accounts that others keep, with their
+    settings in a table of that name, docs/accounts.md), or any strcred description of Twisted."""
     default_domain: OptionalHostname = ""
     """What a login name without a domain is completed with. Default: such logins fail."""
     pop_before_smtp: bool = False
@@ -273,6 +280,9 @@ class Journal(Section):
 
     keep: Span = 2_592_000
     """How long it is kept."""
+    sinks: Many[PartOrPlugin] = ()
+    """Who else hears of every step: `package.module:Name` of an `IEventSink` or what makes one, or
+    the name of a plug-in. Mail never waits for them."""
 
 
 class Metrics(Section):
@@ -296,12 +306,13 @@ class Couriers(Section):
 
     pipe_timeout: Span = 300
     """How long a program that a `pipe:` route names may take with one message."""
+    named: Annotated[dict[CourierName, Courier], Rest()] = field(default_factory=dict)
 
 
 class Realm(Section):
     """Where users and mailboxes come from."""
 
-    class_: Annotated[str, Checked(_class_name)] = ""
+    class_: OptionalPartName = ""
     """`package.module:Name` of a `twisted.cred` realm that replaces the built-in one."""
 
 
@@ -321,19 +332,30 @@ class Config(Section):
     """How many processes serve, at the same ports and from the same queue, under one that watches
     over them; `auto`: as many as there are processors for this program. 1 needs no other. From 1 to
     more, or back, takes a restart."""
+    apps: Many[PartName] = ()
+    """Applications that run here: `package.module:Name` of a `mailframe.App` (docs/plugins.md).
+    Modules beside this file are found, after all that is installed."""
     listen: Annotated[dict[str, Listen], NOT_EMPTY]
+    plugins: dict[PluginName, Plugin] = field(default_factory=dict)
     process: Process = Process()
     tls: Tls = Tls()
     auth: Auth = Auth()
     directory: Directory = Directory()
+    ldap: dict[TableName, Ldap] = field(default_factory=dict)
+    sql: dict[TableName, Sql] = field(default_factory=dict)
+    http: dict[TableName, Http] = field(default_factory=dict)
+    pam: dict[TableName, Pam] = field(default_factory=dict)
+    oauth: dict[TableName, OAuth] = field(default_factory=dict)
     dns: Dns = Dns()
     relay: Relay = Relay()
-    routes: dict[RouteDomain, NextHop] = field(default_factory=dict)
+    routes: dict[RouteDomain, RouteHop] = field(default_factory=dict)
     """`"domain" = "next hop"`: send mail for this domain there instead of asking DNS.
     `"smtp://HOST:PORT"`, `"smtps://HOST:PORT"`, `"lmtp://HOST:PORT"`, `"lmtp+unix:/PATH"`,
     `"pipe:/PROGRAM ARGUMENT..."` (the message is its input, addresses are in its environment),
-    `"local"` (the mailbox of that name here) or `"mx"` (by DNS after all). `".domain"` stands for
+    `"local"` (the mailbox of that name here), `"mx"` (by DNS after all) or `"NAME:next hop"` for
+    the courier of that name (`[couriers.NAME]`, or a plug-in's). `".domain"` stands for
     its subdomains, `"*"` for everything that is not for here. Logins as in `relay.smarthost`."""
+    routing: Routing = Routing()
     couriers: Couriers = Couriers()
     queue: Queue = Queue()
     limits: Limits = Limits()
@@ -357,3 +379,14 @@ class Config(Section):
         if listener.protocol is Role.HTTP:
             return listener.tls or "none"
         return listener.tls or ("starttls" if self.has_certificate else "none")
+
+
+def tables_of(config: Config) -> dict[str, Mapping[str, Section]]:
+    """Of accounts that others keep: kind -> name -> settings."""
+    return {
+        "ldap": config.ldap,
+        "sql": config.sql,
+        "http": config.http,
+        "pam": config.pam,
+        "oauth": config.oauth,
+    }

@@ -24,7 +24,8 @@ from typing import (
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Section:
-    """Whoever derives from it gets a frozen dataclass."""
+    """A table of the configuration. Whoever derives from it gets a frozen dataclass whose fields
+    are its settings."""
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True, kw_only=True)(cls)
@@ -42,6 +43,7 @@ class Place:
     directory: str
     """What relative paths in it begin with."""
     environ: Mapping[str, str]
+    """The environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,22 @@ class Parsed:
     of a ValueError go to the person who wrote the file."""
 
     read: Callable[[Any, Place], Any]
+    """``read(value, place)``: of what TOML has, the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What becomes of the value once it is of its type; ValueError as above."""
+    """What becomes of the value once it is of its type; it raises ValueError, whose words go to the
+    person who wrote the file."""
 
     check: Callable[[Any, Place], Any]
+    """``check(value, place)`` returns the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The field has what the section does not know: of a ``dict[str, X]`` tables by their names,
+    else the settings of somebody else's section (``Reader.foreign``), None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +90,27 @@ class Declaration:
     def is_required(self) -> bool:
         return self.default is MISSING
 
+    @property
+    def is_rest(self) -> bool:
+        return any(isinstance(mark, Rest) for mark in taken_apart(self.kind)[1])
 
-_DECLARED: dict[type, dict[str, Declaration]] = {}
+
+_KEPT = "__declared"
 
 
 def declared(section: type[Section]) -> Mapping[str, Declaration]:
     """Key -> declaration, in the order of the section."""
-    # By hand: to mypy a frozen dataclass's class is nothing that ``functools.cache`` could take.
-    if section not in _DECLARED:
-        _DECLARED[section] = {one.key: one for one in _declarations(section)}
-    return _DECLARED[section]
+    # Kept in the class itself: those of plug-ins must be forgotten with their module.
+    found: dict[str, Declaration] | None = section.__dict__.get(_KEPT)
+    if found is None:
+        found = {one.key: one for one in _declarations(section)}
+        setattr(section, _KEPT, found)
+    return found
+
+
+def rest_of(section: type[Section]) -> Declaration | None:
+    """The field that takes what the section does not know."""
+    return next((one for one in declared(section).values() if one.is_rest), None)
 
 
 def _declarations(section: type[Any]) -> Iterator[Declaration]:

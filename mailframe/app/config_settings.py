@@ -52,7 +52,9 @@ def settings_of(config: Config) -> Iterator[Setting]:
 def _settings(section: Section, path: Path) -> Iterator[Setting]:
     for inner_key, one in declared(type(section)).items():
         value = getattr(section, one.name)
-        key = (*path, inner_key)
+        key = path if one.is_rest else (*path, inner_key)
+        if one.is_rest and value is None:
+            continue
         if isinstance(value, Section):
             yield from _settings(value, key)
         elif isinstance(value, dict):
@@ -128,6 +130,10 @@ def _settings_in(section: type[Section], name: str) -> Iterator[str]:
         path = f"{name}.{key}" if name else key
         plain, _ = taken_apart(one.kind)
         of_table = get_args(plain)[1] if get_origin(plain) is dict else None
+        if one.is_rest:
+            path = name
+            if of_table is None:
+                continue  # they are documented where they come from
         if is_section(plain):
             below += [_heading(path, plain.__doc__ or ""), _settings_in(plain, path)]
         elif is_section(of_table):
@@ -141,7 +147,15 @@ def _settings_in(section: type[Section], name: str) -> Iterator[str]:
 
 
 def _texts(section: type[Section]) -> dict[str, str]:
-    """Field -> the docstring under it, which Python does not keep."""
+    """Field -> the docstring under it, which Python does not keep; inherited ones as well."""
+    texts: dict[str, str] = {}
+    for one in reversed(section.__mro__):
+        if is_section(one) and one is not Section:
+            texts |= _own_texts(one)
+    return texts
+
+
+def _own_texts(section: type[Section]) -> dict[str, str]:
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     assert isinstance(definition, ast.ClassDef)
     texts = {}

@@ -95,6 +95,16 @@ def _optional_path(value: str, place: Place) -> str:
     return _path(value, place) if value else ""
 
 
+_WITH_TABLE = ("ldap", "sql", "http", "pam", "oauth")
+_TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def _table_name(value: str, place: Place) -> str:
+    if not _TABLE_NAME.fullmatch(value):
+        raise ValueError("must be a name of letters, digits, - and _")
+    return value
+
+
 def _checker(value: str, place: Place) -> str:
     kind, colon, path = value.partition(":")
     if kind == "directory" and not colon:
@@ -103,6 +113,8 @@ def _checker(value: str, place: Place) -> str:
         if not path:
             raise ValueError('names no file (example: "file:users.passwd")')
         return f"file:{_path(path, place)}"
+    if kind in _WITH_TABLE and not _TABLE_NAME.fullmatch(path):
+        raise ValueError(f'names no table (example: "{kind}:office", with [{kind}.office])')
     if not kind:
         raise ValueError("must not be empty")
     return value
@@ -230,7 +242,8 @@ class Secret:
     __str__ = __repr__
 
 
-def _secret(value: Any, place: Place) -> Any:
+def read_secret(value: Any, place: Place) -> Secret:
+    """A string, or a table that says where it is. Raises ValueError."""
     if isinstance(value, str):
         return Secret(value)
     if not isinstance(value, Mapping) or len(value) != 1:
@@ -258,21 +271,32 @@ Duration = Annotated[int, Parsed(_duration)]
 Span = Annotated[Duration, Checked(_some_time)]
 """A duration where none at all makes no sense."""
 Count = Annotated[int, between(0)]
+"""A whole number, 0 or more."""
 Port = Annotated[int, between(1, 65535)]
+"""1 to 65535."""
 Points = Annotated[float, Parsed(_number)]
+"""Any finite number, whole or not."""
 WorkerCount = Annotated[int | Literal["auto"], Parsed(_worker_count)]
 FilePath = Annotated[str, Checked(_path)]
+"""Relative to the directory of the file; ``~`` is the home directory. It need not be there."""
 OptionalFilePath = Annotated[str, Checked(_optional_path)]
+"""Likewise; empty for none."""
 Checker = Annotated[str, Checked(_checker)]
+TableName = Annotated[str, Checked(_table_name)]
 Endpoint = Annotated[str, Checked(_endpoint)]
 Hostname = Annotated[str, Checked(_hostname)]
+"""A domain name, in lower case."""
 OptionalHostname = Annotated[str, Checked(_optional_hostname)]
+"""Likewise; empty for none."""
 OptionalAddress = Annotated[str, Checked(_address)]
+"""A mail address, as ``Address`` spells it; empty for none."""
 Network = Annotated[str, Checked(_network)]
+"""``"192.0.2.0/24"``; an address alone is a network of one."""
 ServerAddress = Annotated[str, Checked(_server_address)]
 NextHop = Annotated[str, Checked(_next_hop)]
 RouteDomain = Annotated[str, Checked(_route_domain)]
-SecretValue = Annotated[Secret, Parsed(_secret)]
+SecretValue = Annotated[Secret, Parsed(read_secret)]
 Many = tuple[T, ...]
 """An array of the file, frozen."""
 NOT_EMPTY = Checked(_not_empty)
+"""``Annotated[str, NOT_EMPTY]``, or of an array: at least one."""

@@ -26,6 +26,7 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
+from mailframe.app import exits
 from mailframe.errors import MailframeError
 from mailframe.runtime.aio import as_deferred, result_of
 from mailframe.runtime.disk import Disk
@@ -42,7 +43,12 @@ class ServerNotRunning(MailframeError):
 
 
 class ServerRefused(MailframeError):
-    """The server answered that it could not do it; the message is its reason."""
+    """The server answered that it could not do it; the message is its reason, ``status`` what a
+    command should exit with."""
+
+    def __init__(self, reason: str, status: int = exits.PROBLEM) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class AlreadyRunning(MailframeError):
@@ -115,7 +121,7 @@ class _ControlProtocol(LineOnlyReceiver):
         try:
             return json.dumps({"ok": True, **await result_of(command(request))}).encode()
         except MailframeError as error:
-            return _refusal(str(error))
+            return _refusal(str(error), exits.status_of(error.__cause__ or error))
         except Exception:  # noqa: BLE001 - our bug, and the asker must hear of it
             self.log.failure("control command {name} failed", name=name)
             return _refusal("internal error, see the server's log")
@@ -126,8 +132,8 @@ class _ControlProtocol(LineOnlyReceiver):
             self.transport.loseConnection()
 
 
-def _refusal(why: str) -> bytes:
-    return json.dumps({"ok": False, "error": why}).encode()
+def _refusal(why: str, status: int = exits.PROBLEM) -> bytes:
+    return json.dumps({"ok": False, "error": why, "status": status}).encode()
 
 
 def ask(path: str, command: str, timeout: float = 30.0, **arguments: Any) -> dict[str, Any]:
@@ -148,7 +154,7 @@ def ask(path: str, command: str, timeout: float = 30.0, **arguments: Any) -> dic
         raise ServerNotRunning("the server went away before it answered")
     reply: dict[str, Any] = json.loads(answer)
     if not reply.pop("ok"):
-        raise ServerRefused(reply["error"])
+        raise ServerRefused(reply["error"], reply.get("status", exits.PROBLEM))
     return reply
 
 

@@ -27,6 +27,9 @@ CONFIG = 78
 _STATUSES = {
     "ConfigError": CONFIG,
     "RealmError": CONFIG,
+    "LoadError": CONFIG,
+    "NotReloaded": CONFIG,
+    "AppError": CONFIG,
     "NoSuchUser": NO_USER,
     "NoSuchAlias": NO_USER,
     "DirectoryError": DATA,

@@ -18,6 +18,7 @@ from mailframe.spam.moves import MoveLessons
 from mailframe.spam.schema import MIGRATIONS
 
 if TYPE_CHECKING:
+    from mailframe.app.applications import Version
     from mailframe.app.wiring import House
     from mailframe.policy.content import ContentPolicy
 
@@ -68,7 +69,9 @@ class Filtering:
         await self._moves.stop()
         await self.filter.stop()
 
-    def policy(self, house: House, config: Config, strangers: Strangers) -> ContentPolicy:
+    def policy(
+        self, house: House, config: Config, strangers: Strangers, version: Version
+    ) -> ContentPolicy:
         # Here because not every server judges content; the filter may learn all the same.
         from mailframe.policy.content import ContentPolicy
         from mailframe.policy.own_rules import load_rules
@@ -76,7 +79,7 @@ class Filtering:
         content = config.policy.content
         return ContentPolicy(
             strangers=strangers,
-            filter=self.filter,
+            filter=version.filter() or self.filter,
             workers=house.content_workers,
             clock=house.reactor,
             settings=self._directory.settings,

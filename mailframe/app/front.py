@@ -15,6 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailframe.accounts.authenticator import Authenticator
 from mailframe.accounts.pop_before_smtp import RecentFetches
+from mailframe.app.applications import Version
 from mailframe.app.config import Config
 from mailframe.app.config_schema import Listen
 from mailframe.app.people import People
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 Server = Union[SmtpFactory, "Pop3Factory", "ImapFactory", "MonitoringSite"]
 
 
-def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
-    """One server for each ``[listen.NAME]``."""
+def front(house: House, config: Config, everybody: People, version: Version) -> dict[str, Server]:
+    """One server for each ``[listen.NAME]``, whose sessions ask that version of applications."""
     authenticator = Authenticator(
         everybody.realm,
         everybody.checkers,
@@ -42,7 +43,7 @@ def front(house: House, config: Config, everybody: People) -> dict[str, Server]:
         secret=everybody.secret,
         default_domain=config.auth.default_domain,
     )
-    smtp = _smtp(house, config, everybody, authenticator)
+    smtp = _smtp(house, config, everybody, authenticator, version)
     recent = _recent_fetches(house, config)
 
     def serve(name: str, listen: Listen) -> Server:
@@ -86,7 +87,11 @@ def _recent_fetches(house: House, config: Config) -> RecentFetches | None:
 
 
 def _smtp(
-    house: House, config: Config, everybody: People, authenticator: Authenticator
+    house: House,
+    config: Config,
+    everybody: People,
+    authenticator: Authenticator,
+    version: Version,
 ) -> Callable[..., SmtpFactory]:
     permission = relay_permission(house, config)
     submission = SubmissionPolicy(config.hostname, house.reactor, house.ids)
@@ -98,7 +103,7 @@ def _smtp(
         spool=house.spool,
         resolver=everybody.resolver,
         permission=permission,
-        policies=policies_of(house, config, permission, always),
+        policies=policies_of(house, config, permission, always, version),
         authenticator=authenticator,
         store=everybody.store,
         journal=house.journal,

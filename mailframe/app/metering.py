@@ -21,6 +21,7 @@ from mailframe import __version__
 from mailframe.app.config import Config
 from mailframe.app.doors import Doors
 from mailframe.app.readiness import Readiness
+from mailframe.metrics.applications import ApplicationHooks
 from mailframe.metrics.families import Histogram, exponential
 from mailframe.metrics.gauges import Remembered
 from mailframe.metrics.hooks import Hooks
@@ -66,13 +67,15 @@ class Metering:
         self._house = house
         self._queue_directory = os.path.join(config.base, "queue")
         self._is_enabled = config.metrics.enabled
-        self._servers: list[tuple[str, Server]] = []
+        self.servers: list[tuple[str, Server]] = []
+        """By listener: those that serve, and those of before that still have sessions."""
         self._peers = house.peers
         self._workers = house.machine.workers("monitoring", 2)
         """Of its own: a server whose threads are all busy is the one to look at."""
         self._system: System | None = None
         self._tally = Tally()
         self._hooks = Hooks(time.perf_counter)
+        self.applications = ApplicationHooks()
         self.lag = Lag(time.monotonic)
         self._commit_seconds = Histogram(
             "mailframe_database_commit_seconds",
@@ -117,7 +120,7 @@ class Metering:
             for server in servers.values():
                 if isinstance(server, SmtpFactory):
                     server.parts.stages.time(self._hooks.timed)
-        self._servers = [*(one for one in self._servers if one[1].open), *servers.items()]
+        self.servers = [*(one for one in self.servers if one[1].open), *servers.items()]
 
     # -- Monitored
 
@@ -165,11 +168,15 @@ class Metering:
     async def _own(self) -> list[Family]:
         """Of this worker."""
         house = self._house
-        pools = (house.disk_workers, house.password_workers, house.content_workers)
+        pools = (
+            *(house.disk_workers, house.password_workers, house.content_workers),
+            *(house.account_workers, house.app_workers),
+        )
         system: list[Family] = await self._workers.run(self._find_system)
         return [
             *self._tally.families(),
             self._hooks.family(),
+            *self.applications.families(),
             *self.lag.families(),
             self._commit_seconds.family(),
             self._commit_jobs.family(),
@@ -213,7 +220,7 @@ class Metering:
 
     def _open_connections(self) -> Family:
         count: dict[str, float] = {}
-        for name, server in self._servers:
+        for name, server in self.servers:
             count[name] = count.get(name, 0) + len(server.open)
         return gauges(
             "mailframe_open_connections", "Connections now, by listener.", "listener", count

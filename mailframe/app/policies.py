@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 
 from mailframe.accounts.directory import Directory
 from mailframe.app.config import Config
-from mailframe.app.config_policy import PolicyName
+from mailframe.app.config_extensions import APPS, BUILT_IN_POLICIES
 from mailframe.core.address import Address
 from mailframe.interfaces import IOutbox, IPeers, IPolicy, IRelayPermission
 from mailframe.policy.brake import BrakePolicy
@@ -37,6 +37,7 @@ from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
 
 if TYPE_CHECKING:
+    from mailframe.app.applications import Version
     from mailframe.app.wiring import House
 
 
@@ -138,13 +139,17 @@ def rate_rules(config: Config) -> tuple[Rule, ...]:
 
 
 def policies_of(
-    house: House, config: Config, permission: IRelayPermission, always: Iterable[IPolicy]
+    house: House,
+    config: Config,
+    permission: IRelayPermission,
+    always: Iterable[IPolicy],
+    version: Version,
 ) -> list[IPolicy]:
-    """``always``, then the others in the configured order."""
+    """``always``, then the others in the configured order, those of applications among them."""
     strangers = Strangers(permission, config.policy.trusted_networks)
     memory = house.policy_memory
     asked = set(config.policy.order)
-    parts: dict[str, IPolicy | None] = dict.fromkeys(get_args(PolicyName))
+    parts: dict[str, IPolicy | list[IPolicy] | None] = dict.fromkeys(BUILT_IN_POLICIES)
     parts |= {"rate": memory.rate, "brake": memory.brake}
     # What is not asked is not imported (``parts`` knows of it, too): most of the code of a mail
     # server is for judging mail.
@@ -161,8 +166,12 @@ def policies_of(
 
         parts |= of_other_programs(house, config, strangers)
     if "content" in asked:
-        parts["content"] = house.filtering.policy(house, config, strangers)
-    return build_policies(config.policy.order, parts, always, _last(house, config, strangers))
+        content = house.filtering.policy(house, config, strangers, version)
+        parts["content"] = [*version.filters, content]  # it adds up what they find
+    parts |= version.policies_in_order(config.policy.order)
+    order = [*config.policy.order, *([] if APPS in asked else [APPS])]
+    always = [*always, *house.extra_policies]
+    return build_policies(order, parts, always, _last(house, config, strangers))
 
 
 def _last(house: House, config: Config, strangers: Strangers) -> list[IPolicy]:

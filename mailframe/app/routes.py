@@ -104,9 +104,13 @@ async def _permission(parts: Inquiry, author: Address | None) -> str:
 async def _way(
     parts: Inquiry, address: Address, mailbox: Local | None, alias_of: str, look_up: bool
 ) -> Way:
-    route = parts.router.route(Recipient(address, mailbox=mailbox))
     way = Way(str(address), "local" if mailbox else "relay", alias_of=alias_of)
     way.account = mailbox.account if mailbox else ""
+    try:
+        route = parts.router.route(Recipient(address, mailbox=mailbox))
+    except TransientFailure as error:
+        way.trouble = str(error)
+        return way
     way.courier, way.next_hop, way.why = route.courier, route.next_hop, route.why
     if route.courier == "mx" and look_up:
         await _add_hosts(parts, way, route.next_hop)

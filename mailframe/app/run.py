@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from mailframe.app import loop
 from mailframe.app.config import ConfigSource
+from mailframe.runtime.loading import look_in
 from mailframe.runtime.machine import Machine
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from mailframe.app.service import MailService
     from mailframe.app.wiring import House
     from mailframe.app.workers.supervisor import Supervisor
-    from mailframe.web.inbox import InboxSite
 
 
 def serve(source: ConfigSource) -> int:
@@ -42,7 +42,7 @@ def serve(source: ConfigSource) -> int:
     loop.install()
     from twisted.internet import reactor
 
-    config = source.load()  # every problem is told before anything is started
+    config = source.load_without_code()  # every problem is told before anything is started
     machine = Machine(reactor)
     service: MailService | Supervisor
     if config.processes > 1:
@@ -59,11 +59,13 @@ def serve(source: ConfigSource) -> int:
 
 
 def serve_dev(options: DevOptions) -> int:
-    """Run ``mailframe dev``; the ports in use are printed one a line."""
+    """Run ``mailframe dev``; the ports in use are printed one a line. Raises LoadError."""
     loop.install()
     from twisted.internet import reactor
 
     from mailframe.app.config_dev import dev_config, write_dev_config
+    from mailframe.app.dev_input import EndOfInput
+    from mailframe.app.dev_parts import DevParts
     from mailframe.app.service import MailService
     from mailframe.runtime.disk import Disk
     from mailframe.tls.self_signed import ensure_self_signed
@@ -79,32 +81,30 @@ def serve_dev(options: DevOptions) -> int:
         pop3=options.pop3,
         imap=options.imap,
         certificate=certificate,
+        apps=options.apps,
     )
+    if options.apps:
+        from mailframe.app.extensions import applications
+
+        look_in([os.getcwd()])
+        applications(config)  # what is wrong with them is told before anything is started
 
     def web(house: House) -> Mapping[str, tuple[str, IProtocolFactory]]:
-        return {"web": (f"tcp:{options.web}:interface=127.0.0.1", inbox_site(house, options.base))}
+        return {"web": (f"tcp:{options.web}:interface=127.0.0.1", parts.site())}
 
     def ready(addresses: Mapping[str, str]) -> None:
         write_dev_config(options.base, addresses)
         for name, address in addresses.items():
             print(f"{name} {address}", flush=True)
+        if options.reload:
+            service.reload_at_changes()
+        if options.until_eof:
+            EndOfInput(reactor)
 
     service = MailService(lambda: config, Machine(reactor), dev=True, extra=web, on_ready=ready)
+    parts = DevParts(service.house, options)
+    parts.join()
     return _run(service, config.log.level)
-
-
-def inbox_site(house: House, base: str) -> InboxSite:
-    from mailframe.mailbox.tree import inboxes
-    from mailframe.web.inbox import InboxSite  # templates and a web server: megabytes
-
-    store = house.stores.store
-    return InboxSite(
-        house.events,
-        lambda: house.disk_workers.run(lambda: [name for name, _ in inboxes(base, house.disk)]),
-        store.mailbox,
-        clock=house.reactor,
-        workers=house.content_workers,
-    )
 
 
 def _run(service: MailService | Supervisor, level: str) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -19,18 +19,26 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailframe import __version__
+from mailframe.accounts.errors import RealmError
 from mailframe.app import exits, privileges
 from mailframe.app.config import Config
 from mailframe.app.control import ControlServer
 from mailframe.app.server import ExtraDoors, MailServer, no_doors
+from mailframe.app.wiring import House
 from mailframe.errors import ConfigError, MailframeError
 from mailframe.runtime.aio import as_deferred
 from mailframe.runtime.garbage import spare_what_stays
+from mailframe.runtime.loading import LoadError
 from mailframe.runtime.machine import Machine
 from mailframe.runtime.privileges import PrivilegeError, is_privileged, is_root
 from mailframe.runtime.salvage import NothingReadable
 from mailframe.runtime.stalls import StallWatch
 from mailframe.runtime.steady import SteadyTime
+
+if TYPE_CHECKING:
+    from mailframe.app.modules import Unit
+    from mailframe.app.watching import FileWatch
+    from mailframe.hooks.app import App
 
 
 class MailService(Service):
@@ -46,8 +54,10 @@ class MailService(Service):
         dev: bool = False,
         extra: ExtraDoors = no_doors,
         on_ready: Callable[[Mapping[str, str]], None] = lambda addresses: None,
+        apps: Sequence[App] = (),
     ) -> None:
-        """``on_ready`` is told where each listener really is. Raises ConfigError."""
+        """``on_ready`` is told where each listener really is; ``apps`` as of ``House``. Raises
+        ConfigError."""
         self._load = load
         self._machine = machine
         self._reactor = machine.reactor
@@ -55,7 +65,7 @@ class MailService(Service):
         config = load()
         self._dev = dev
         self._began_as_root = is_root()
-        self._server = MailServer(config, machine, dev=dev, extra=extra)
+        self._server = MailServer(config, machine, dev=dev, extra=extra, apps=apps)
         self._control = ControlServer(
             os.path.join(config.base, "run", "control.sock"),
             {
@@ -65,16 +75,22 @@ class MailService(Service):
                 "stop": self._stop_asked,
                 "workers": self._workers_asked,
                 "restart-workers": self._restart_asked,
+                "plugins": lambda request: self._server.plugins(),
             },
             self._reactor,
             machine.disk,
         )
         self._stalls = StallWatch(self._reactor, observe=self._server.house.metering.lag.observe)
         self._time = SteadyTime(self._reactor, self._server.house.clock_jumped)
+        self._files: FileWatch | None = None
         self._bound: Deferred[None] | None = None
         self._opened = False
         self.exit_status = 0
         """What the process should exit with once the reactor has stopped."""
+
+    @property
+    def house(self) -> House:
+        return self._server.house
 
     # ---- IService
 
@@ -128,7 +144,7 @@ class MailService(Service):
 
     def _cannot_start(self, failure: Failure) -> None:
         self.exit_status = exits.TEMPORARY
-        if failure.check(PrivilegeError, ConfigError):
+        if failure.check(PrivilegeError, ConfigError, LoadError, RealmError):
             self.exit_status = exits.status_of(failure.value)
         if failure.check(CannotListenError, OSError, MailframeError, NothingReadable):
             why = privileges.explained(failure.value, privileges.AT_START)
@@ -138,6 +154,8 @@ class MailService(Service):
         self._end()
 
     async def _stop(self) -> None:
+        if self._files is not None:
+            self._files.stop()
         self._stalls.stop()
         if self._opened:
             await self._server.stop()
@@ -153,12 +171,28 @@ class MailService(Service):
 
     # ---- reload
 
-    async def reload(self) -> None:
-        """Raises ConfigError, RealmError or CannotListenError; then nothing was changed."""
-        config = self._load()
-        await self._server.reload(config)
-        if config.processes > 1 and not self._dev:
+    async def reload(self) -> dict[str, Any]:
+        """What became of it. Raises ConfigError, LoadError, AppError, RealmError or
+        CannotListenError; then nothing was changed."""
+        done = (await self._server.reload(self._load)).told()
+        if self._server.config.processes > 1 and not self._dev:
             self.log.warn("needs a restart to count: {keys}", keys="workers")
+            done["needs_restart"].append("workers")
+        return done
+
+    def reload_at_changes(self) -> None:
+        """From now on, whenever a file of an application has changed."""
+        from mailframe.app.watching import FileWatch
+
+        applications = self._server.house.applications
+
+        def places() -> tuple[Sequence[Unit], Iterable[str]]:
+            newest = applications.newest
+            return (newest.units, newest.stamps) if newest is not None else ((), ())
+
+        workers = self._server.house.disk_workers
+        self._files = FileWatch(self._reactor, workers, places, self.reload)
+        self._files.start()
 
     def _hung_up(self, signal_number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reload_by_signal)
@@ -189,11 +223,11 @@ class MailService(Service):
 
     async def _reload_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            await self.reload()
-        except (ConfigError, CannotListenError) as error:
+            return await self.reload()
+        except (MailframeError, CannotListenError) as error:
             why = privileges.explained(error, privileges.AT_RELOAD)
+            self.log.error("not reloaded: {why}", why=why)
             raise MailframeError(f"nothing was changed: {why}") from error
-        return {}
 
     def _stop_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._end()

@@ -20,17 +20,25 @@ class Options(usage.Options):
         ["config", "c", None, "The configuration file (also from MAILFRAME_CONFIG)."],
     ]
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self["apps"] = []
+
+    def opt_app(self, name: str) -> None:
+        """An application to run beside those of the configuration, module:app. Repeatable."""
+        self["apps"].append(name)
+
 
 def makeService(options: Options) -> IService:
     """Exits with status 78 and every problem on standard error where there is one."""
     from twisted.internet import reactor
 
-    source = ConfigSource(options["config"], os.environ)
+    source = ConfigSource(options["config"], os.environ, options["apps"])
     machine = Machine(reactor)
     service: IService
     try:
         # Each of the two needs little of the other.
-        if source.load().processes > 1:
+        if source.load_without_code().processes > 1:
             from mailframe.app.workers.relayed_log import ToEvents
             from mailframe.app.workers.supervisor import Supervisor
 

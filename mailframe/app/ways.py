@@ -12,7 +12,9 @@ from typing import Any
 
 from zope.interface import implementer
 
+from mailframe.app.applications import Version
 from mailframe.app.config import Config
+from mailframe.app.config_extensions import owners
 from mailframe.core.envelope import Recipient
 from mailframe.core.routing import Route
 from mailframe.delivery.dialler import Dialler
@@ -37,7 +39,8 @@ from mailframe.interfaces import (
 
 
 def router_of(config: Config) -> Router:
-    return Router(config.routes, config.relay.smarthost_url or None)
+    couriers = config.couriers.named.keys() | owners(config)
+    return Router(config.routes, config.relay.smarthost_url or None, couriers)
 
 
 @implementer(IRouter)
@@ -56,8 +59,11 @@ class Ways:
         random: Random,
         listens_on: Callable[[str, int], bool],
         signer: ISigner | None = None,
+        version: Version,
     ) -> None:
+        """``version`` brings further couriers."""
         self._reactor = reactor
+        self._workers = workers
         self._router = router_of(config)
         hostname = config.hostname
         dialler = Dialler(
@@ -78,13 +84,28 @@ class Ways:
             ),
         ]
         self.couriers: dict[str, ICourier] = {courier.name: courier for courier in built_in}
+        self._store = store
+        self._brought: set[str] = set()
+        self._bring(version)
 
     def route(self, recipient: Recipient) -> Route:
         return self._router.route(recipient)
 
-    def follow(self, router: Router) -> None:
-        """New routes from now on."""
+    def follow(self, router: Router, store: IMailStore, version: Version) -> None:
+        """New routes from now on, and maybe another place for local mail and other couriers."""
         self._router = router
+        if store is not self._store:
+            self._store = store
+            self.couriers["local"] = LocalCourier(store, workers=self._workers)
+        self._bring(version)
+
+    def _bring(self, version: Version) -> None:
+        """What there is no more is forgotten: mail for it waits until there is one again."""
+        found = version.couriers()
+        for name in self._brought - found.keys():
+            del self.couriers[name]
+        self._brought = set(found)
+        self.couriers.update(found)
 
     def close(self) -> None:
         """Say goodbye on connections that were kept open."""

@@ -10,8 +10,11 @@ from __future__ import annotations
 import base64
 import functools
 import os
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from twisted.cred.checkers import ICredentialsChecker
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -23,22 +26,28 @@ from mailframe.accounts.pop_before_smtp import RecentFetches
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
 from mailframe.accounts.signing import DkimSigner
 from mailframe.accounts.throttle import LoginThrottle
+from mailframe.app.applications import Applications, Version
 from mailframe.app.config import Config
 from mailframe.app.doors import Doors
 from mailframe.app.filtering import Filtering
 from mailframe.app.metering import Metering
+from mailframe.app.newest import ChainedResolver, NewestResolver
 from mailframe.app.own_addresses import OwnAddresses
-from mailframe.app.people import Desk, People, people, people_of_dev
+from mailframe.app.people import Desk, People, people, people_of_dev, realm_parts
 from mailframe.app.policies import PolicyMemory
 from mailframe.app.reporting import Reporting
+from mailframe.app.source_services import SourceServices
+from mailframe.app.sources_of_config import ConfiguredSources
 from mailframe.app.stores import Stores
 from mailframe.app.ways import Ways
+from mailframe.core.address import Address
 from mailframe.core.events import RecipientFailed
 from mailframe.core.ids import IdSource
 from mailframe.dns.resolver import DnsResolver
-from mailframe.interfaces import IPeers, IResolver, IWorkers
+from mailframe.interfaces import IOutbox, IPeers, IPolicy, IResolver, IWorkers
 from mailframe.journal.journal import MIGRATIONS as JOURNAL_SCHEMA
 from mailframe.journal.journal import Journal
+from mailframe.journal.sinks import SinkFeed
 from mailframe.mailbox.events import MailboxEvents
 from mailframe.mailbox.folders.store import FolderStore
 from mailframe.mailbox.index.live import LiveFolders
@@ -53,9 +62,15 @@ from mailframe.runtime.machine import Machine
 from mailframe.runtime.nodes import Nodes
 from mailframe.runtime.peers import Alone
 from mailframe.runtime.tally import Tally
+from mailframe.runtime.workers import Workers
+from mailframe.runtime.zone import local_zone
 from mailframe.servers.connections import ConnectionCounter
 from mailframe.tls.certificates import CertificateDirectory, CertificateFiles
 from mailframe.tls.contexts import TlsContexts
+
+if TYPE_CHECKING:
+    from mailframe.hooks.app import App
+    from mailframe.hooks.running import Running
 
 SWEEP_SECONDS = 86_400.0
 _NONCE_OCTETS = 24
@@ -74,9 +89,11 @@ class House:
         *,
         peers: IPeers | None = None,
         process: int | None = None,
+        apps: Sequence[App] = (),
     ) -> None:
-        """``peers``: the other workers of this server; None: there are none. ``process``: a number
-        below 1024 that none of them has now."""
+        """``apps``: applications beside those of the configuration. ``peers``: the other workers
+        of this server; None: there are none. ``process``: a number below 1024 that none of them
+        has now."""
         self.machine = machine
         self.reactor = reactor = machine.reactor
         self.random = machine.random
@@ -93,6 +110,10 @@ class House:
         self.disk_workers = machine.workers("disk", 16)
         self.password_workers = machine.workers("password", 2)
         self.content_workers = machine.workers("content", 2)
+        self.account_workers = machine.workers("accounts", 16)
+        self.app_workers = machine.workers("apps", 32, foreign=True)
+        self.loading_workers = machine.workers("loading", 1, foreign=True)
+        self.applications = Applications(reactor, self.loading_workers, apps)
 
         # State on disk.
         self.spool_file = machine.database(base("queue", "spool.db"), QUEUE_SCHEMA)
@@ -151,13 +172,30 @@ class House:
             admin=f"mailto:{config.postmaster}" if config.postmaster else "",
             peers=self.peers,
         )
+        # The network.
+        self.resolver: IResolver = machine.resolver or DnsResolver(
+            reactor, dns_servers(config), self.random, timeouts=config.dns.timeouts
+        )
+        self.tls = tls_of(config, self.disk_workers, reactor)
+        self.listens_on = OwnAddresses(doors.tcp_addresses)
+
+        passwords = Passwords(self.password_workers, reactor, self.random.randbytes(32))
         self.desk = Desk(
             Directory(self.directory_file, self.random.randbytes),
-            Passwords(self.password_workers, reactor, self.random.randbytes(32)),
+            passwords,
             self.disk_workers,
             self.stores,
             self.folders.open,
             self.random.randbytes,
+            ConfiguredSources(
+                SourceServices(
+                    reactor=reactor,
+                    workers=self.account_workers,
+                    resolver=self.resolver,
+                    random=self.random,
+                    check_hash=passwords.is_right,
+                )
+            ),
         )
 
         self.signer = DkimSigner(self.desk.directory, self.content_workers, reactor)
@@ -186,14 +224,15 @@ class House:
             tally=Tally(peers, "connections", reactor) if peers is not None else None,
         )
 
-        # The network.
-        self.tls = tls_of(config, self.disk_workers, reactor)
-        self.resolver: IResolver = machine.resolver or DnsResolver(
-            reactor, dns_servers(config), self.random, timeouts=config.dns.timeouts
-        )
-        self.listens_on = OwnAddresses(doors.tcp_addresses)
         self.sweeping = LoopingCall(self._sweep)
         self.sweeping.clock = reactor
+        self.resolves = NewestResolver()
+        self.sinks = SinkFeed(reactor)
+        self.journal.listen(self.sinks)
+        self.extra_policies: Sequence[IPolicy] = ()
+        """Of whoever runs it for a purpose of its own; asked by every SMTP listener."""
+        self.settled: Callable[[], Awaitable[None]] | None = None
+        """What ``mailframe dev`` waits for before it shows a mailbox."""
         self.queue: Queue | None = None
         self.ways: Ways | None = None
         self.metering = Metering(self, config, doors)
@@ -209,7 +248,7 @@ class House:
         for database in self.databases:
             self.disk.make_directories(os.path.dirname(database.path))
             database.open()
-        for workers in (self.disk_workers, self.password_workers, self.content_workers):
+        for workers in self._pools:
             workers.start()
         self.metering.start()
         self.tls.load()
@@ -232,6 +271,7 @@ class House:
             await self.queue.stop()
         if self.ways is not None:
             self.ways.close()
+        await self.applications.stop()
         await self.filtering.stop()
         await self.policy_memory.stop()
         await self.reporting.stop()
@@ -239,13 +279,26 @@ class House:
         await self.live.stop()
         self.tls.stop()
         await self.journal.stop()
+        await self.sinks.stop()
         self.metering.stop()
-        for workers in (self.content_workers, self.password_workers, self.disk_workers):
+        self.desk.sources.close()
+        for workers in reversed(self._pools):
             workers.stop()
         for database in self.databases:
             database.close()
         self.duty.release()
         self.nodes.leave()
+
+    @property
+    def _pools(self) -> tuple[Workers, ...]:
+        return (
+            self.disk_workers,
+            self.password_workers,
+            self.content_workers,
+            self.account_workers,
+            self.app_workers,
+            self.loading_workers,
+        )
 
     @property
     def databases(self) -> tuple[Database, ...]:
@@ -270,9 +323,18 @@ class House:
 
 
 async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
-    """Find out who the users are and give the queue its ways out."""
-    everybody = people_of_dev(house.desk) if dev else await people(config, house.desk)
+    """Begin the applications, find out who the users are and give the queue its ways out."""
+    outbox = Outbox(house.spool, house.resolves, house.signer, journal=house.journal, ids=house.ids)
+    house.applications.connect(
+        lambda apps, config: running(house, config, outbox, apps),
+        lambda config: realm_parts(config, house.desk),
+    )
+    version = await house.applications.first(config)
+    house.sinks.follow(version.sinks())
+    everybody = await people_of(house, config, version, dev=dev)
+    house.resolves.follow(everybody.resolver)
     house.stores.follow(everybody.rules)
+    house.desk.sources.follow(everybody.sources)
     house.ways = Ways(
         config,
         house.reactor,
@@ -283,9 +345,7 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         random=house.random,
         listens_on=house.listens_on,
         signer=house.signer,
-    )
-    outbox = Outbox(
-        house.spool, everybody.resolver, house.signer, journal=house.journal, ids=house.ids
+        version=version,
     )
     brake = house.policy_memory.add_brake(house, config, outbox)
     await house.policy_memory.start()
@@ -300,7 +360,7 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         house.spool,
         house.ways,
         house.ways.couriers,
-        resolver=everybody.resolver,
+        resolver=house.resolves,
         journal=house.journal,
         ids=house.ids,
         clock=house.reactor,
@@ -317,6 +377,44 @@ async def furnish(house: House, config: Config, *, dev: bool = False) -> People:
         peers=house.peers,
     )
     return everybody
+
+
+async def people_of(house: House, config: Config, version: Version, *, dev: bool) -> People:
+    """With all that applications have to say about it. Raises RealmError."""
+    if dev:
+        everybody = people_of_dev(house.desk, version.sources, settled=house.settled)
+    else:
+        everybody = await people(config, house.desk, version.sources, version.realm)
+    if resolvers := version.resolvers():
+        chained = ChainedResolver([*resolvers, everybody.resolver])
+        everybody = replace(everybody, resolver=chained)
+    if checkers := version.parts(ICredentialsChecker):
+        everybody = replace(everybody, checkers=[*everybody.checkers, *checkers])
+    return everybody
+
+
+def running(house: House, config: Config, outbox: IOutbox, apps: Sequence[App]) -> Running:
+    """These applications, as one version of them; nothing of it has begun."""
+    # Here because not every server has applications.
+    from mailframe.hooks.running import Running
+    from mailframe.hooks.server import Server
+
+    server = Server(
+        hostname=config.hostname,
+        postmaster=Address.parse(config.postmaster) if config.postmaster else None,
+        outbox=outbox,
+        workers=house.app_workers,
+        clock=house.reactor,
+        journal=house.journal,
+        ids=house.ids,
+        random=house.random.randbytes,
+        store=house.stores.store,
+        zone=local_zone(os.environ, house.disk),
+        is_ours=house.duty.is_ours,
+        message_size=config.limits.message_size,
+    )
+    authserv_id = config.policy.authserv_id or config.hostname
+    return Running(apps, server, authserv_id=authserv_id, meter=house.metering.applications)
 
 
 def tls_of(config: Config, workers: IWorkers, reactor: Any) -> TlsContexts:

@@ -2,8 +2,8 @@
 
 What lives here
     ``finding.Finding`` is one answer. ``storage``, ``listeners``, ``certificates``, ``people``,
-    ``relaying``, ``names``, ``sender`` and ``dkim`` each yield findings about their subject;
-    ``run`` has them all.
+    ``issuers``, ``applications``, ``relaying``, ``names``, ``sender`` and ``dkim`` each yield
+    findings about their subject; ``run`` has them all.
 
 May import
     Everything, as all of app.

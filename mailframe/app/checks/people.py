@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from mailframe.accounts.admin import DirectoryAdmin
 from mailframe.accounts.records import Alias
-from mailframe.app.checks.finding import Finding, fail, ok, warn
+from mailframe.app.checks.finding import Finding, Mark, fail, ok, warn
 from mailframe.app.config import Config
 from mailframe.app.inquiry import Inquiry
 from mailframe.core.address import Address
 from mailframe.core.resolution import Moved, Refused
+from mailframe.errors import TransientFailure
+from mailframe.interfaces.account_domains import IDomainSource
+from mailframe.interfaces.accounts import IPasswordSource
 from mailframe.runtime.aio import result_of
 
 _ROLES = ("postmaster", "abuse")  # RFC 5321 section 4.5.1, RFC 2142 section 4
@@ -17,11 +20,15 @@ _ROLES = ("postmaster", "abuse")  # RFC 5321 section 4.5.1, RFC 2142 section 4
 async def check_people(config: Config, admin: DirectoryAdmin, parts: Inquiry) -> list[Finding]:
     if config.realm.class_:
         return [ok("people.realm", f"{config.realm.class_} answers for users")]
-    domains = [domain.name for domain in admin.domains()]
+    own = {domain.name for domain in admin.domains()}
+    domains = sorted(own | set(parts.domains_elsewhere))
+    findings = await _sources(parts)
+    if any(finding.mark is Mark.FAIL for finding in findings):
+        return findings
     if not domains:
         fix = "mailframe domain add DOMAIN"
         return [fail("people.domains", "there is no domain to take mail for", fix)]
-    findings = [ok("people.domains", f"mail is taken for {', '.join(domains)}")]
+    findings.append(ok("people.domains", f"mail is taken for {', '.join(domains)}"))
     for domain in domains:
         findings += await _roles(domain, parts)
     for alias in admin.aliases():
@@ -38,7 +45,33 @@ async def _roles(domain: str, parts: Inquiry) -> list[Finding]:
     if not missing:
         return [ok(f"people.{domain}.roles", f"{' and '.join(_ROLES)} reach somebody")]
     text = f"nobody gets mail for {', '.join(missing)}, which every domain must have"
-    return [fail(f"people.{domain}.roles", text, f"mailframe user add you@{domain}")]
+    fix = f"mailframe user add you@{domain}"
+    if domain in parts.domains_elsewhere:
+        fix = "set postmaster in the configuration, or give somebody these addresses"
+    return [fail(f"people.{domain}.roles", text, fix)]
+
+
+async def _ask(source: IPasswordSource) -> None:
+    """Raises TransientFailure."""
+    for domain in sorted(source.domains)[:1]:
+        await source.find(Address("mailframe-check", domain))
+    if IDomainSource.providedBy(source):
+        await IDomainSource(source).holds("mailframe-check.invalid")
+
+
+async def _sources(parts: Inquiry) -> list[Finding]:
+    """Whether those who keep accounts for us answer, asked for an address that nobody has."""
+    findings = []
+    for name, source in parts.sources.items():
+        try:
+            await _ask(source)
+        except TransientFailure as error:
+            text = f"{name} cannot be asked: {error.detail or error}"
+            fix = "is its server there, and are the settings right? Its users are put off meanwhile"
+            findings.append(fail(f"people.{name}", text, fix))
+        else:
+            findings.append(ok(f"people.{name}", f"{name} answers"))
+    return findings
 
 
 async def _alias(alias: Alias, parts: Inquiry) -> list[Finding]:

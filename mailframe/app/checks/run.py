@@ -11,10 +11,12 @@ from mailframe.accounts.admin import DirectoryAdmin
 from mailframe.accounts.dkim_keys import DkimKeys
 from mailframe.accounts.names import entered_domain
 from mailframe.accounts.schema import MIGRATIONS
+from mailframe.app.checks.applications import check_applications
 from mailframe.app.checks.certificates import check_certificates
 from mailframe.app.checks.dkim import check_keys
 from mailframe.app.checks.finding import Finding, Mark, fail, ok, skip, warn
 from mailframe.app.checks.hops import check_hops
+from mailframe.app.checks.issuers import check_issuers
 from mailframe.app.checks.listeners import check_listeners
 from mailframe.app.checks.names import check_domain, check_host
 from mailframe.app.checks.people import check_people
@@ -44,6 +46,8 @@ async def all_findings(
         yield finding
     for finding in check_networks(config):
         yield finding
+    for finding in await check_applications(config, reactor):
+        yield finding
     if usable:
         async for finding in _about_state(config, reactor, domains, network):
             yield finding
@@ -72,6 +76,8 @@ async def _about_state(
             if not network:
                 yield skip("dns", "not looked up (--no-network)")
                 return
+            for finding in await check_issuers(config, reactor):
+                yield finding
             sender = SenderChecks(config, parts.dns, reactor)
             for finding in (*await check_host(config, parts.dns), *await sender.helo()):
                 yield finding
@@ -90,10 +96,14 @@ def _queue(config: Config) -> list[Finding]:
     with database(path_in_base(config, "queue", "spool.db"), QUEUE_SCHEMA) as opened:
         corrupt = sum(1 for _ in messages(opened, Selection(state="corrupt")))
         oldest = next(messages(opened, Selection(state="deferred")), None)
+        dead = sum(1 for _ in messages(opened, Selection(state="dead")))
     findings = []
     if corrupt:
         text = f"{corrupt} messages have lost their content"
         findings.append(fail("queue.corrupt", text, "mailframe queue list --state corrupt"))
+    if dead:
+        text = f"dead letters, which programs here did not take in time: {dead}"
+        findings.append(warn("queue.dead", text, "mailframe queue list --state dead"))
     age = time.time() - oldest.arrival_time if oldest else 0.0
     if oldest and age > config.queue.warn_after:
         text = f"the oldest message has waited {format_duration(age)}"

@@ -35,7 +35,7 @@ def check(ctx: click.Context, domains: tuple[str, ...], no_network: bool, as_jso
 
     Exit status 0, or 1 with problems. Nothing is changed and no mail is sent.
     """
-    config = configuration(ctx)
+    config = configuration(ctx, code=True)
     counts: Counter[str] = Counter()
 
     async def look(reactor: Any) -> None:

@@ -37,7 +37,8 @@ def show_(ctx: click.Context, changed: bool, as_json: bool) -> None:
         Column("VALUE", lambda setting: setting.text),
         Column("", lambda setting: "" if setting.is_default else "set"),
     ]
-    found = [s for s in settings_of(configuration(ctx)) if not (changed and s.is_default)]
+    every = settings_of(configuration(ctx, code=True))
+    found = [setting for setting in every if not (changed and setting.is_default)]
     show(
         found,
         columns,

@@ -1,4 +1,4 @@
-"""``mailframe queue``: list, flush, hold, release, rm, bounce, show."""
+"""``mailframe queue``: list, flush, hold, release, replay, rm, bounce, show."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ from mailframe.core.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from mailframe.app.config import Config
-    from mailframe.queue.admin import QueuedMessage, Selection
+    from mailframe.queue.admin import QueuedMessage, QueuedRecipient, Selection
     from mailframe.runtime.database import Database
 
+_NOT_TRIED = ("hold", "dead", "corrupt")
+"""States in which nothing happens until somebody says so."""
 _MAX_IDS = 30_000  # SQLite's limit on bound values is 32,766
 
 
@@ -45,7 +47,7 @@ def selectors(command: F) -> F:
         click.option("--domain", metavar="DOMAIN", help="Recipients in this domain."),
         click.option(
             "--state",
-            type=click.Choice(["active", "incoming", "deferred", "hold", "corrupt"]),
+            type=click.Choice(["active", "incoming", "deferred", "hold", "dead", "corrupt"]),
             help="Recipients in this state.",
         ),
     ):
@@ -105,6 +107,18 @@ def list_(
         click.echo(shown.summary(present))
 
 
+_FLUSH_HELP = "Try again now. Held messages stay held, dead letters dead."
+_REPLAY_HELP = """Try dead letters again now, all or those selected.
+
+A dead letter is mail for a program here, such as an application's hook, that the program could not
+take while there was time. One that fails again is dead again: see why with 'queue show', mend the
+program, replay.
+
+\b
+Example: mailframe queue replay --domain shop.example
+"""
+
+
 def _verb(
     name: str, done: str, help_text: str, *, destroys: bool = False, needs_all: bool = True
 ) -> Callable[[F], click.Command]:
@@ -143,7 +157,7 @@ def _verb(
     return make
 
 
-@_verb("flush", "due now:", "Try again now. Held messages stay held.", needs_all=False)
+@_verb("flush", "due now:", _FLUSH_HELP, needs_all=False)
 def flush(opened: Database, selection: Selection) -> list[str]:
     from mailframe.queue import admin
 
@@ -162,6 +176,13 @@ def release(opened: Database, selection: Selection) -> list[str]:
     from mailframe.queue import admin
 
     return admin.release(opened, selection, time.time())
+
+
+@_verb("replay", "due now:", _REPLAY_HELP, needs_all=False)
+def replay(opened: Database, selection: Selection) -> list[str]:
+    from mailframe.queue import admin
+
+    return admin.replay(opened, selection, time.time())
 
 
 @_verb("bounce", "returning", "Give up and tell the sender.", destroys=True)
@@ -215,10 +236,20 @@ def show_(ctx: click.Context, id: str, as_json: bool) -> None:
         click.echo(f"{key:<11} {printable(str(value))}")
     present = time.time()
     for recipient in listed.recipients:
-        wait = format_duration(recipient.next_at - present)
-        stand = f"{recipient.state}, {recipient.attempts} attempts, next in {wait}"
-        words = f"{recipient.address}  {stand}  {recipient.delay_reason}"
+        words = f"{recipient.address}  {_stand(recipient, present)}  {recipient.delay_reason}"
         click.echo(f"{'to':<11} {printable(words).rstrip()}")
+
+
+def _stand(recipient: QueuedRecipient, present: float) -> str:
+    words = [recipient.state, f"{recipient.attempts} attempts"]
+    if recipient.courier:
+        words.append(f"for the program {recipient.courier}")
+    if recipient.state == "dead":
+        since = format_duration(present - recipient.next_at)
+        words.append(f"given up {since} ago and kept: mend the program, then queue replay")
+    elif recipient.state not in _NOT_TRIED:
+        words.append(f"next in {format_duration(recipient.next_at - present)}")
+    return ", ".join(words)
 
 
 class Tally:
@@ -314,9 +345,9 @@ def _to(message: QueuedMessage) -> str:
 
 
 def _next(message: QueuedMessage, present: float) -> str:
-    if message.queue_name in ("hold", "corrupt"):
+    if message.queue_name in _NOT_TRIED:
         return "-"
-    soonest = min(recipient.next_at for recipient in message.recipients)
+    soonest = min(each.next_at for each in message.recipients if each.state not in _NOT_TRIED)
     return format_duration(soonest - present) if soonest > present else "now"
 
 
@@ -331,14 +362,18 @@ def _object(message: QueuedMessage) -> dict[str, Any]:
         "arrival_time": message.arrival_time,
         "message_size": message.message_size,
         "sender": message.sender,
-        "recipients": [
-            {
-                "address": recipient.address,
-                **({"delay_reason": recipient.delay_reason} if recipient.delay_reason else {}),
-                "state": recipient.state,
-                "attempts": recipient.attempts,
-                "next_attempt": int(recipient.next_at),
-            }
-            for recipient in message.recipients
-        ],
+        "recipients": [_recipient_object(recipient) for recipient in message.recipients],
+    }
+
+
+def _recipient_object(recipient: QueuedRecipient) -> dict[str, Any]:
+    is_dead = recipient.state == "dead"
+    return {
+        "address": recipient.address,
+        **({"delay_reason": recipient.delay_reason} if recipient.delay_reason else {}),
+        "state": recipient.state,
+        "attempts": recipient.attempts,
+        "next_attempt": None if is_dead else int(recipient.next_at),
+        **({"courier": recipient.courier} if recipient.courier else {}),
+        **({"dead_since": int(recipient.next_at)} if is_dead else {}),
     }

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from mailframe.app import exits
 from mailframe.app.commands.shared import (
     config_option,
     configuration,
@@ -13,6 +14,10 @@ from mailframe.app.commands.shared import (
     json_option,
 )
 from mailframe.app.commands.workers import line
+from mailframe.errors import ConfigError
+
+_RELOAD_SECONDS = 300.0
+"""Applications may take their time to begin."""
 
 
 @click.command()
@@ -43,13 +48,23 @@ def status(ctx: click.Context, as_json: bool) -> None:
 def reload(ctx: click.Context) -> None:
     """Read configuration and certificates again; sessions under way go on.
 
-    A configuration with a problem changes nothing: the server says so and goes on with what
-    it has.
+    Applications and plug-ins of which the code has changed are imported anew, and tested; new
+    sessions have the new ones. What has a problem changes nothing: the server says so and goes on
+    with what it has. Exit status 78 then, or 1 where it was neither configuration nor code.
     """
-    from mailframe.app.control import ask
+    from mailframe.app.control import ServerRefused, ask
 
-    ask(control_socket(configuration(ctx)), "reload")
+    try:
+        answer = ask(control_socket(configuration(ctx)), "reload", timeout=_RELOAD_SECONDS)
+    except ConfigError as error:
+        click.echo(error, err=True)
+        raise exits.CommandFailed("nothing was changed", exits.CONFIG) from error
+    except ServerRefused as refusal:
+        status = exits.CONFIG if refusal.status == exits.CONFIG else exits.PROBLEM
+        raise exits.CommandFailed(str(refusal), status) from refusal
     click.echo("reloaded")
+    if answer.get("needs_restart"):
+        click.echo(f"needs a restart to count: {', '.join(answer['needs_restart'])}")
 
 
 @click.command()

@@ -47,11 +47,15 @@ def _remember_config(ctx: click.Context, parameter: click.Parameter, value: str 
         ctx.obj = ctx.parent.obj
 
 
-def configuration(ctx: click.Context, *, to_start: bool = False) -> Config:
-    """The checked configuration; ``to_start`` as of load_config. Raises ConfigError."""
+def configuration(
+    ctx: click.Context, *, to_start: bool = False, code: bool | None = None
+) -> Config:
+    """The checked configuration; ``to_start`` and ``code`` as of load_config.
+
+    Raises ConfigError."""
     from mailframe.app.config import load_config
 
-    return load_config(ctx.obj, os.environ, to_start=to_start)
+    return load_config(ctx.obj, os.environ, to_start=to_start, code=code)
 
 
 def path_in_base(config: Config, *parts: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 _SECONDS = 30.0
@@ -29,6 +29,8 @@ class Told:
     """How many sockets the server has from systemd."""
     python_path: str | None
     """PYTHONPATH as programs are to see it that the worker starts; its own was made for it."""
+    apps: Sequence[str] = ()
+    """Applications beside those of the configuration."""
 
     def line(self) -> bytes:
         """Without its end."""

@@ -24,6 +24,7 @@ from mailframe.app import exits, privileges
 from mailframe.app.config import Config, ConfigSource
 from mailframe.app.control import ControlServer
 from mailframe.app.doors import Doors
+from mailframe.app.plugin_reports import together
 from mailframe.app.workers.bus import Bus
 from mailframe.app.workers.child import Child, WorkerEnded
 from mailframe.app.workers.crew import Crew
@@ -36,7 +37,12 @@ from mailframe.runtime.aio import Background, as_deferred
 from mailframe.runtime.machine import Machine
 from mailframe.runtime.privileges import PrivilegeError, is_privileged, is_root
 
-_RELOAD_SECONDS = 60.0
+_RELOAD_SECONDS = 180.0
+"""A worker imports, and begins, applications."""
+
+
+class NotReloaded(PeerFailed):
+    """A worker says why it cannot use what the configuration or an application is now."""
 
 
 class Supervisor(Service):
@@ -54,7 +60,7 @@ class Supervisor(Service):
         Raises ConfigError."""
         self._source = source
         self._text = source.read()
-        self._config = source.config(self._text)
+        self._config = source.config(self._text, code=False)
         self._machine = machine
         self._reactor = machine.reactor
         self._on_ready = on_ready
@@ -73,6 +79,7 @@ class Supervisor(Service):
                 "stop": self._stop_asked,
                 "workers": self._workers_asked,
                 "restart-workers": self._restart_asked,
+                "plugins": self._plugins_asked,
             },
             self._reactor,
             machine.disk,
@@ -93,6 +100,7 @@ class Supervisor(Service):
             process,
             self._systemd,
             os.environ.get("PYTHONPATH"),
+            self._source.apps,
         )
 
     # ---- IService
@@ -121,7 +129,7 @@ class Supervisor(Service):
         await self._bind_listeners(self._config, files=False)
         if chosen is not None or (is_privileged() and not is_root()):
             privileges.become(chosen)
-            self._source.load()
+            self._source.load(code=False)
 
     async def _bind_listeners(self, config: Config, *, files: bool = True) -> None:
         endpoints = {name: listen.endpoint for name, listen in config.listen.items()}
@@ -183,34 +191,41 @@ class Supervisor(Service):
 
     # ---- reload
 
-    async def reload(self) -> None:
-        """Raises ConfigError, CannotListenError or MailframeError; then nothing was changed."""
-        await self._one_at_a_time.run(lambda: as_deferred(self._reload()))
+    async def reload(self) -> dict[str, Any]:
+        """What the first worker says became of it. Raises ConfigError, CannotListenError or
+        MailframeError; then nothing was changed."""
+        done: Deferred[dict[str, Any]] = self._one_at_a_time.run(
+            lambda: as_deferred(self._reload())
+        )
+        return await done
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> dict[str, Any]:
         if self._stopping:
             raise MailframeError("the server is stopping")
         text = self._source.read()
-        config = self._source.config(text)
+        config = self._source.config(text, code=False)
         if _endpoints(config) != _endpoints(self._config):
-            await self._move(config, text)
+            answer = await self._move(config, text)
         else:
-            await self._change(config, text)
-        await self._resize(config)
+            answer = await self._change(config, text)
+        return answer | await self._resize(config, answer)
 
-    async def _change(self, config: Config, text: str) -> None:
-        """The first one that takes it has proved that it can be taken."""
+    async def _change(self, config: Config, text: str) -> dict[str, Any]:
+        """The first one that takes it, with the code that there is now, has proved that it can be
+        taken. Who cannot after that is replaced by one that begins with it."""
+        answer: dict[str, Any] = {}
         has_changed = False
         for child in self._crew:
             if child.state != "serving":
                 continue
             try:
-                await self._tell(child, text)
+                told = await self._tell(child, text)
             except PeerFailed as error:
                 if not has_changed:
                     raise
                 self._give_up(child, error)
             else:
+                answer = answer or told
                 has_changed = True
                 self._text, self._config = text, config
         # Where nobody serves just now, too: who comes next goes by it.
@@ -218,10 +233,16 @@ class Supervisor(Service):
         for child in self._crew:
             if child.text != text and not child.may_end:
                 self._background.start(self._catch_up(child), f"reloading {child.name}")
+        return answer
 
-    async def _tell(self, child: Child, text: str) -> None:
-        await self._bus.peers.call(child.name, "reload", text, _RELOAD_SECONDS)
+    async def _tell(self, child: Child, text: str) -> dict[str, Any]:
+        """Raises NotReloaded, and PeerFailed where it has not answered."""
+        told = await self._bus.peers.call(child.name, "reload", text, _RELOAD_SECONDS)
+        answer: dict[str, Any] = told or {}
+        if "refused" in answer:
+            raise NotReloaded(answer["refused"])
         child.text = text
+        return answer
 
     async def _catch_up(self, child: Child) -> None:
         """It began with what was there before, and was not open yet when the others were told."""
@@ -237,7 +258,7 @@ class Supervisor(Service):
         self.log.error("worker {name}: {why}; replaced", name=child.name, why=str(error))
         child.kill()
 
-    async def _move(self, config: Config, text: str) -> None:
+    async def _move(self, config: Config, text: str) -> dict[str, Any]:
         """Other sockets: they are opened here, and new workers take their places at them."""
         await self._bind_listeners(config)
         before = self._text, self._config
@@ -251,12 +272,14 @@ class Supervisor(Service):
             raise
         await self._doors.keep(set(config.listen))
         self.log.info("reloaded")
+        return {}
 
-    async def _resize(self, config: Config) -> None:
+    async def _resize(self, config: Config, answer: dict[str, Any]) -> dict[str, Any]:
         if config.processes == 1:  # that needs no supervisor
             self.log.warn("needs a restart to count: {keys}", keys="workers")
-        else:
-            await self._crew.resize(config.processes)
+            return {"needs_restart": [*answer.get("needs_restart", []), "workers"]}
+        await self._crew.resize(config.processes)
+        return {}
 
     def _hung_up(self, signal_number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reload_by_signal)
@@ -318,11 +341,11 @@ class Supervisor(Service):
 
     async def _reload_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            await self.reload()
+            return await self.reload()
         except (ConfigError, CannotListenError, PeerFailed) as error:
             why = privileges.explained(error, privileges.AT_RELOAD)
+            self.log.error("not reloaded: {why}", why=why)
             raise MailframeError(f"nothing was changed: {why}") from error
-        return {}
 
     def _stop_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._end()
@@ -330,6 +353,12 @@ class Supervisor(Service):
 
     async def _workers_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"workers": await self._workers()}
+
+    async def _plugins_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Of all workers together."""
+        asked = [self._bus.peers.call(child.name, "plugins") for child in self._crew]
+        answers = [found for answer in asked if (found := await answer.addErrback(_no_answer))]
+        return together(answers)
 
     async def _restart_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
         await self._crew.restart()

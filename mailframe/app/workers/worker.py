@@ -61,6 +61,7 @@ class Worker:
         self.peers.answer("wake-queue", self._wake_queue)
         self.peers.answer("retire", self._retire)
         self.peers.answer("drain", self._drain)
+        self.peers.answer("plugins", lambda note: self._server.plugins())
 
     # ---- from the start to the end
 
@@ -137,10 +138,14 @@ class Worker:
 
     async def _reload(self, text: str) -> dict[str, Any]:
         try:
-            await self._server.reload(self._source.config(text))
+            done = await self._server.reload(lambda: self._source.config(text))
         except CannotListenError as error:
             raise PeerFailed(str(error)) from error
-        return {}
+        except MailframeError as error:
+            if exits.status_of(error) != exits.CONFIG:
+                raise
+            return {"refused": str(error)}
+        return done.told()
 
     def _wake_queue(self, note: Any) -> dict[str, Any]:
         if self._server.house.queue is not None:
@@ -171,7 +176,7 @@ def serve(name: str, told: Told, bus: socket.socket, rest: bytes) -> int:
 
     from mailframe.app.run import begin_log
 
-    source = ConfigSource(told.path, os.environ)
+    source = ConfigSource(told.path, os.environ, told.apps)
     try:
         config = source.config(told.text)
     except ConfigError as error:

@@ -322,7 +322,7 @@ def test_the_samples_can_be_used(path: Path, tmp_path: Path) -> None:
 
 def test_the_readme_configuration_can_be_used(write: Write) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    toml = text.partition("```toml\n")[2].partition("```")[0]
+    toml = text.partition("```toml file=mailframe.toml\n")[2].partition("```")[0]
     assert set(load_config(write(toml), {}).listen) == {"mx", "submission", "imaps", "pop3s"}
 
 

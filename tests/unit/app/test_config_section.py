@@ -22,7 +22,8 @@ def kinds(section: type[Section], path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _kinds(path: str, kind: Any) -> Iterator[tuple[str, Any]]:
     plain, marks = taken_apart(kind)
-    if any(isinstance(mark, Parsed) for mark in marks) or get_origin(plain) is Literal:
+    is_parsed = any(isinstance(mark, Parsed) for mark in marks)
+    if is_parsed or plain is Any or get_origin(plain) is Literal:
         return
     if is_section(plain):
         yield from kinds(plain, f"{path}.")

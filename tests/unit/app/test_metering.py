@@ -61,6 +61,7 @@ class House:
         self.machine = SimpleNamespace(workers=lambda name, threads: self.disk_workers)
         self.disk_workers: Workers = AtOnce("disk", 1, 1, None)  # type: ignore[arg-type]
         self.password_workers = self.content_workers = self.disk_workers
+        self.account_workers = self.app_workers = self.disk_workers
         self.machine = SimpleNamespace(workers=lambda name, threads: self.disk_workers)
         self.spool_file = Database(str(base / "queue" / "spool.db"), MIGRATIONS, None)
         self.directory_file = Database(str(base / "directory.db"), MIGRATIONS, None)

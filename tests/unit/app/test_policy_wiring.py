@@ -9,6 +9,7 @@ import pytest
 from twisted.internet import reactor
 from zope.interface import implementer
 
+from mailframe.app.applications import Version
 from mailframe.app.config import Config, load_config
 from mailframe.app.config_policy import DEFAULT_ORDER
 from mailframe.app.doors import Doors
@@ -69,7 +70,7 @@ def load(tmp_path: Path) -> Load:
 def policies(config: Config, *always: IPolicy) -> list[IPolicy]:
     """Of a house in which nothing is opened: making policies reads and asks nothing."""
     house = House(config, Machine(reactor), Doors(reactor))
-    return policies_of(house, config, RelayPermission([]), always)
+    return policies_of(house, config, RelayPermission([]), always, Version(1, config, {}))
 
 
 def names(found: list[IPolicy]) -> list[str]:

@@ -110,7 +110,7 @@ async def test_a_reload_names_what_it_does_not_apply(site: Site) -> None:
         await service.reload()
     finally:
         globalLogPublisher.removeObserver(events.append)
-    assert [event["keys"] for event in events if "keys" in event] == ["journal, relay.port"]
+    assert [event["keys"] for event in events if "keys" in event] == ["journal.keep, relay.port"]
     await service.stopService()
 
 
