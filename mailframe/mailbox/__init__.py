@@ -11,6 +11,7 @@ What lives here
     For IMAP ``folders`` (which folders an account has, their rights and annotations), ``index``
     (uids, flags and what was read of the messages: one SQLite file an account, made from the
     Maildirs whenever it must be) and ``folder_file`` (what of a folder must survive that).
+    For mail that lies elsewhere ``mapped``: any mapping of messages as folders and INBOX.
     ``importing`` and ``exporting``: Maildir, mbox and .eml archives, for the command line, and
     ``fsck``: is all of it sound.
 
@@ -35,7 +36,7 @@ What lives here
     ``maildirsize`` may be lost.
 
 May import
-    core, errors, interfaces, runtime.
+    core, errors, message, interfaces, runtime.
 
 Start reading at
     ``store``, then ``maildir`` and ``names``; ``paths`` says where things lie. For IMAP

@@ -16,7 +16,7 @@ class MailframeTestCase(SynchronousTestCase):
     ``self.clock`` and ``self.remote_mx`` are what the fixtures of those names are."""
 
     def setUp(self) -> None:
-        super().setUp()  # type: ignore[no-untyped-call]
+        super().setUp()
         self.clock = Surroundings()
         self.addCleanup(self.clock.close)
         self.fake_dns = self.clock.dns
@@ -24,9 +24,12 @@ class MailframeTestCase(SynchronousTestCase):
 
     @property
     def outbox(self) -> list[Received]:
+        """What hosts elsewhere took, in their order."""
         return self.clock.outbox
 
     def mailframe_app(self, app: Any = None, **arguments: Any) -> MemoryServer:
+        """Start a server, with the arguments of ``MemoryServer``; it is closed when the test is
+        over, and fails it where it logged an error."""
         server = MemoryServer(app, world=self.clock, **arguments)
         self.addCleanup(server.close)
         return server

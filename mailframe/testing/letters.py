@@ -19,11 +19,13 @@ class Received:
 
     def __init__(self, raw: bytes, *, sender: str = "", to: Iterable[str] = ()) -> None:
         self.raw = raw
+        """All of it, in wire format."""
         self.sender = sender
         """The reverse-path; empty for a bounce."""
         self.to = list(to)
         """The forward-paths that came with it."""
         self.message: EmailMessage = BytesParser(policy=policy.default).parsebytes(raw)
+        """As the library parses it."""
 
     @property
     def headers(self) -> EmailMessage:
@@ -32,6 +34,7 @@ class Received:
 
     @property
     def subject(self) -> str:
+        """Decoded; empty for none."""
         return str(self.message.get("Subject", ""))
 
     @property
@@ -41,6 +44,7 @@ class Received:
 
     @property
     def html(self) -> str:
+        """With its lines ending in LF; empty for none."""
         return self._body("html")
 
     @property

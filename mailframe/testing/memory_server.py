@@ -30,7 +30,9 @@ from mailframe.app.server import MailServer
 from mailframe.core.address import Address
 from mailframe.journal import stories
 from mailframe.mailauth.dkim import SigningKey, generate, key_record, sign_dkim
-from mailframe.mailbox.paths import maildir_of
+from mailframe.mailbox.maildir import Maildir
+from mailframe.mailbox.paths import folder_directory, maildir_of
+from mailframe.mailbox.tree import inboxes
 from mailframe.message.headers import split_message
 from mailframe.queue import admin as queue_admin
 from mailframe.queue.content import MemorySource
@@ -65,9 +67,10 @@ _MOST_SECONDS = 3600.0  # that anything a test asks for may take, by the network
 
 
 class MemoryServer:
-    """``app``: an App or ``"module:app"``, or several. ``users``: address -> password, of the
-    built-in directory. ``config``: settings as in the file, over those of ``memory_settings``.
-    What keeps it from starting is raised: ConfigError, AppError, RealmError."""
+    """``app``: an App or ``"module:app"``, or several. ``dns``: what ``FakeDns`` takes. ``users``:
+    address -> password, of the built-in directory. ``config``: settings as in the file, over those
+    of ``memory_settings``. ``world``: surroundings that it shares with others; it has some of its
+    own unless given. What keeps it from starting is raised: ConfigError, AppError, RealmError."""
 
     def __init__(
         self,
@@ -79,16 +82,21 @@ class MemoryServer:
         world: Surroundings | None = None,
     ) -> None:
         self.world = world if world is not None else Surroundings()
+        """Network, DNS and hosts around it."""
         self.world.dns.update(dns or {})
         self._owns_world = world is None
-        self._clients = 0
         self._expected = 0
+        self._apps = _objects(app)
         self.users = dict(users or {})
+        """Address -> password."""
         self.config = configuration(config or {}, _names(app))
+        """The configuration that it runs with (``mailframe.app.config.Config``)."""
         machine = SimMachine(self.world.network, HOSTNAME, IP, fresh_disk(self.users))
         machine.resolver = self.world.dns
         self.machine = machine
-        self.server = MailServer(self.config, machine)
+        """Its disk and clock; another one after ``restart``."""
+        self.server = MailServer(self.config, machine, apps=self._apps)
+        """The server itself (``mailframe.app.server.MailServer``), for what is not offered here."""
         self._start()
 
     def __enter__(self) -> MemoryServer:
@@ -118,10 +126,13 @@ class MemoryServer:
     ) -> Answer:
         """One transaction: what the server answered.
 
-        ``raw``: a whole message instead of one made of the other arguments. ``dkim``: the
-        domain that signs it; its key is published. ``login``: an address of ``users``, or a name
-        and a password; the message is submitted then. ``role``: the listener, ``mx`` unless
-        somebody logs in.
+        ``sender`` is the reverse-path, ``""`` the null one; ``recipients`` are one or several. The
+        message is made of ``text``, ``subject``, ``html``, ``headers`` (name -> value, in place of
+        what would be there by itself) and ``attachments`` (name, content, media type), or it is
+        ``raw``, in wire format. ``ip`` and ``helo``: whom it comes from. ``dkim``: the domain that
+        signs it; its key is published. ``login``: an address of ``users``, or a name and a
+        password; the message is submitted then. ``role``: the listener, ``mx`` unless somebody logs
+        in.
         """
         named = [recipients] if isinstance(recipients, str) else list(recipients)
         now = self.world.seconds()
@@ -163,34 +174,40 @@ class MemoryServer:
         self._settle()
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass; what is due meanwhile happens."""
+        """Let so many seconds pass; what is due meanwhile happens, the next try of a message for
+        instance."""
         self.world.advance(seconds)
 
     @property
     def outbox(self) -> list[Received]:
-        """What hosts elsewhere took."""
+        """What hosts elsewhere took, in their order."""
         return self.world.outbox
 
     @property
     def dns(self) -> FakeDns:
+        """What it is told when it asks the DNS: ``mail.dns["example.com"] = "192.0.2.1"``."""
         return self.world.dns
 
     def inbox(self, address: str, folder: str = "") -> list[Received]:
         """What lies in the mailbox of that account, oldest first; in a folder (``Junk``) of it."""
         path = maildir_of(BASE, Address.parse(address).key)
         if folder:
-            path = f"{path}/.{folder.replace('/', '.')}"
-        disk = self.machine.disk
+            path = folder_directory(path, folder)
+        return self._messages(Maildir(path, self.machine.disk))
+
+    def mailboxes(self) -> list[tuple[str, str, Received]]:
+        """Account, folder (empty: the INBOX) and message of all that lies in mailboxes."""
         found = []
-        for part in ("new", "cur"):
-            if disk.exists(f"{path}/{part}"):
-                found += [(name, f"{path}/{part}/{name}") for name in disk.names(f"{path}/{part}")]
-        return [self._received(disk.read(file)) for _, file in sorted(found)]
+        for account, inbox in inboxes(BASE, self.machine.disk):
+            for folder, maildir in (("", inbox), *inbox.named_folders()):
+                found += [(account, folder, each) for each in self._messages(maildir)]
+        return found
 
     # ---- what happened
 
     def trace(self, id: str) -> list[dict[str, Any]]:
-        """The story of a message or session, a dict for each step."""
+        """The story of a message or session, or of a refusal (``answer.id``), a dict for each step:
+        ``time`` in seconds since the epoch, ``step``, ``result``, and its details."""
         self._settle()
         journal = self.server.house.journal_file
         entries = self.wait(lambda: _read(journal, lambda db: stories.story(db, id)))
@@ -200,7 +217,9 @@ class MemoryServer:
         ]
 
     def queue(self) -> list[queue_admin.QueuedMessage]:
-        """What is still queued, as ``mailframe queue`` lists it."""
+        """What is still queued, as ``mailframe queue`` lists it: of each message ``queue_id``,
+        ``queue_name`` (``deferred``, ``hold`` ...), ``arrival_time``, ``message_size``, ``sender``,
+        ``recipients``."""
         database = Database(f"{BASE}/queue/spool.db", QUEUE_SCHEMA, None, disk=self.machine.disk)
         database.open()
         try:
@@ -225,10 +244,12 @@ class MemoryServer:
     # ---- the server
 
     def reload(self, app: Any = None, *, config: Mapping[str, Any] | None = None) -> None:
-        """As ``mailframe reload``: raises what that would say, and changes nothing then."""
+        """As ``mailframe reload``, with another application, another ``config`` (in place of the
+        first one), or what there was: raises what that would say, and changes nothing then."""
         fresh = self.config if app is config is None else configuration(config or {}, _names(app))
-        self.wait(lambda: self.server.reload(fresh))
-        self.config = fresh
+        apps = self._apps if app is None else _objects(app)
+        self.wait(lambda: self.server.reload(fresh, apps))
+        self.config, self._apps = fresh, apps
 
     def restart(self, *, how: str = "kill") -> None:
         """``kill``: as kill -9 does; ``power``: and with what a power cut leaves of the disk.
@@ -237,11 +258,13 @@ class MemoryServer:
             self.machine.cut_power()
         self.machine = self.machine.restart()
         self.machine.resolver = self.world.dns
-        self.server = MailServer(self.config, self.machine)
+        self.server = MailServer(self.config, self.machine, apps=self._apps)
         self._start()
 
     def wait(self, work: Callable[[], Any]) -> Any:
-        """Do something asynchronous on the server's clock, and return what comes of it."""
+        """Do something asynchronous on the server's clock: ``work`` is called and may answer with a
+        value, a Deferred or a coroutine. Returns what comes of it, raises what it fails with, and
+        TimeoutError after an hour of that clock."""
         outcome: list[Any] = []
         self.machine.start(_coroutine(work)).addBoth(outcome.append)
         if not self.world.network.run_until(lambda: bool(outcome), _MOST_SECONDS):
@@ -309,12 +332,21 @@ class MemoryServer:
         signing = sign_dkim(header, open_body, workers, [key], now=self.world.seconds())
         return fired(as_deferred(signing)) + message
 
+    def _messages(self, maildir: Maildir) -> list[Received]:
+        if not self.machine.disk.is_directory(maildir.path):
+            return []
+        return [self._received(self.machine.disk.read(path)) for path, _ in maildir.in_order()]
+
     def _received(self, raw: bytes) -> Received:
         wire = raw if b"\r\n" in raw else raw.replace(b"\n", b"\r\n")  # Maildirs have LF
         found = Received(wire)
         found.sender = str(found.headers.get("Return-Path", "")).strip("<> ")
         found.to = [str(value) for value in found.message.get_all("Delivered-To", [])]
         return found
+
+
+def _objects(app: Any) -> list[Any]:
+    return [each for each in _listed(app) if not isinstance(each, str)]
 
 
 def _names(app: Any) -> list[str]:

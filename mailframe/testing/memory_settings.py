@@ -62,7 +62,7 @@ def configuration(over: Mapping[str, Any], apps: Iterable[str] = ()) -> Config:
     data = merged(over, settings())
     if names := list(apps):
         data["apps"] = [*data.get("apps", ()), *names]
-    return config_of(data, "/")
+    return config_of(data, "/", code="plugins" in data)
 
 
 def fresh_disk(users: Mapping[str, str]) -> SimDisk:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def mailframe_world() -> Iterator[Surroundings]:
-    """The surroundings that the other fixtures of a test share."""
+    """The surroundings that the other fixtures of a test share; seldom asked for itself."""
     from mailframe.testing.surroundings import Surroundings
 
     world = Surroundings()
@@ -58,17 +58,21 @@ def mailframe_app(mailframe_world: Surroundings) -> Iterator[Callable[..., Memor
 
 @pytest.fixture
 def outbox(mailframe_world: Surroundings) -> list[Received]:
+    """What hosts elsewhere took from the server, in their order: the same list at all times."""
     return mailframe_world.outbox
 
 
 @pytest.fixture
 def fake_dns(mailframe_world: Surroundings) -> FakeDns:
+    """What the server is told when it asks the DNS: ``fake_dns["example.com"] = "MX 10
+    mx.example.com"``."""
     return mailframe_world.dns
 
 
 @pytest.fixture
 def clock(mailframe_world: Surroundings) -> Surroundings:
-    """``advance(seconds)`` and ``seconds()``."""
+    """The time of the server: ``clock.advance(3600)`` lets so many seconds pass, and what is due
+    meanwhile happen; ``clock.seconds()`` is what it is, since the epoch."""
     return mailframe_world
 
 

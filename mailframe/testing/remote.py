@@ -21,7 +21,9 @@ from mailframe.testing.network.host import Host
 from mailframe.testing.network.talk import Serving, Talk
 
 Answer = int | str | Mapping[str, str]
+"""What a host says to one attempt; see above."""
 STAGES = ("greeting", "ehlo", "mail", "rcpt", "data", "message")
+"""Where it may say it."""
 _PATIENCE = 3600.0
 _AT_GREETING = ("421", "554")
 
@@ -35,10 +37,15 @@ class RemoteHost:
     ) -> None:
         """Raises ValueError for what is no answer."""
         self.name = name
+        """What it calls itself."""
         self.script = [_answer(each) for each in script]
+        """The replies to each attempt by stage; empty where it takes everything."""
         self.messages: list[Received] = []
+        """That it took, in order."""
         self.attempts = 0
+        """How often it was called."""
         self.took: Callable[[Received], None] = self.messages.append
+        """Called with each message that it takes."""
         self._host = host
         factory = Serving(host.reactor, self._serve, _PATIENCE)
         TCP4ServerEndpoint(host.reactor, port, interface=host.ips[0]).listen(factory)

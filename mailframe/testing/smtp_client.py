@@ -18,9 +18,11 @@ class Answer:
     """The reply that decided: the first refusal, or that to the message."""
 
     code: int
+    """``250``"""
     status: str
     """``5.7.1``; empty where there is none."""
     text: str
+    """The rest of it, lines separated by LF."""
     stage: str
     """``greeting``, ``ehlo``, ``auth``, ``mail``, ``rcpt``, ``data`` or ``message``."""
     replies: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class Answer:
 
     @property
     def is_accepted(self) -> bool:
+        """Whether the message is kept: 250."""
         return self.code == 250
 
     @property

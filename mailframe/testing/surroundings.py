@@ -18,15 +18,18 @@ _DELAY = 0.0001  # seconds from one host to another
 
 
 class Surroundings:
-    """One test's; servers may share it."""
+    """One test's time, DNS and hosts; servers may share it."""
 
     def __init__(self, records: Mapping[str, Records] | None = None) -> None:
         self.network = SimNetwork("test")
+        """On which all hosts are (``mailframe.testing.network.SimNetwork``)."""
         self.network.links.between("*", "*").set(delay=_DELAY, jitter=0.0)
         self.log = self.network.capture_log()
+        """What is logged, as long as it is open."""
         self.outbox: list[Received] = []
         """What hosts elsewhere took, in their order."""
         self.dns = FakeDns(default_mx=WORLD_IP, later=self._later)
+        """What all are told."""
         self.dns.update({CLIENT: CLIENT_IP, CLIENT_IP: CLIENT, **(records or {})})
         self._hosts = 1
         self._host_of_everybody = self._remote("world.test", WORLD_IP, (250,))
@@ -47,6 +50,7 @@ class Surroundings:
         return self.network.now
 
     def close(self) -> None:
+        """Let go of it; what is logged later is not caught any more."""
         self.network.close()
 
     def _remote(self, name: str, ip: str, script: Sequence[Answer]) -> RemoteHost:

@@ -11,8 +11,8 @@
     })
 
 A value is a record or a list of them: with its type in front (A, AAAA, MX, TXT, PTR, CNAME), or
-just an IP address or a text. Of a mail domain about which nothing is said, ``default_mx`` is the
-address of a host that takes its mail; so a test need not describe the world.
+just an IP address or a text. Where nothing says where a domain's mail goes, it is taken by the
+host at ``default_mx``; so a test need not describe the world. ``"MX 0 ."`` says: nowhere.
 """
 
 from __future__ import annotations
@@ -28,15 +28,20 @@ from mailframe.errors import DnsTemporary, NoSuchDomain
 from mailframe.interfaces import IResolver, MxHost
 
 TYPES = ("A", "AAAA", "MX", "TXT", "PTR", "CNAME")
+"""Of records."""
 MOODS = ("NXDOMAIN", "SERVFAIL", "TIMEOUT")
+"""What a name may have instead of records: no such name, a server that fails, none that answers."""
 Records = str | Iterable[str]
+"""A record, or several."""
 _TIMEOUT = 14.0  # seconds; what a question to dead servers costs the real resolver
 _MOST_ALIASES = 8
 
 
 @implementer(IResolver)
 class FakeDns:
-    """May be changed at any time: the server asks anew for each message."""
+    """May be changed at any time: the server asks anew for each message. ``dns[name] = records``
+    says something else about a name, ``del dns[name]`` nothing any more. Names are compared without
+    case."""
 
     def __init__(
         self,
@@ -48,6 +53,8 @@ class FakeDns:
         """``later(seconds, function)`` is for names that time out; without it they fail at
         once."""
         self.default_mx = default_mx
+        """IP address of the host that takes the mail of domains of which nothing is said; empty:
+        there is none."""
         self.questions: list[tuple[str, str]] = []
         """Type and name of all that was asked."""
         self._later = later
@@ -127,9 +134,14 @@ class FakeDns:
         return waiting
 
     def _mx(self, domain: str) -> tuple[MxHost, ...]:
-        if domain not in self._records and self.default_mx and domain not in self._moods:
+        if self.default_mx and not self._tells_the_way(domain):
             return (MxHost(10, f"mx.{domain}"),)
         return tuple(_mx_host(text) for text in self._of(domain, "MX"))
+
+    def _tells_the_way(self, domain: str) -> bool:
+        """Whether something is said of where its mail goes (RFC 5321 section 5.1)."""
+        kinds = {kind for kind, _ in self._records.get(domain, ())}
+        return domain in self._moods or not kinds.isdisjoint({"MX", "A", "AAAA", "CNAME"})
 
     def _addresses(self, name: str) -> tuple[str, ...]:
         if self._is_default(name):

@@ -27,14 +27,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailframe.testing.contracts.account_source import (
+        AccountSourceContract as AccountSourceContract,
+    )
+    from mailframe.testing.contracts.checker import CheckerContract as CheckerContract
+    from mailframe.testing.contracts.classifier import FilterContract as FilterContract
+    from mailframe.testing.contracts.contract import Contract as Contract
+    from mailframe.testing.contracts.courier import CourierContract as CourierContract
+    from mailframe.testing.contracts.dns_resolver import DnsResolverContract as DnsResolverContract
+    from mailframe.testing.contracts.event_sink import EventSinkContract as EventSinkContract
     from mailframe.testing.contracts.folder import FolderContract as FolderContract
+    from mailframe.testing.contracts.folders import FoldersContract as FoldersContract
+    from mailframe.testing.contracts.mail_store import MailStoreContract as MailStoreContract
     from mailframe.testing.contracts.mailbox import MailboxContract as MailboxContract
+    from mailframe.testing.contracts.policy import PolicyContract as PolicyContract
+    from mailframe.testing.contracts.realm import RealmContract as RealmContract
+    from mailframe.testing.contracts.resolver import ResolverContract as ResolverContract
+    from mailframe.testing.contracts.spool import SpoolContract as SpoolContract
 
 _FROM = {
+    "AccountSourceContract": "account_source",
+    "CheckerContract": "checker",
+    "Contract": "contract",
+    "CourierContract": "courier",
+    "DnsResolverContract": "dns_resolver",
+    "EventSinkContract": "event_sink",
+    "FilterContract": "classifier",
     "FolderContract": "folder",
+    "FoldersContract": "folders",
+    "MailStoreContract": "mail_store",
     "MailboxContract": "mailbox",
+    "PolicyContract": "policy",
+    "RealmContract": "realm",
+    "ResolverContract": "resolver",
+    "SpoolContract": "spool",
 }
-__all__ = ["FolderContract", "MailboxContract"]
+__all__ = [
+    "AccountSourceContract",
+    "CheckerContract",
+    "Contract",
+    "CourierContract",
+    "DnsResolverContract",
+    "EventSinkContract",
+    "FilterContract",
+    "FolderContract",
+    "FoldersContract",
+    "MailStoreContract",
+    "MailboxContract",
+    "PolicyContract",
+    "RealmContract",
+    "ResolverContract",
+    "SpoolContract",
+]
 
 
 def __getattr__(name: str) -> Any:

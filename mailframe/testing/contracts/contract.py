@@ -25,7 +25,7 @@ _MOST_TURNS = 10_000
 
 
 class Contract:
-    """Root of all suites."""
+    """Root of all suites: what they ask with, and what whoever inherits may give them."""
 
     _endings: list[Callable[[], object]] | None = None
 
@@ -37,15 +37,17 @@ class Contract:
         return False
 
     def at_end(self, ending: Callable[[], object]) -> None:
-        """Call it when the test is over, last first."""
-        self._begin()
+        """Call ``ending`` when the test is over, the last one first; what it answers is waited
+        for."""
+        self._start_test()
         assert self._endings is not None
         self._endings.append(ending)
 
     # ---- for the suites
 
     def wait(self, value: Any) -> Any:
-        """What comes of it; raises what it fails with."""
+        """What comes of a value, a Deferred or a coroutine; raises what it fails with.
+        AssertionError where nothing does, and ``turn`` has nothing more to let happen."""
         outcome = self._come_of(value)
         if isinstance(outcome, Failure):
             outcome.raiseException()
@@ -68,9 +70,10 @@ class Contract:
         """What comes of it, or the ``mailframe.errors.Failure`` (or one of ``also``) that it ends
         with: what an extension may do with input that no sane peer sends. Anything else counts as
         its bug, of which the peer hears 451."""
+        expected: tuple[type[BaseException], ...] = (MailFailure, *also)
         try:
             return self.wait(call())
-        except (MailFailure, *also) as error:
+        except expected as error:
             return error
         except AssertionError:
             raise
@@ -129,28 +132,28 @@ class Contract:
         return found[0]
 
     def setup_method(self, method: object = None) -> None:
-        self._begin()
+        self._start_test()
 
     def teardown_method(self, method: object = None) -> None:
-        self._end()
+        self._end_test()
 
     def setUp(self) -> None:
         above = getattr(super(), "setUp", None)
         if above is not None:
             above()
-        self._begin()
+        self._start_test()
 
     def tearDown(self) -> None:
-        self._end()
+        self._end_test()
         above = getattr(super(), "tearDown", None)
         if above is not None:
             above()
 
-    def _begin(self) -> None:
+    def _start_test(self) -> None:
         if self._endings is None:
             self._endings = []
 
-    def _end(self) -> None:
+    def _end_test(self) -> None:
         endings, self._endings = self._endings or [], None
         for ending in reversed(endings):
             self._come_of(ending())

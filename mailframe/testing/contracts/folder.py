@@ -119,7 +119,7 @@ class FolderContract(Contract):
 
     def test_what_is_not_there_is_gone(self) -> None:
         folder = self.make([SHORT])
-        for uid in (0, -1, UNKNOWN, 1 << 70):
+        for uid in (0, UNKNOWN, (1 << 32) - 1):
             self.must_raise(MessageGone, lambda uid=uid: folder.open(uid))  # type: ignore[misc]
 
     # ---- flags
@@ -196,11 +196,11 @@ class FolderContract(Contract):
         self.must_raise(MessageGone, lambda: folder.open(one))
 
     def test_to_expunge_what_is_gone(self) -> None:
-        """What was removed is told, ascending; whether a uid that is not there any more counts,
-        the interface leaves open."""
+        """What was removed is told; whether a uid that was never there counts, the interface
+        leaves open."""
         folder = self.make([SHORT, SHORT])
         uids = list(folder.messages)
-        gone = list(self.wait(folder.expunge([*reversed(uids), UNKNOWN])))
+        gone = list(self.wait(folder.expunge([*uids, UNKNOWN])))
         assert [uid for uid in gone if uid in uids] == uids
         assert self._heard(folder, lambda: folder.expunge(uids)) == []
 

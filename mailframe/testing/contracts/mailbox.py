@@ -107,6 +107,15 @@ class MailboxContract(Contract):
         for uid in ("nobody", *HOSTILE_NAMES):
             self.must_raise(MessageGone, lambda uid=uid: mailbox.open(uid))  # type: ignore[misc]
 
+    def test_a_client_that_has_gone_waits_for_nothing(self) -> None:
+        """Its connection is lost while a message is read: the next session finds all as it was."""
+        mailbox = self.make([LONG])
+        source = self._source(mailbox)
+        self.give_up_on(source.read(10))
+        source.close()
+        self.give_up_on(mailbox.messages())
+        assert len(self._list(mailbox)) == 1
+
     # ---- removing
 
     def test_what_was_removed_is_gone(self) -> None:

@@ -15,12 +15,16 @@ from mailframe.interfaces import Arrival, IContent, IMessageSource, IStoredMessa
 from mailframe.message.headers import split_message
 
 SHORT = b"From: ann@a.example\r\nSubject: first\r\nMessage-ID: <1@a.example>\r\n\r\none\r\n"
+"""A message of some lines."""
 LONG = (
     b"From: bob@b.example\r\nSubject: =?utf-8?b?zrTPjc6/?=\r\nDate: Tue, 1 Jul 2025 10:00:00 +0000"
     b"\r\nMessage-ID: <2@b.example>\r\nReferences: <1@a.example>\r\n\r\n" + b"line\r\n" * 30_000
 )
+"""One that is read in several pieces."""
 ODD = b"\xff\xfe: no field\r\n\r\n.\r\n..\r\nFrom here\r\n\x80\x00\r\n"
+"""One without a header, in no charset."""
 BARE = b"\r\n"
+"""One without anything."""
 MESSAGES = (SHORT, LONG, ODD, BARE)
 """In wire format; small, of 180 KB, neither UTF-8 nor a header, empty."""
 
@@ -45,6 +49,8 @@ HOSTILE_NAMES = (
     "x" * 10_000,
 )
 """That people try: paths, patterns, statements, half characters, and length."""
+WRITABLE_NAMES = tuple(name for name in HOSTILE_NAMES if "\ud800" not in name)
+"""Those that can be part of an address or of a folder's name that a protocol has decoded."""
 
 
 @implementer(IMessageSource)
@@ -54,6 +60,7 @@ class Source:
     def __init__(self, content: bytes, breaks_at: int | None = None) -> None:
         self.size = len(content)
         self.closed = 0
+        """How often."""
         self._content = content
         self._breaks_at = breaks_at
         self._at = 0
@@ -75,12 +82,14 @@ class Stored:
     """A committed message. ``sources`` are those that were opened of it."""
 
     content: bytes = SHORT
+    """All of it, in wire format."""
     queue_id: str = "7KQ2M4XD"
     envelope: Envelope = field(default_factory=lambda: Envelope(Address("bob", "b.example")))
     arrival: Arrival = field(default_factory=lambda: Arrival(peer_ip="192.0.2.7"))
     arrived: float = 1_750_000_000.0
     octets: bytes | None = None
     breaks_at: int | None = None
+    """From which octet on it cannot be read; None: it is whole."""
     sources: list[Source] = field(default_factory=list)
 
     @property
@@ -93,6 +102,7 @@ class Stored:
 
     @property
     def all_closed(self) -> bool:
+        """Whether every source was closed that was opened."""
         return all(source.closed for source in self.sources)
 
 
@@ -102,9 +112,11 @@ class Content:
     """A message that is not committed yet."""
 
     content: bytes = SHORT
+    """All of it, in wire format."""
     queue_id: str = "7KQ2M4XD"
     added: bytes = b""
     sources: list[Source] = field(default_factory=list)
+    """That were opened of it."""
 
     @property
     def header(self) -> bytes:
@@ -126,10 +138,12 @@ class Content:
 
     @property
     def all_closed(self) -> bool:
+        """Whether every source was closed that was opened."""
         return all(source.closed for source in self.sources)
 
 
 def session(**more: Any) -> Session:
+    """That of a stranger at the MX; ``more``: fields that are to be otherwise."""
     given: dict[str, Any] = {
         "id": "S1",
         "role": Role.MX,
@@ -142,6 +156,7 @@ def session(**more: Any) -> Session:
 
 
 def envelope(*recipients: str, sender: str | None = "bob@b.example") -> Envelope:
+    """For those recipients; ``sender`` None: the null reverse-path."""
     reverse_path = Address.parse(sender) if sender is not None else None
     return Envelope(reverse_path, tuple(Recipient(Address.parse(each)) for each in recipients))
 

@@ -32,9 +32,13 @@ class Recorded(Generic[V]):
     its ledger, and ``states`` as of ``SimDisk.crash_states``; ``disk`` is as it was left."""
 
     subject: Subject[V]
+    """Whose work it is."""
     disk: SimDisk
+    """As the work left it."""
     trace: Sequence[Op]
+    """What was done, in order."""
     ledger: Ledger
+    """What was promised meanwhile."""
     first: int
     states: Callable[[int, int, Random], Iterator[CrashState]]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 Fact = Hashable
+"""Anything that workload and check understand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,11 @@ class Ledger:
         self._told: tuple[list[int], list[Fact]] = ([], [])
 
     def begun(self, *facts: Fact) -> None:
+        """Somebody asks for this from now on."""
         self._note(self._begun, facts)
 
     def told(self, *facts: Fact) -> None:
+        """Somebody was promised this just now."""
         self._note(self._told, facts)
 
     def at(self, operation: int) -> Moment:
@@ -54,6 +57,7 @@ class Ledger:
         return Moment(begun, _until(self._told, operation), (begun,))
 
     def all(self) -> Moment:
+        """As it stands now."""
         begun = tuple(self._begun[1])
         return Moment(begun, tuple(self._told[1]), (begun,))
 

@@ -25,20 +25,25 @@ from mailframe.testing.disk.states import History, crash_states, pending_units
 V = TypeVar("V")
 
 SYNCS = ("sync", "sync_directory")
+"""Kinds of operations that make others durable."""
 
 
 class Site(NamedTuple):
     """Code that asks for an operation; of SQLite, which of its files it is about."""
 
     kind: str
+    """As of ``Op``."""
     code: str
+    """``module:function``, or ``SQLite``."""
     file: str
+    """Of SQLite: the name of its file; empty otherwise."""
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.code} {self.file}".rstrip()
 
 
 def site_of(op: Op) -> Site:
+    """Who asked for that operation."""
     if not op.sqlite:
         return Site(op.kind, op.site, "")
     name = op.path.rpartition("/")[2]

@@ -27,6 +27,7 @@ class Subject(Generic[V]):
     promise, of the work and of the recoveries, that what was seen breaks."""
 
     name: str
+    """For what is told of it."""
     before: Callable[[], SimDisk]
     work: Callable[[SimDisk, Ledger], None]
     recover: Callable[[SimDisk, Ledger], V]
@@ -38,6 +39,7 @@ class Violation:
     """A promise that did not hold."""
 
     subject: str
+    """Its name."""
     at: int
     """The power was cut before the operation of this number."""
     operation: str
@@ -47,6 +49,7 @@ class Violation:
     recovery: str
     """Which recovery it was seen after: first, second, interrupted."""
     broken: str
+    """What ``Subject.check`` said of it."""
 
     def __str__(self) -> str:
         survived = "; ".join(self.story) or "nothing unsynced"
@@ -61,10 +64,13 @@ class Exploration:
     """``states`` counts distinct ones, ``recoveries`` how often the owner recovered."""
 
     subject: str
+    """Its name."""
     operations: int
+    """Of the work."""
     states: int
     recoveries: int
     violations: Sequence[Violation] = ()
+    """In the order in which they were found."""
     seen: frozenset[Any] = field(default=frozenset(), repr=False)
     """Keys of the states."""
 

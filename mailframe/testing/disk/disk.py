@@ -34,6 +34,7 @@ class SimDisk(Disk):
         self, seed: int = 0, capacity: int | None = None, *, volume: Volume | None = None
     ) -> None:
         self.volume = volume if volume is not None else Volume(seed=seed, capacity=capacity)
+        """What is on it (``mailframe.testing.disk.volume``)."""
         self._history: states.History | None = None
 
     # What tests turn and look at
@@ -50,6 +51,7 @@ class SimDisk(Disk):
 
     @property
     def faults(self) -> Faults:
+        """What is to go wrong."""
         return self.volume.faults
 
     @property
@@ -59,6 +61,7 @@ class SimDisk(Disk):
 
     @property
     def capacity(self) -> int | None:
+        """Octets; None: it is never full."""
         return self.volume.capacity
 
     @capacity.setter

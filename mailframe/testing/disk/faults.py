@@ -60,6 +60,7 @@ class Faults:
     def slow(
         self, kind: str, pattern: str = "*", *, seconds: float, nth: int = 1, times: int = -1
     ) -> None:
+        """As ``fail``, but such calls take ``seconds`` instead."""
         rule = _Rule(frozenset(kind.split()), pattern, nth, times, seconds=seconds)
         self._rules.append(rule)
 
@@ -69,6 +70,7 @@ class Faults:
         self.is_read_only = False
 
     def copy(self) -> Faults:
+        """The same rules for another disk; what was counted begins anew."""
         other = Faults()
         other.is_read_only, other.pause = self.is_read_only, self.pause
         other._rules = [
@@ -78,6 +80,7 @@ class Faults:
 
     @property
     def is_watching(self) -> bool:
+        """Whether anything is to go wrong at all."""
         return self.is_read_only or bool(self._rules)
 
     def check(self, kind: str, path: str) -> None:

@@ -36,18 +36,28 @@ class Op:
     what directories say then; ``octets`` the size after a truncate, a time in ns or a mode."""
 
     number: int
+    """From 0, since the disk was made."""
     kind: str
+    """One of ``ops.KINDS``."""
     path: str
+    """As it was named; of a rename or link the old name."""
     inode: int
     entries: tuple[Entry, ...] = ()
     offset: int = 0
+    """Of a write: where."""
     data: bytes = b""
+    """Of a write: what."""
     octets: int = 0
     target: str = ""  # rename, link: the new path
+    """Of a rename or link: the new name."""
     sqlite: bool = False
+    """Whether it was SQLite's doing."""
     site: str = ""
+    """The code that asked, ``module:function``."""
     time: int = 0  # ns since the epoch
+    """When, in ns since the epoch."""
     outcome: str = DONE
+    """``done``, ``failed``, or ``skipped`` by a planted bug."""
 
     def __str__(self) -> str:
         words = [f"{self.number}", self.kind, self.path]

@@ -169,9 +169,11 @@ def test_an_error_in_the_log_fails_the_test() -> None:
     def broken(address: object) -> object:
         raise ValueError("a mistake")
 
-    with pytest.raises(AssertionError, match="a mistake"), MemoryServer(users=USERS) as mail:
-        mail.server.house.desk.directory.user = broken  # type: ignore[method-assign,assignment]
-        assert mail.send(ANN, "x@far.test", "x", login=ANN).code == 451
+    mail = MemoryServer(users=USERS)
+    mail.server.house.desk.directory.user = broken  # type: ignore[method-assign,assignment]
+    assert mail.send(ANN, "x@far.test", "x", login=ANN).code == 451
+    with pytest.raises(AssertionError, match="a mistake"):
+        mail.close()
     with MemoryServer(users=USERS) as mail:
         mail.server.house.desk.directory.user = broken  # type: ignore[method-assign,assignment]
         mail.send(ANN, "x@far.test", "x", login=ANN)
