@@ -57,6 +57,8 @@ _PYTHON = """\
 if [[ "$1 $2" != "-m venv" ]]; then exec {prefix}/bin/python "$@"; fi
 mkdir -p "$3/bin"
 ln -sf {prefix}/bin/* {programs}/mailframe {programs}/pip "$3/bin/"
+ln -sfn {prefix}/lib "$3/lib"
+cp {prefix}/pyvenv.cfg "$3/"
 """
 
 _MAILFRAME = """\
