@@ -2,8 +2,8 @@
 
 What lives here
     ``sender`` (who sends a letter and keeps it until it is acknowledged), ``stranger`` (a
-    foreign mail server and its habits), ``pop_reader`` and ``imap_reader`` (who reads mail, and remembers what was promised),
-    ``intruder`` (who wants a relay), ``names`` (the DNS).
+    foreign mail server and its habits), ``pop_reader`` and ``imap_reader`` (who reads mail, and
+    remembers what was promised), ``intruder`` (who wants a relay), ``names`` (the DNS).
 
 May import
     core, the simulation's letters and records, mailframe.testing, Twisted.
