@@ -29,7 +29,14 @@ _LONGEST_LOGIN = 320  # octets; 64 + 1 + 255 is the longest address RFC 5321 can
 
 @implementer(ICredentialsChecker)
 class SourceChecker:
+    """Passwords of users whom ``source`` (an ``IPasswordSource``) knows. Make one in what
+    ``app.provides(ICredentialsChecker)`` decorates, beside the source itself.
+
+    LoginFailed for a wrong password and for who is nobody, with the same reply; TransientFailure
+    (454 4.7.0 and its like) while the source cannot be asked."""
+
     credentialInterfaces = (IUsernamePassword,)
+    """Passwords in clear, as ``PLAIN`` and ``LOGIN`` bring them."""
 
     def __init__(self, source: IPasswordSource) -> None:
         self._source = source
@@ -39,6 +46,7 @@ class SourceChecker:
         return f"<{self._source.name}>"
 
     def requestAvatarId(self, credentials: ICredentials) -> Deferred[bytes | tuple[()]]:
+        """The canonical name of the account."""
         return as_deferred(self._check(credentials))
 
     async def _check(self, credentials: Any) -> bytes:

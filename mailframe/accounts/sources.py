@@ -15,13 +15,13 @@ from typing import NoReturn
 from twisted.logger import Logger
 
 from mailframe.accounts.names import account_key, domain_key, fold, login_key, split_account
-from mailframe.core import status
+from mailframe.core import status, utf7
 from mailframe.core.address import Address, AddressError
 from mailframe.core.reply import Reply
 from mailframe.errors import PermanentFailure, TransientFailure
-from mailframe.interfaces.account_domains import IDomainSource
-from mailframe.interfaces.accounts import Entry, IAccountSource, IAnyDomain
+from mailframe.interfaces.accounts import Entry, IAccountSource, IAnyDomain, IDomainSource
 
+_LONGEST_FOLDER = 255  # octets of its Maildir's name
 CANNOT_LOG_IN = Reply(454, status.SECURITY_OTHER, "Temporary authentication failure")
 """RFC 4954 section 6, for a source that cannot be asked."""
 UNUSABLE = Reply(451, status.DIRECTORY_FAILURE, "The address cannot be looked up now")
@@ -138,6 +138,8 @@ class Sources:
         for number in (entry.quota, entry.quota_messages):
             if number is not None and number < 0:
                 self._refuse(source, f"a quota of {number}")
+        if not _is_folder(entry.folder):
+            self._refuse(source, f"a folder {entry.folder[:100]!r}")
         return entry if account == entry.account else replace(entry, account=account)
 
     async def name_of(self, source: IAccountSource, account: str) -> str:
@@ -152,6 +154,18 @@ class Sources:
     def _refuse(self, source: IAccountSource, what: str) -> NoReturn:
         self.log.error("{source} names {what}", source=source.name, what=what)
         raise TransientFailure(UNUSABLE, f"{source.name} names {what}")
+
+
+def _is_folder(name: str) -> bool:
+    """Whether mail can be put there; else it would be taken, and bounced afterwards."""
+    if not name:
+        return True
+    parts = name.split("/")
+    return (
+        all(parts)
+        and name.isprintable()
+        and sum(1 + len(utf7.encode(part, also="./")) for part in parts) <= _LONGEST_FOLDER
+    )
 
 
 def _is_of(entry: Entry, address: Address) -> bool:

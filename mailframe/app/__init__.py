@@ -9,8 +9,8 @@ What lives here
     ``sources_of_config`` makes of each ``[KIND.NAME]`` what is asked (``sources_of_*``,
     ``settings_of_ldap``; ``source_services`` is what they are given).
     Other people's code: ``extensions`` finds it by its names, ``applications`` has it run, version
-    after version (``renewal``, ``modules``; ``watching`` for ``dev --reload``); ``newest`` is
-    for what belongs to no session. ``plugin_origins`` and ``plugin_reports``: what
+    after version (``versions``, ``renewal``, ``modules``; ``watching`` for ``dev --reload``);
+    ``newest`` is for what belongs to no session. ``plugin_origins`` and ``plugin_reports``: what
     ``mailframe plugins`` tells. ``scaffold`` writes packages to begin with.
     ``server`` binds, starts, reloads and stops it all; ``service`` is the process around it
     (``privileges``, ``exits``), under ``run``, which waits in our ``loop`` (``epoll``), or under

@@ -80,6 +80,7 @@ def load_config(
     ``to_start``: look also at what a server could not start without, which takes longer.
     ``text``: what is in the file, where that is known. ``code``: import what it names of other
     people's code, without which nobody looks at settings of plug-ins; None: to start a server.
+    Either way it can be imported from now on, from beside the file as well.
     ``apps``: applications beside those of the file.
     Raises ConfigError with every problem found.
     """
@@ -88,12 +89,12 @@ def load_config(
         text = _read(path) if path else ""
     data = _parse(path, text) if path else {}
     directory = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+    # Whoever names an application on the command line is where it lies.
+    look_in([directory, *([os.getcwd()] if apps else [])])
     foreign = None
     if to_start if code is None else code:
         from mailframe.app.extensions import foreign_section
 
-        # Whoever names one on the command line is where it lies.
-        look_in([directory, *([os.getcwd()] if apps else [])])
         foreign = foreign_section
     overrides = apply_environment(data, environ, foreign)
     if not path and not overrides.paths:
@@ -172,8 +173,10 @@ def _validate(
 
         found += unusable(config)
         if reader.looks_at_code:
+            from mailframe.app.config_readiness import unusable_code
             from mailframe.app.extensions import unusable_extensions
 
+            found += unusable_code(config)
             found += unusable_extensions(config)
     if found or config is None:
         raise ConfigError(_placed(found, path, lines, overrides))

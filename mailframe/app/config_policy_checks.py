@@ -9,6 +9,7 @@ from mailframe.app.config_lines import Path
 from mailframe.app.config_policy import Policy
 from mailframe.app.config_problems import did_you_mean
 from mailframe.core.address import Address
+from mailframe.runtime.loading import parse_name
 
 
 def policy_problems(policy: Policy) -> list[tuple[Path, str]]:
@@ -80,9 +81,8 @@ def _milter(text: str) -> object:
 
 
 def _own_rule(text: str) -> object:
-    from mailframe.policy.own_rules import load_rule
-
-    return load_rule(text)
+    """Whether it is there is another question (``config_readiness``)."""
+    return parse_name(text)
 
 
 def _spamd(text: str) -> object:

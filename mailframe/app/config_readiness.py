@@ -2,7 +2,8 @@
 
 Asked before a start, a reload and by ``mailframe config check``, not by every command: the
 files may change while the configuration stays, and an expired certificate must not keep
-anybody from the queue. Reads files and imports modules; makes no realm.
+anybody from the queue. Reads files; only ``unusable_code`` imports other people's modules, and
+makes no realm.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from mailframe.app.config_lines import Path
 from mailframe.app.config_schema import Config
+from mailframe.runtime.loading import LoadError, is_part_name
 
 if TYPE_CHECKING:
     from mailframe.app.source_services import SourceServices
 
 
 def unusable(config: Config) -> Iterator[tuple[Path, str]]:
-    """Key path and message of everything that the server could not start with."""
+    """Key path and message of everything that the server could not start with, but for code of
+    other people's."""
     yield from unusable_process(config)
     yield from unusable_certificates(config)
     yield from unusable_people(config)
@@ -58,7 +61,7 @@ def unusable_certificates(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
-    """Of checkers and realm: where users would come from."""
+    """Of checkers: where users would come from."""
     from mailframe.accounts.errors import RealmError
 
     for description in config.auth.checkers:
@@ -66,6 +69,20 @@ def unusable_people(config: Config) -> Iterator[tuple[Path, str]]:
             _try_checker(config, description)
         except (RealmError, OSError) as error:
             yield ("auth", "checkers"), str(error)
+
+
+def unusable_code(config: Config) -> Iterator[tuple[Path, str]]:
+    """Of the realm and of rules, which are imported for it. A process that serves nobody must not
+    ask: it would go on knowing modules that were exchanged meanwhile."""
+    from mailframe.accounts.errors import RealmError
+
+    for name in filter(is_part_name, config.policy.content.rules):
+        from mailframe.policy.own_rules import load_rule
+
+        try:
+            load_rule(name)
+        except LoadError as error:
+            yield ("policy", "content", "rules"), str(error)
     try:
         if config.realm.class_:
             from mailframe.accounts.custom import find_realm

@@ -18,7 +18,7 @@ from mailframe.spam.moves import MoveLessons
 from mailframe.spam.schema import MIGRATIONS
 
 if TYPE_CHECKING:
-    from mailframe.app.applications import Version
+    from mailframe.app.versions import Version
     from mailframe.app.wiring import House
     from mailframe.policy.content import ContentPolicy
 

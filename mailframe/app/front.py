@@ -15,11 +15,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailframe.accounts.authenticator import Authenticator
 from mailframe.accounts.pop_before_smtp import RecentFetches
-from mailframe.app.applications import Version
 from mailframe.app.config import Config
 from mailframe.app.config_schema import Listen
 from mailframe.app.people import People
 from mailframe.app.policies import policies_of
+from mailframe.app.versions import Version
 from mailframe.app.wiring import House
 from mailframe.core.session import Role
 from mailframe.policy.relay import RelayPermission

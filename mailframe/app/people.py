@@ -1,6 +1,6 @@
 """People: who the users are, and where their mail is kept.
 
-Three sources, of which one is used: the built-in directory (with ``file:`` users and accounts that
+One of three knows them: the built-in directory (with ``file:`` users and accounts that
 others keep beside it), a realm that ``[realm] class`` names, and everybody (``mailframe dev``).
 Each yields the same parts, and the rest of the wiring does not know which one it was. Only the one
 that is used is imported. Applications may take addresses before any of them.

@@ -1,12 +1,30 @@
-"""What applications have cost, of several processes together."""
+"""What applications bring, and what their hooks have cost, of several processes together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailframe.hooks.app import App
 
 _SUMS = ("calls", "failures", "timeouts", "busy", "blocked", "hung", "seconds")
 _LONGEST = "longest"
+
+
+def parts_of(app: App) -> list[dict[str, str]]:
+    """What it brings with ``provides``, as ``Running.report`` has its hooks."""
+    from mailframe.hooks.hook import place_of
+    from mailframe.hooks.running import name_of
+
+    return [
+        {
+            "hook": f"{name_of(app)}.{getattr(make, '__name__', make)}",
+            "phase": interface.__name__,
+            "place": place_of(make),
+        }
+        for interface, make in app.parts
+    ]
 
 
 def together(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -15,10 +33,12 @@ def together(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for hook in (each for answer in answers for each in answer["hooks"]):
         known = hooks.get(hook["hook"])
         hooks[hook["hook"]] = dict(hook) if known is None else _sum(known, hook)
+    newest = max(answers, key=lambda answer: answer["version"], default=None)
     return {
-        "version": max((answer["version"] for answer in answers), default=0),
+        "version": newest["version"] if newest is not None else 0,
         "versions": max((answer["versions"] for answer in answers), default=0),
         "hooks": list(hooks.values()),
+        "parts": newest["parts"] if newest is not None else [],
     }
 
 

@@ -37,7 +37,7 @@ from mailframe.runtime.duty import Duty
 from mailframe.runtime.machine import Machine
 
 if TYPE_CHECKING:
-    from mailframe.app.applications import Version
+    from mailframe.app.versions import Version
     from mailframe.app.wiring import House
 
 

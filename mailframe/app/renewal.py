@@ -28,7 +28,8 @@ from mailframe.app.modules import (
 from mailframe.runtime.loading import is_part_name, load
 
 if TYPE_CHECKING:
-    from mailframe.app.applications import Load, Version
+    from mailframe.app.applications import Load
+    from mailframe.app.versions import Version
     from mailframe.hooks.app import App
 
 _TOUCHED_MEANWHILE = -1

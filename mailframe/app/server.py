@@ -15,7 +15,7 @@ leaves everything as it was and says why.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -218,13 +218,14 @@ class MailServer:
         return Reloaded(tuple(changed), version.number, candidate.is_new)
 
     def plugins(self) -> dict[str, Any]:
-        """What the applications have cost so far, for ``mailframe plugins``."""
+        """The applications that run, and what they have cost so far, for ``mailframe plugins``."""
         applications = self.house.applications
         newest = applications.newest
         return {
             "version": newest.number if newest is not None else 0,
             "versions": applications.versions,
             "hooks": newest.report() if newest is not None else [],
+            "parts": _parts_of(newest.apps.values()) if newest is not None else [],
         }
 
     async def close_doors(self) -> None:
@@ -269,3 +270,9 @@ class MailServer:
         await ended.addErrback(lambda _: None)
         if timer.active():
             timer.cancel()
+
+
+def _parts_of(apps: Iterable[App]) -> list[dict[str, str]]:
+    from mailframe.app.plugin_reports import parts_of
+
+    return [part for app in apps for part in parts_of(app)]

@@ -12,9 +12,9 @@ from typing import Any
 
 from zope.interface import implementer
 
-from mailframe.app.applications import Version
 from mailframe.app.config import Config
 from mailframe.app.config_extensions import owners
+from mailframe.app.versions import Version
 from mailframe.core.envelope import Recipient
 from mailframe.core.routing import Route
 from mailframe.delivery.dialler import Dialler

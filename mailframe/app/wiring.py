@@ -26,7 +26,7 @@ from mailframe.accounts.pop_before_smtp import RecentFetches
 from mailframe.accounts.schema import MIGRATIONS as DIRECTORY_SCHEMA
 from mailframe.accounts.signing import DkimSigner
 from mailframe.accounts.throttle import LoginThrottle
-from mailframe.app.applications import Applications, Version
+from mailframe.app.applications import Applications
 from mailframe.app.config import Config
 from mailframe.app.doors import Doors
 from mailframe.app.filtering import Filtering
@@ -39,6 +39,7 @@ from mailframe.app.reporting import Reporting
 from mailframe.app.source_services import SourceServices
 from mailframe.app.sources_of_config import ConfiguredSources
 from mailframe.app.stores import Stores
+from mailframe.app.versions import Version
 from mailframe.app.ways import Ways
 from mailframe.core.address import Address
 from mailframe.core.events import RecipientFailed

@@ -5,12 +5,12 @@ What lives here
     all that is known of it; ``patterns`` are the addresses it is for; ``verdicts`` is what it may
     answer; ``server`` what it can reach.
 
-    Running it: ``running`` is one version of all applications. ``calling`` runs one hook within
-    its limits, ``room`` is why none of it can fill memory or threads. ``policies``, ``filters`` and
-    ``before_ack`` come before the 250 (``judging``: what they have said in a session), ``accounts``
-    at RCPT, ``courier`` after the commit (``answered``: what was decided before it, carried out
-    there), ``events`` and ``calendar`` (``schedules``) when something happened or its time has
-    come. ``addresses`` finds the hook that an address is for.
+    Running it: ``running`` is one version of all applications. ``live`` is a hook that runs and
+    ``calling`` calls it within its limits; ``room`` is why none of it can fill memory or threads.
+    ``policies``, ``filters`` and ``before_ack`` come before the 250 (``judging``: what they have
+    said in a session), ``accounts`` at RCPT, ``courier`` after the commit (``answered``: what was
+    decided before it, carried out there), ``events`` and ``calendar`` (``schedules``) when
+    something happened or its time has come. ``addresses`` finds the hook that an address is for.
 
     The message as they see it: ``mail``, with ``header_fields`` and ``attachments`` (``once``,
     ``clean_text``); ``arrival`` is how it came, ``reading`` has it read once for all of them. What

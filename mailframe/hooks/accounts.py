@@ -30,8 +30,7 @@ from mailframe.hooks.verdicts import (
     Reject,
     must_be_folder,
 )
-from mailframe.interfaces import Entry, IAccountSource, IAnyDomain
-from mailframe.interfaces.account_domains import IDomainSource
+from mailframe.interfaces import Entry, IAccountSource, IAnyDomain, IDomainSource
 from mailframe.runtime.aio import as_deferred
 
 COURIER = "app"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mailframe.core.address import Address
-from mailframe.hooks.calling import LiveHook
 from mailframe.hooks.hook import AppError, Phase
+from mailframe.hooks.live import LiveHook
 from mailframe.hooks.patterns import Pattern, key_of
 
 Matched = tuple[LiveHook, dict[str, Any]]

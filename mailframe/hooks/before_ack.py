@@ -27,7 +27,8 @@ from mailframe.errors import INTERNAL_ERROR, TransientFailure
 from mailframe.hooks.accounts import COURIER
 from mailframe.hooks.addresses import Addresses, Matched, address_of
 from mailframe.hooks.answered import field_of
-from mailframe.hooks.calling import Caller, LiveHook, Values
+from mailframe.hooks.calling import Caller, Values
+from mailframe.hooks.live import LiveHook
 from mailframe.hooks.outgoing import Outgoing, PostingFailed
 from mailframe.hooks.policies import reply_of
 from mailframe.hooks.reading import Reading, prepare

@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from mailframe.errors import Failure
-from mailframe.hooks.calling import Caller, LiveHook
+from mailframe.hooks.calling import Caller
+from mailframe.hooks.live import LiveHook
 from mailframe.hooks.schedules import Cron, Every, parse_schedule
 from mailframe.hooks.server import Server
 from mailframe.runtime.aio import Background
@@ -115,8 +116,7 @@ class Calendar:
             await self._caller.call(entry.hook, "", {})
         except Failure as failure:
             # What it raised itself is logged with its traceback; a place may have been missing.
-            self.log.warn(
-                "the run of {hook} failed: {why}", hook=entry.hook.name, why=failure.detail
-            )
+            why = failure.detail or str(failure)
+            self.log.warn("the run of {hook} failed: {why}", hook=entry.hook.name, why=why)
         finally:
             entry.is_running = False

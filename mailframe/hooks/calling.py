@@ -13,14 +13,15 @@ A hook that forks has its child end where it returns.
 
 What a hook raises that is no decision is its mistake, whatever it is, ``SystemExit`` included:
 logged with its traceback under the message's id, in the message's story, and for the peer it is
-451 4.3.0.
+451 4.3.0. A ``Failure`` is an answer where somebody waits for it, and a mistake in a schedule, an
+event, at startup and at shutdown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -31,117 +32,22 @@ from twisted.python.reflect import safe_repr, safe_str
 from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.errors import INTERNAL_ERROR, Failure, TransientFailure
-from mailframe.hooks.app import App
-from mailframe.hooks.hook import Hook
+from mailframe.hooks.hook import Phase
+from mailframe.hooks.live import LiveHook
 from mailframe.hooks.outgoing import Dispatch
-from mailframe.hooks.room import BUSY, Room
+from mailframe.hooks.room import BUSY
 from mailframe.hooks.verdicts import Decision, decided
 from mailframe.interfaces import IJournal, IWorkers
 from mailframe.runtime.aio import as_deferred, is_awaitable
 from mailframe.runtime.lineage import end_if_child, forks
-from mailframe.runtime.stepping import step_named, stepped
+from mailframe.runtime.stepping import stepped
 
 TOO_LONG = Reply(451, status.SYSTEM_NOT_ACCEPTING, "Please try again later")
-BLOCKED_SECONDS = 0.1
-"""A step of an ``async def`` that takes longer is complained about."""
-ON_THREADS = 8
-ON_REACTOR = 100
-"""Calls of one hook at a time."""
-SHORT = 8
-"""Threads that hang, of all hooks together: from then on none of these hooks is called."""
-_QUIET = 60.0
-"""Seconds between two complaints about one hook."""
+
+_NOBODY_WAITS = frozenset({Phase.SCHEDULE, Phase.EVENT, Phase.STARTUP, Phase.SHUTDOWN})
+"""For an answer of theirs: mail of theirs that is refused is like any other error."""
 
 Values = Mapping[str, Any]
-
-
-class Meter(Protocol):
-    """Counts, for metrics. Called on the reactor's thread; must not raise."""
-
-    def called(self, hook: str, phase: str, outcome: str, seconds: float) -> None:
-        """One call ended, or was not waited for any longer. ``outcome``: ``ok`` (refusals too),
-        ``failed``, ``timeout``, ``busy`` (it was not made), ``cancelled``."""
-
-    def blocked(self, hook: str, seconds: float) -> None:
-        """One step of it kept the reactor for so long."""
-
-
-@dataclass(slots=True)
-class Figures:
-    """Of one hook, since this version of its application began."""
-
-    calls: int = 0
-    failures: int = 0
-    timeouts: int = 0
-    busy: int = 0
-    """Not called, since too many calls of it were under way."""
-    blocked: int = 0
-    """Steps that kept the reactor for longer than a tenth of a second."""
-    seconds: float = 0.0
-    longest: float = 0.0
-    hung: int = 0
-    """Calls that nobody waits for and that have not ended."""
-
-
-class LiveHook:
-    """A hook of an application that runs. ``name`` says which, everywhere."""
-
-    log = Logger()
-
-    def __init__(
-        self, hook: Hook, name: str, app: App, clock: IReactorTime, meter: Meter | None
-    ) -> None:
-        self.hook = hook
-        self.name = name
-        self.app = app
-        self.figures = Figures()
-        self.is_async = hook.is_async
-        self._most = ON_REACTOR if self.is_async else ON_THREADS
-        self.places = Room(clock, f"places for {name}", self._most)
-        self.step = step_named(f"hook {name}", self._stepped)
-        self._clock = clock
-        self._meter = meter
-        self._complained = -_QUIET
-        self._forks = forks()
-
-    def hangs(self, in_all: int) -> bool:
-        """Whether too many calls of it have not ended in time; ``in_all`` of all hooks."""
-        hung = self.figures.hung
-        return hung >= self._most // 2 or (hung > 0 and in_all >= SHORT and not self.is_async)
-
-    def count(self, outcome: str, seconds: float = 0.0) -> None:
-        figures = self.figures
-        if outcome == "busy":
-            figures.busy += 1
-        else:
-            figures.calls += 1
-            figures.seconds += seconds
-            figures.longest = max(figures.longest, seconds)
-        figures.failures += outcome == "failed"
-        figures.timeouts += outcome == "timeout"
-        if self._meter is not None:
-            self._meter.called(self.name, self.hook.phase.value, outcome, seconds)
-
-    def _stepped(self, seconds: float) -> None:
-        end_if_child(self._forks)
-        if seconds <= BLOCKED_SECONDS:
-            return
-        self.figures.blocked += 1
-        if self._meter is not None:
-            self._meter.blocked(self.name, seconds)
-        now = self._clock.seconds()
-        if now - self._complained >= _QUIET:
-            self._complained = now
-            self.log.warn(
-                "{hook} kept the reactor for {milliseconds} ms, and nobody else was served: what"
-                " blocks belongs into a plain def, which has a thread ({place})",
-                hook=self.name,
-                milliseconds=round(seconds * 1000),
-                place=self.hook.place,
-            )
-
-    def __repr__(self) -> str:
-        return f"<hook {self.name}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +185,7 @@ class Caller:
         outcome = "cancelled"
         try:
             result = await waiting
-            outcome = _outcome(result)
+            outcome = _outcome(hook, result)
             return result
         except CancelledError:  # whoever asked is gone
             hang(1)
@@ -313,15 +219,16 @@ class Caller:
             # It may be kept for a while, and is not to keep the frames that it came through.
             error.__context__ = error.__cause__ = None
             return error.with_traceback(None)
-        if isinstance(error, Failure) and not error.reply.is_positive:
+        if _is_answer(hook, error):
             raise error
+        why = f"{type(error).__name__}: {safe_str(error)}"[:200]
         self.log.failure(
-            "{id}: {hook} failed",
+            "{id}: {hook} failed: {why}",
             Traceback(error),
             id=id or hook.hook.phase.value,
             hook=hook.name,
+            why=why,
         )
-        why = f"{type(error).__name__}: {safe_str(error)}"[:200]
         self._tell(id, hook, f"failed: {why}")
         raise TransientFailure(INTERNAL_ERROR, f"{hook.name} failed: {why}")
 
@@ -390,9 +297,15 @@ def _guarded(function: Callable[..., Any], values: Values) -> _Returned | _Raise
         end_if_child(since)
 
 
-def _outcome(result: _Result) -> str:
+def _outcome(hook: LiveHook, result: _Result) -> str:
     if isinstance(result, _TooLong):
         return "timeout"
-    if isinstance(result, _Returned) or isinstance(result.error, Decision | Failure):
+    if isinstance(result, _Returned) or isinstance(result.error, Decision):
         return "ok"
-    return "failed"
+    return "ok" if _is_answer(hook, result.error) else "failed"
+
+
+def _is_answer(hook: LiveHook, error: BaseException) -> bool:
+    """Whether it is for somebody who waits: what nobody hears has failed."""
+    is_refusal = isinstance(error, Failure) and not error.reply.is_positive
+    return is_refusal and hook.hook.phase not in _NOBODY_WAITS

@@ -15,7 +15,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailframe.errors import Failure
-from mailframe.hooks.calling import Caller, LiveHook
+from mailframe.hooks.calling import Caller
+from mailframe.hooks.live import LiveHook
 from mailframe.interfaces import IEventSink, Step
 from mailframe.runtime.aio import as_deferred
 

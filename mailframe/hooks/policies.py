@@ -23,9 +23,10 @@ from mailframe.core.reply import Reply
 from mailframe.core.resolution import Expanded, Local, Resolution
 from mailframe.core.session import Session
 from mailframe.core.verdict import Amendment, Filing, Tag, Verdict
-from mailframe.hooks.calling import Caller, LiveHook, Values
+from mailframe.hooks.calling import Caller, Values
 from mailframe.hooks.hook import Phase
 from mailframe.hooks.judging import Judging, Layer, Wish, judging
+from mailframe.hooks.live import LiveHook
 from mailframe.hooks.reading import Reading, prepare
 from mailframe.hooks.verdicts import (
     Accept,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from mailframe.core.envelope import Envelope, Recipient
 from mailframe.core.session import Session
 from mailframe.hooks.arrival import arrival_of_session, read_content
-from mailframe.hooks.calling import LiveHook
 from mailframe.hooks.judging import Judging, judging
+from mailframe.hooks.live import LiveHook
 from mailframe.hooks.mail import Message
 from mailframe.hooks.outgoing import Outgoing
 from mailframe.hooks.room import Room

@@ -21,11 +21,12 @@ from mailframe.hooks.addresses import Addresses
 from mailframe.hooks.app import App
 from mailframe.hooks.before_ack import BeforeAckHook, OneAtATime
 from mailframe.hooks.calendar import Calendar
-from mailframe.hooks.calling import Caller, LiveHook, Meter
+from mailframe.hooks.calling import Caller
 from mailframe.hooks.courier import AppCourier
 from mailframe.hooks.events import HookSink
 from mailframe.hooks.filters import FilterHook
 from mailframe.hooks.hook import AppError, Phase
+from mailframe.hooks.live import LiveHook, Meter
 from mailframe.hooks.policies import HOOKS_OF, Bookkeeping, WishesPolicy
 from mailframe.hooks.reading import MEMORY, Reading
 from mailframe.hooks.room import Room
@@ -109,9 +110,8 @@ class Running:
                 try:
                     await self._caller.call(hook, "", {})
                 except Failure as failure:
-                    self.log.error(
-                        "{hook} failed at shutdown: {why}", hook=hook.name, why=failure.detail
-                    )
+                    why = failure.detail or str(failure)
+                    self.log.error("{hook} failed at shutdown: {why}", hook=hook.name, why=why)
             app.detach(self)
         self._started.clear()
 

@@ -54,6 +54,12 @@ class _Refusal(Decision):
     _class = 5
 
     def __init__(self, code: int, status: str, text: str) -> None:
+        if not isinstance(code, int):
+            kind = type(self).__name__
+            raise TypeError(
+                f"code must be a number, not {code!r:.80}; for the text alone write"
+                f' {kind}(text="...")'
+            )
         super().__init__(code, status, text)
         self.reply = _reply(self._class, code, status, text)
         """What the peer hears, or the bounce says."""
@@ -63,7 +69,8 @@ class _Refusal(Decision):
 
 class Reject(_Refusal):
     """Refused for good: ``Reject(550, "5.1.1", "No such customer")``; after the commit its sender
-    gets a bounce with these words. ValueError where code and status are not both of 5yz."""
+    gets a bounce with these words. The text alone is ``Reject(text="No such customer")``.
+    ValueError where code and status are not both of 5yz, TypeError where code is no number."""
 
     def __init__(self, code: int = 550, status: str = "5.7.1", text: str = "Rejected") -> None:
         super().__init__(code, status, text)

@@ -21,7 +21,14 @@ RFCs
     Named where an interface mirrors a protocol's notion.
 """
 
-from mailframe.interfaces.accounts import Entry, IAccountSource, IAnyDomain, IPasswordSource
+from mailframe.interfaces.accounts import (
+    Entry,
+    IAccountSource,
+    IAnyDomain,
+    IDomainSource,
+    IPasswordSource,
+    ITryableSource,
+)
 from mailframe.interfaces.auth import (
     BearerToken,
     IAuthenticator,
@@ -120,6 +127,7 @@ __all__ = [
     "ICopying",
     "ICourier",
     "IDisconnectPolicy",
+    "IDomainSource",
     "IEventSink",
     "IFiledMessage",
     "IFilter",
@@ -162,6 +170,7 @@ __all__ = [
     "IStoredMessage",
     "ITlsContexts",
     "ITokenTerms",
+    "ITryableSource",
     "IVanished",
     "IVerifiedIdentity",
     "IWorkers",

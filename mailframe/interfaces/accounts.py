@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 
 from zope.interface import Attribute, Interface
@@ -61,6 +61,19 @@ class IAccountSource(Interface):
         """
 
 
+class IDomainSource(IAccountSource):
+    """Optional power of an ``IAccountSource``: it has more domains than ``domains`` names, or none
+    that are known beforehand."""
+
+    def holds(domain: str) -> Awaitable[bool]:
+        """Whether it decides about that domain (A-labels in lower case), too.
+
+        Asked of every domain that is none of ``domains``: of those that others have, as well.
+        Raises TransientFailure where it cannot be known now: mail for the domain is then put
+        off, for it may be ours.
+        """
+
+
 class IAnyDomain(IAccountSource):
     """Optional power of an ``IAccountSource``: it may know addresses at any domain, and decides
     about none of them, like ``{user}@{domain}`` in an application. Where nobody else knows an
@@ -70,6 +83,18 @@ class IAnyDomain(IAccountSource):
     def may_know(domain: str) -> bool:
         """Whether to ask it about an address of that domain, A-labels in lower case. Called for
         every recipient elsewhere; must not block, nor raise."""
+
+
+class ITryableSource(IAccountSource):
+    """Optional power of an ``IAccountSource``: it can say whether what it was told to ask makes
+    sense, though nobody wants to know anything."""
+
+    def try_questions() -> Awaitable[Sequence[str]]:
+        """Asks each kind of question once, about somebody who does not exist, and yields what is
+        wrong with them, a sentence each.
+
+        For ``mailframe check``. Raises TransientFailure where it cannot be asked at all.
+        """
 
 
 class IPasswordSource(IAccountSource):

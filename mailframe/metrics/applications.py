@@ -13,7 +13,7 @@ _BOUNDS = (0.001, 0.01, 0.1, 1.0, 10.0, 30.0, 300.0)
 
 
 class ApplicationHooks:
-    """Told by whoever calls hooks (``mailframe.hooks.calling.Meter``)."""
+    """Told by whoever calls hooks (``mailframe.hooks.live.Meter``)."""
 
     def __init__(self) -> None:
         self._calls = Counter(

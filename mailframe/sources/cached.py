@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -28,8 +28,7 @@ from zope.interface import alsoProvides, implementer
 
 from mailframe.core.address import Address
 from mailframe.errors import LoginFailed, TransientFailure
-from mailframe.interfaces.account_domains import IDomainSource
-from mailframe.interfaces.accounts import Entry, IPasswordSource
+from mailframe.interfaces.accounts import Entry, IDomainSource, IPasswordSource, ITryableSource
 from mailframe.runtime.login_client import login_client
 from mailframe.sources.flights import Flights
 
@@ -69,6 +68,8 @@ class CachedSource:
         self._depends_on_client = bool(getattr(source, "depends_on_client", False))
         if IDomainSource.providedBy(source):
             alsoProvides(self, IDomainSource)
+        if ITryableSource.providedBy(source):
+            alsoProvides(self, ITryableSource)
 
     @property
     def domains(self) -> Collection[str]:
@@ -109,6 +110,11 @@ class CachedSource:
             return True if await IDomainSource(self.inner).holds(domain) else None
 
         return bool(await self._held.answer(domain, ask))
+
+    async def try_questions(self) -> Sequence[str]:
+        """As of ``ITryableSource``, where the source is one; nothing is remembered of it."""
+        wrong: Sequence[str] = await ITryableSource(self.inner).try_questions()
+        return wrong
 
     def close(self) -> None:
         """Give back what it holds open, once no more than sessions under way ask it."""

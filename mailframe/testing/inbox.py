@@ -49,7 +49,9 @@ _PORTS = ("smtp", "pop3", "imap", "web")
 _CODE = r"(?<![\w.-])[0-9]{4,8}(?![\w-]|\.[0-9])"
 _HREF = re.compile(r"""\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _WEB = re.compile(r"""https?://[^\s<>"'\]]+""", re.IGNORECASE)
-_TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>")
+_UNSEEN = re.compile(r"<(?:style|script)\b", re.IGNORECASE)
+_SEEN_AGAIN = re.compile(r"</(?:style|script)\b", re.IGNORECASE)
 # Nothing that is configured for the tester's browser may come between.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -99,7 +101,7 @@ class ReceivedMessage:
     def text(self) -> str:
         """The plain text; what can be seen of the HTML where there is none."""
         plain = self._body("plain")
-        return plain or unescape(_TAG.sub(" ", self.html)).strip()
+        return plain or unescape(_TAG.sub(" ", _without_scripts(self.html))).strip()
 
     @property
     def html(self) -> str:
@@ -146,7 +148,12 @@ class ReceivedMessage:
         part = self.message.get_body((kind,))
         if part is None:
             return ""
-        return str(part.get_content()).replace("\r\n", "\n")
+        try:
+            text = str(part.get_content())
+        except LookupError:  # a charset that nobody knows
+            payload = part.get_payload(decode=True)
+            text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+        return text.replace("\r\n", "\n")
 
 
 class MailframeInbox:
@@ -376,6 +383,16 @@ class MailframeInbox:
             raise InboxError(f"{method} {path}: {error.code} {words}") from error
         except urllib.error.URLError as error:
             raise InboxError(f"the server does not answer: {error.reason}") from error
+
+
+def _without_scripts(html: str) -> str:
+    """Nor styles. In one pass, whatever is not closed."""
+    pieces, at = [], 0
+    while begin := _UNSEEN.search(html, at):
+        pieces.append(html[at : begin.start()])
+        end = _SEEN_AGAIN.search(html, begin.end())
+        at = end.start() if end else len(html)
+    return "".join([*pieces, html[at:]])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

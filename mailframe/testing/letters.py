@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email import policy
@@ -9,9 +10,16 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from email.utils import format_datetime
 
-Attachment = tuple[str, bytes, str]
-"""File name, content, media type."""
+from mailframe.core.facts import Fact
+from mailframe.hooks.attachments import Attachment
+from mailframe.message import body_parts
+from mailframe.message.facts import read_facts
+
+FileToSend = tuple[str, bytes | str] | tuple[str, bytes | str, str]
+"""File name, content and media type, as ``msg.reply`` takes them: by default the type is that of
+the name. Text is sent as UTF-8."""
 _WIRE = policy.SMTPUTF8
+_TYPES = mimetypes.MimeTypes(filenames=())  # the library's own, the same on every machine
 
 
 class Received:
@@ -48,13 +56,12 @@ class Received:
         return self._body("html")
 
     @property
-    def attachments(self) -> dict[str, bytes]:
-        """File name -> content."""
-        found = {}
-        for part in self.message.iter_attachments():
-            content = part.get_payload(decode=True)
-            found[part.get_filename() or ""] = content if isinstance(content, bytes) else b""
-        return found
+    def attachments(self) -> list[Attachment]:
+        """In the order of the message, as in ``msg.attachments`` of a hook: ``name``, ``type``,
+        ``content`` and the rest."""
+        root = read_facts(self.raw, Fact.PARTS).parts
+        parts = (Attachment(self.raw, leaf) for leaf in body_parts.leaves(root, attached=False))
+        return [part for part in parts if not part.is_text_of_message]
 
     def _body(self, kind: str) -> str:
         part = self.message.get_body((kind,))
@@ -72,10 +79,11 @@ def build(
     subject: str = "a message",
     html: str = "",
     headers: Mapping[str, str] | None = None,
-    attachments: Iterable[Attachment] = (),
+    attachments: Iterable[FileToSend] = (),
     now: float,
 ) -> bytes:
-    """In wire format. ``headers`` replace what would be there by itself."""
+    """In wire format. ``headers`` replace what would be there by itself. Raises TypeError for
+    what is no attachment."""
     message = EmailMessage(policy=_WIRE)
     moment = datetime.fromtimestamp(now, UTC)
     fields = {
@@ -92,7 +100,23 @@ def build(
     message.set_content(text or "\n")
     if html:
         message.add_alternative(html, subtype="html")
-    for name, content, media in attachments:
-        kind, _, subtype = media.partition("/")
-        message.add_attachment(content, maintype=kind, subtype=subtype or "x", filename=name)
+    for file in attachments:
+        _attach(message, file)
     return message.as_bytes()
+
+
+def _attach(message: EmailMessage, file: FileToSend) -> None:
+    if not isinstance(file, tuple) or len(file) not in (2, 3):
+        raise TypeError(f"{file!r} is no attachment: (name, content) or (name, content, type)")
+    name, content = file[0], file[1]
+    media = file[2] if len(file) == 3 else _type_of(name)
+    kind, _, subtype = media.partition("/")
+    octets = content.encode() if isinstance(content, str) else content
+    message.add_attachment(octets, maintype=kind, subtype=subtype or "x", filename=name)
+    if isinstance(content, str):
+        list(message.iter_attachments())[-1].set_param("charset", "utf-8")
+
+
+def _type_of(name: str) -> str:
+    media, encoding = _TYPES.guess_type(name)
+    return media if media is not None and encoding is None else "application/octet-stream"

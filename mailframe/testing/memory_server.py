@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -41,7 +42,7 @@ from mailframe.queue.schema import MIGRATIONS as QUEUE_SCHEMA
 from mailframe.runtime.aio import as_deferred, fired, result_of
 from mailframe.runtime.database import Database
 from mailframe.runtime.workers import InlineWorkers
-from mailframe.testing.letters import Attachment, Received, build
+from mailframe.testing.letters import FileToSend, Received, build
 from mailframe.testing.machine import SimMachine
 from mailframe.testing.memory_settings import (
     BASE,
@@ -116,7 +117,7 @@ class MemoryServer:
         subject: str = "a message",
         html: str = "",
         headers: Mapping[str, str] | None = None,
-        attachments: Iterable[Attachment] = (),
+        attachments: Iterable[FileToSend] = (),
         raw: bytes = b"",
         ip: str = CLIENT_IP,
         helo: str = CLIENT,
@@ -128,11 +129,11 @@ class MemoryServer:
 
         ``sender`` is the reverse-path, ``""`` the null one; ``recipients`` are one or several. The
         message is made of ``text``, ``subject``, ``html``, ``headers`` (name -> value, in place of
-        what would be there by itself) and ``attachments`` (name, content, media type), or it is
-        ``raw``, in wire format. ``ip`` and ``helo``: whom it comes from. ``dkim``: the domain that
-        signs it; its key is published. ``login``: an address of ``users``, or a name and a
-        password; the message is submitted then. ``role``: the listener, ``mx`` unless somebody logs
-        in.
+        what would be there by itself) and ``attachments`` (name, content and, unless that of the
+        name is right, media type), or it is ``raw``, in wire format. ``ip`` and ``helo``: whom it
+        comes from. ``dkim``: the domain that signs it; its key is published. ``login``: an address
+        of ``users``, or a name and a password; the message is submitted then. ``role``: the
+        listener, ``mx`` unless somebody logs in.
         """
         named = [recipients] if isinstance(recipients, str) else list(recipients)
         now = self.world.seconds()
@@ -219,13 +220,20 @@ class MemoryServer:
     def queue(self) -> list[queue_admin.QueuedMessage]:
         """What is still queued, as ``mailframe queue`` lists it: of each message ``queue_id``,
         ``queue_name`` (``deferred``, ``hold`` ...), ``arrival_time``, ``message_size``, ``sender``,
-        ``recipients``."""
-        database = Database(f"{BASE}/queue/spool.db", QUEUE_SCHEMA, None, disk=self.machine.disk)
-        database.open()
-        try:
+        ``recipients``. Dead letters are those whose ``queue_name`` is ``dead``."""
+        with self._spool() as database:
             return list(queue_admin.messages(database, queue_admin.Selection()))
-        finally:
-            database.close()
+
+    def replay(self, *ids: str) -> list[str]:
+        """As ``mailframe queue replay``: have dead letters tried once more, all of them or those
+        of these queue ids. They are due at once, so that ``run_deliveries`` delivers them. Returns
+        the queue ids of those there were."""
+        with self._spool() as database:
+            selection = queue_admin.Selection(ids=ids)
+            found = queue_admin.replay(database, selection, self.world.seconds())
+        if self.server.house.queue is not None:
+            self.server.house.queue.wake()
+        return found
 
     @property
     def log(self) -> list[str]:
@@ -309,6 +317,16 @@ class MemoryServer:
         spool = self.server.house.spool_file
         found = self.wait(lambda: _read(spool, lambda db: db.execute(_DUE, (now,)).fetchone()))
         return bool(found[0])
+
+    @contextmanager
+    def _spool(self) -> Iterator[Database]:
+        """Beside the server, as the command line has it."""
+        database = Database(f"{BASE}/queue/spool.db", QUEUE_SCHEMA, None, disk=self.machine.disk)
+        database.open()
+        try:
+            yield database
+        finally:
+            database.close()
 
     def _errors(self) -> list[BaseException]:
         failures = (each.failure for each in self.world.log.failures())

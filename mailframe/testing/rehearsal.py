@@ -2,7 +2,7 @@
 
 The server is the real one, in memory: what its policies and hooks say is what they would say.
 Hooks run in truth, so what they do to a database is done; but nothing leaves the machine, and
-``deliver`` hooks are asked only where that is wanted.
+``deliver`` hooks are asked only where that is wanted; else they are named, and that is all.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _SILENCE = {
     Phase.FILTER: "no points",
 }
 """What None means, where it is not that there is nothing to object."""
+_NOT_ASKED = "not asked (--deliver asks it)"
 _TOLD = ("check", "refuse", "attempt", "deliver", "defer", "fail", "bounce", "dead")
 
 
@@ -88,6 +89,7 @@ def rehearse(
         if deliver:
             server.run_deliveries()
         steps = server.trace(answer.id) if answer.id else []
+        steps = [step for step in steps if _NOT_ASKED not in _words(step)]
         told = [(step["time"], len(seen) + n, _told(step)) for n, step in enumerate(steps)]
         in_order = sorted([*seen, *((at, n, each) for at, n, each in told if each)])
         done = Rehearsal(answer, [each for _, _, each in in_order])
@@ -122,10 +124,16 @@ def _watched_hook(
         took = round((time.perf_counter() - began) * 1000, 3)
         seen.append((now(), len(seen), Seen(hook.phase.value, name, answer, hook.place, took)))
 
+    def skip() -> None:
+        left_out = Seen(hook.phase.value, name, _NOT_ASKED, hook.place)
+        if all(each != left_out for _, _, each in seen):
+            seen.append((now(), len(seen), left_out))
+        raise Defer(text=_NOT_ASKED)
+
     @functools.wraps(hook.function)
     def called(**values: Any) -> Any:
         if is_skipped:
-            raise Defer(text="not asked")
+            skip()
         began = time.perf_counter()
         try:
             answer = hook.function(**values)
@@ -138,7 +146,7 @@ def _watched_hook(
     @functools.wraps(hook.function)
     async def awaited(**values: Any) -> Any:
         if is_skipped:
-            raise Defer(text="not asked")
+            skip()
         began = time.perf_counter()
         try:
             answer = await hook.function(**values)
@@ -171,6 +179,9 @@ def _told(step: Mapping[str, Any]) -> Seen | None:
     if step["step"] == "check":
         return Seen("check", str(step["result"]), str(step.get("reason", "")))
     who = str(step.get("rule") or step.get("courier") or step.get("forward_path") or "")
+    return Seen(str(step["step"]), who, f"{step['result']} {_words(step)}".strip())
+
+
+def _words(step: Mapping[str, Any]) -> str:
     said = step.get("reply") or step.get("reason") or ""
-    words = "; ".join(said) if isinstance(said, list) else str(said)
-    return Seen(str(step["step"]), who, f"{step['result']} {words}".strip())
+    return "; ".join(map(str, said)) if isinstance(said, list) else str(said)

@@ -17,6 +17,7 @@ from tests.docs.things import Thing
 EXPORTERS = (
     "mailframe",
     "mailframe.interfaces",
+    "mailframe.mailbox.mapped",
     "mailframe.settings",
     "mailframe.testing",
     "mailframe.testing.contracts",
@@ -192,7 +193,6 @@ TOPICS = (
         "who is at which address, passwords and tokens, the avatar of a login",
         (
             Section("Accounts that others keep", "mailframe.interfaces.accounts"),
-            Section("Sources with many domains", "mailframe.interfaces.account_domains"),
             Section("Logins", "mailframe.interfaces.auth"),
         ),
         (
@@ -238,6 +238,36 @@ TOPICS = (
             Section("Folders", "mailframe.interfaces.folders"),
         ),
         (("Mailboxes", "extending/mailbox.md"), ("Folders", "extending/folders.md")),
+    ),
+    Topic(
+        "parts.md",
+        "Parts that are made already",
+        "a mapping as mailbox and folders, a checker over a source of accounts",
+        (
+            Section(
+                "A mapping as a folder",
+                "mailframe.mailbox.mapped.folder",
+                ("MappedFolder",),
+            ),
+            Section(
+                "The folders of an account, and its INBOX for POP3",
+                "mailframe.mailbox.mapped",
+                ("MappedFolders", "MappedAccount", "MappedInbox"),
+                False,
+            ),
+            Section("A message in memory", "mailframe.mailbox.mapped.source", ("OctetSource",)),
+            Section(
+                "Passwords of a source of accounts",
+                "mailframe.accounts.source_checker",
+                ("SourceChecker",),
+            ),
+        ),
+        (
+            ("Realms", "extending/realm.md"),
+            ("Mailboxes", "extending/mailbox.md"),
+            ("Stores", "extending/store.md"),
+            ("Accounts", "extending/accounts.md"),
+        ),
     ),
     Topic(
         "surroundings.md",

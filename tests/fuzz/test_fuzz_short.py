@@ -10,7 +10,7 @@ from tests.fuzz.campaign import one_case
 from tests.fuzz.mutate import Dialogue
 from tests.fuzz.targets import TARGETS
 
-CASES = 1500
+CASES = 600
 
 
 @pytest.mark.parametrize("name", TARGETS)

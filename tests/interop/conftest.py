@@ -15,7 +15,6 @@ from tests.interop.peers.imap import fill, logged_in
 from tests.interop.peers.mailframe import Mailframe
 from tests.interop.peers.process import loopback_address, workdir
 
-
 _ONE_OF = {
     "test_hostile_names_are_only_names": 4,
     "test_hostile_names": 3,

@@ -211,6 +211,32 @@ def test_a_lost_database_puts_off_its_domain_only(
         database.stop()
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_queries_that_cannot_work_are_found_by_check(
+    request: pytest.FixtureRequest, directory: Path, kind: str
+) -> None:
+    if kind == "sqlite":
+        url, more = sqlite_file(directory / "people.db"), {}
+    else:
+        url, more = request.getfixturevalue("database").url, {"password": SECRET}
+    server = configured(directory, settings(url, **more))
+    assert "sql:users answers" in server.cli_result("check", "--no-network").stdout
+    wrong = {
+        "find": f"SELECT enabled AS enable FROM ({FIND}) AS found",
+        "password_query": "SELECT login, password FROM users WHERE login = :login",
+        "domain_query": "SELECT 1 FROM domains WHERE name = :domain",
+    }
+    server.configure(sql=settings(url, **more, **wrong))
+    found = server.cli_result("check", "--no-network").stdout
+    assert "sql:users: find yields a column 'enable' (there may be: account, addresses" in found
+    assert (
+        "sql:users: password_query yields a column 'login'"
+        " (there may be: account, enabled, password)"
+    ) in found
+    assert "sql:users: domain_query fails: " in found
+    assert "sql:users answers" not in found
+
+
 def test_mail_that_was_taken_waits_for_the_database(directory: Path, authority: Authority) -> None:
     """Its mailbox is looked for once more when the mail is put there."""
     database = Postgres(directory / "pg", authority)

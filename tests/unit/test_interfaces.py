@@ -50,6 +50,7 @@ CLAIMS = [
 SOMETIMES = [
     (interfaces.IGroupCourier, LocalCourier),
     (interfaces.IAnyDomain, AppAccounts),
+    (interfaces.IDomainSource, AppAccounts),
 ]
 """Kept by some objects of a class: by those whose store keeps its part, by those that have
 patterns for any domain."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mailframe.accounts.admin import DirectoryAdmin
 from mailframe.accounts.records import Alias
 from mailframe.app.checks.finding import Finding, Mark, fail, ok, warn
@@ -10,8 +12,7 @@ from mailframe.app.inquiry import Inquiry
 from mailframe.core.address import Address
 from mailframe.core.resolution import Moved, Refused
 from mailframe.errors import TransientFailure
-from mailframe.interfaces.account_domains import IDomainSource
-from mailframe.interfaces.accounts import IPasswordSource
+from mailframe.interfaces.accounts import IDomainSource, IPasswordSource, ITryableSource
 from mailframe.runtime.aio import result_of
 
 _ROLES = ("postmaster", "abuse")  # RFC 5321 section 4.5.1, RFC 2142 section 4
@@ -51,12 +52,16 @@ async def _roles(domain: str, parts: Inquiry) -> list[Finding]:
     return [fail(f"people.{domain}.roles", text, fix)]
 
 
-async def _ask(source: IPasswordSource) -> None:
-    """Raises TransientFailure."""
+async def _ask(source: IPasswordSource) -> Sequence[str]:
+    """What is wrong with its questions. Raises TransientFailure."""
+    if ITryableSource.providedBy(source):
+        wrong: Sequence[str] = await result_of(ITryableSource(source).try_questions())
+        return wrong
     for domain in sorted(source.domains)[:1]:
         await source.find(Address("mailframe-check", domain))
     if IDomainSource.providedBy(source):
         await IDomainSource(source).holds("mailframe-check.invalid")
+    return ()
 
 
 async def _sources(parts: Inquiry) -> list[Finding]:
@@ -64,13 +69,16 @@ async def _sources(parts: Inquiry) -> list[Finding]:
     findings = []
     for name, source in parts.sources.items():
         try:
-            await _ask(source)
+            wrong = await _ask(source)
         except TransientFailure as error:
             text = f"{name} cannot be asked: {error.detail or error}"
             fix = "is its server there, and are the settings right? Its users are put off meanwhile"
             findings.append(fail(f"people.{name}", text, fix))
         else:
-            findings.append(ok(f"people.{name}", f"{name} answers"))
+            fix = "correct its queries; what cannot be understood puts its users off"
+            findings += [fail(f"people.{name}", f"{name}: {text}", fix) for text in wrong] or [
+                ok(f"people.{name}", f"{name} answers")
+            ]
     return findings
 
 

@@ -25,7 +25,8 @@ from mailframe.app.checks.sender import SenderChecks
 from mailframe.app.checks.storage import check_storage
 from mailframe.app.commands.shared import database, path_in_base
 from mailframe.app.config import Config
-from mailframe.app.config_readiness import unusable_people
+from mailframe.app.config_readiness import unusable_code, unusable_people
+from mailframe.app.config_warnings import warnings
 from mailframe.app.inquiry import inquiry
 from mailframe.core.units import format_duration
 from mailframe.queue.admin import Selection, messages
@@ -56,7 +57,11 @@ async def all_findings(
 def _configuration(config: Config) -> list[Finding]:
     """The file itself was found right by now; certificates have findings of their own."""
     fix = "correct the configuration, or what it names; the server would not start"
-    found = [fail(f"config.{'.'.join(key)}", text, fix) for key, text in unusable_people(config)]
+    wrong = [*unusable_people(config), *unusable_code(config)]
+    found = [fail(f"config.{'.'.join(key)}", text, fix) for key, text in wrong]
+    for key, text in warnings(config):
+        name = ".".join(key)
+        found.append(warn(f"config.{name}", f"{name} {text}", "mend it, or take it out"))
     return found or [ok("config", "the configuration is fine")]
 
 

@@ -18,8 +18,14 @@ def config() -> None:
 @config_option
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Exit status 0 when the server would start with it, 78 with every problem otherwise."""
-    configuration(ctx, to_start=True)
+    """Exit status 0 when the server would start with it, 78 with every problem otherwise.
+
+    Warns of what it would start with and was probably not meant."""
+    from mailframe.app.config_warnings import warnings
+
+    found = configuration(ctx, to_start=True)
+    for key, text in warnings(found):
+        click.echo(f"warning: {'.'.join(key)} {text}", err=True)
     click.echo("the configuration is fine")
 
 

@@ -18,6 +18,7 @@ from mailframe.app.commands.listing import printable
 from mailframe.app.commands.shared import json_option
 
 if TYPE_CHECKING:
+    from mailframe.testing.letters import Received
     from mailframe.testing.rehearsal import Rehearsal, Seen
 
 _JUDGING = ("apps", "plugins", "policy", "limits", "routing", "relay", "routes", "directory")
@@ -144,8 +145,16 @@ def _print(done: Rehearsal) -> None:
     for message in done.sent:
         to = ", ".join(message.to)
         click.echo(f"would go to {to} from <{message.sender}>: {printable(message.subject)}")
+        for line in message.text.splitlines():
+            click.echo(f"  | {printable(line)}".rstrip())
+        if names := _attached(message):
+            click.echo(f"  attached: {', '.join(map(printable, names))}")
     for error in done.errors:
         click.echo(f"error: {type(error).__name__}: {printable(str(error))}", err=True)
+
+
+def _attached(message: Received) -> list[str]:
+    return [each.name or each.type for each in message.attachments]
 
 
 def _line(seen: Seen) -> str:
@@ -168,7 +177,16 @@ def _print_objects(done: Rehearsal) -> None:
             {"account": account, "folder": folder, "subject": message.subject}
             for account, folder, message in done.filed
         ],
-        "sent": [{"to": m.to, "sender": m.sender, "subject": m.subject} for m in done.sent],
+        "sent": [
+            {
+                "to": message.to,
+                "sender": message.sender,
+                "subject": message.subject,
+                "text": message.text,
+                "attachments": _attached(message),
+            }
+            for message in done.sent
+        ],
         "errors": [f"{type(error).__name__}: {error}" for error in done.errors],
     }
     click.echo(_json(last))

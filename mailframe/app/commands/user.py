@@ -80,7 +80,10 @@ def list_(ctx: click.Context, domain: str | None, as_json: bool) -> None:
     """List the users, of DOMAIN or of all."""
     from mailframe.app.commands.freezing import frozen_accounts
 
-    frozen = frozen_accounts(configuration(ctx))
+    config = configuration(ctx)
+    if config.realm.class_:
+        click.echo(f"users are those of realm {config.realm.class_}", err=True)
+    frozen = frozen_accounts(config)
     columns: list[Column[User]] = [
         Column("USER", lambda user: user.name),
         Column("QUOTA", _quota),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from mailframe import __version__
+from mailframe.app.config_policy import DEFAULT_ORDER
 
 COMMON = {
     "pyproject.toml": f"""\
@@ -29,6 +32,18 @@ packages = ["$module"]
 """,
     ".gitignore": "__pycache__/\n/dist/\n/.venv/\n/mailframe-dev/\n",
 }
+
+
+def _order_with(name: str, after: str) -> str:
+    """``policy.order``: as it is by default, and one more. What an order does not name is not
+    asked, so that nobody should begin with a shorter one."""
+    names = [*DEFAULT_ORDER]
+    names.insert(names.index(after) + 1, name)
+    quoted = ", ".join(f'"{each}"' for each in names)
+    return textwrap.fill(
+        f"order = [{quoted}]", width=90, subsequent_indent="         ", break_on_hyphens=False
+    )
+
 
 _INSTALL = """\
 ## Trying it out
@@ -134,6 +149,8 @@ pytest
 class = "$module:Realm"
 ```
 
+The tests inherit contract suites: each promise that a realm, a checker and a resolver make is one.
+
 `mailframe reload` makes the realm anew where its code has changed; `take_over`, if it has such a
 method, is given the one before. Interfaces and what else a realm may do: docs/extending.md of
 mailframe.
@@ -143,13 +160,13 @@ mailframe.
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
-from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import IRealm
 from zope.interface import implementer
 
 from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.core.resolution import Elsewhere, Local, Refused
+from mailframe.errors import LoginFailed
 from mailframe.interfaces import IMailAccount, IRecipientResolver
 
 DOMAIN = "example.org"
@@ -181,13 +198,18 @@ class Realm:
         self.passwords = {f"ann@{DOMAIN}": b"secret", f"bob@{DOMAIN}": b"hidden"}
 
     def requestAvatarId(self, credentials):
-        name = credentials.username.decode("utf-8", "replace").lower()
+        name = credentials.username.decode(errors="replace").lower()
         if name not in self.passwords or not credentials.checkPassword(self.passwords[name]):
-            raise UnauthorizedLogin
+            raise LoginFailed("wrong password, or nobody of that name")
         return name.encode()
 
     def requestAvatar(self, avatarId, mind, *interfaces):
-        account = Account(avatarId.decode())
+        name = avatarId.decode(errors="replace")
+        if IMailAccount not in interfaces:
+            raise NotImplementedError("accounts only")
+        if name not in self.passwords:
+            raise LoginFailed("nobody of that name")
+        account = Account(name)
         return IMailAccount, account, account.logout
 
     def resolve(self, address):
@@ -196,7 +218,34 @@ class Realm:
         return Local(address.key) if address.key in self.passwords else Refused(NOBODY)
 ''',
     "tests/test_$module.py": """\
+from $module import Realm
+
+from mailframe.testing.contracts import CheckerContract, RealmContract, ResolverContract
+
 SERVER = {"realm": {"class": "$module:Realm"}}
+
+
+class TestRealm(RealmContract):
+    account = b"ann@example.org"
+    address = "ann@example.org"
+
+    def make(self):
+        return Realm()
+
+
+class TestChecker(CheckerContract):
+    login = account = b"ann@example.org"
+
+    def make(self):
+        return Realm()
+
+
+class TestResolver(ResolverContract):
+    known = "ann@example.org"
+    unknown = "zoe@example.org"
+
+    def make(self):
+        return Realm()
 
 
 def test_mail_comes_in(mailframe_app):
@@ -236,10 +285,12 @@ A policy for mailframe: refuses reverse-paths whose local-part is on a list.
 names = ["noreply", "robot"]
 
 [policy]
-order = ["relay", "rate", "$name", "spf", "dkim", "dmarc", "content"]
+{_order_with("$name", after="brake")}
 ```
 
-Without its name in the order it is asked after all others.
+That is the default order and one name more. A policy that an order does not name is not asked:
+without `dnsbl` in it, `[policy.dnsbl]` does nothing. Only plug-ins are asked all the same, after
+all others: leave `order` out where that is good enough.
 """,
     "$module/__init__.py": '''\
 """Refuses senders by the local-part of their reverse-path."""
@@ -284,7 +335,16 @@ def names():
     return Names(app.settings.names)
 ''',
     "tests/test_$module.py": """\
+from $module import Names
+
+from mailframe.testing.contracts import PolicyContract
+
 USERS = {"ann@here.example": "secret"}
+
+
+class TestNames(PolicyContract):
+    def make(self):
+        return Names(["noreply"])
 
 
 def test_who_cannot_be_answered_is_refused(mailframe_app):

@@ -1,5 +1,8 @@
 """A mapping of uids to messages as a folder.
 
+Messages are in ``contents``, the mapping, as octets in wire format; ``add`` puts one in and tells
+every session; ``matches`` is what a search of one's own is made of.
+
 Derive from it to search: a class with a method ``search`` provides ``ISearching``, and IMAP
 offers SORT and THREAD; without it SEARCH still works, for the server looks at each message.
 
@@ -8,6 +11,30 @@ offers SORT and THREAD; without it SEARCH still works, for the server looks at e
     class Folder(MappedFolder):
         async def search(self, key):
             return [uid for uid in self.messages if self.matches(uid, key)]
+
+For messages that are kept elsewhere give it another mapping, say a
+``collections.abc.MutableMapping`` over a table::
+
+    class Rows(MutableMapping):
+        def __init__(self, database):
+            self._database = database
+
+        def __getitem__(self, uid):
+            row = self._database.execute("SELECT content FROM mail WHERE uid = ?", [uid]).fetchone()
+            if row is None:
+                raise KeyError(uid)
+            return row[0]
+
+        def __setitem__(self, uid, content): ...  # and __delitem__, __iter__, __len__
+
+    folder = Folder(Rows(database), seconds=time)
+
+It is asked on the reactor's thread and must answer at once; what cannot is a folder of one's own
+(``IFolder``). What it has when the folder is made is in the folder, without flags and as if it had
+arrived then; what is put into it later, past ``add``, nobody sees. A client takes the folder for
+another one each time it is made, and fetches all of it again. So that it does not, give the same
+``uid_validity`` each time, ``states`` that last as long as the mapping, and set ``uid_next`` and
+``highest_modseq`` to what they were: no number may mean another message than before.
 """
 
 from __future__ import annotations
@@ -44,9 +71,10 @@ _SYSTEM = {flag.lower(): flag for flag in SYSTEM_FLAGS}
 class MappedFolder:
     """``contents``: messages in wire format by uid, a dictionary unless given. It is asked on the
     reactor's thread. ``states`` are kept for as long as it is; those that are missing are made.
-    ``seconds`` is the clock; ``uid_validity`` that time unless given."""
+    ``seconds`` is the clock, since the epoch; ``uid_validity`` that time unless given; ``name`` is
+    the folder's."""
 
-    log = Logger()
+    _log = Logger()
 
     rights = "lrswipkxte"
     """RFC 4314: all but to administer. Without ``i`` nothing can be appended."""
@@ -61,9 +89,12 @@ class MappedFolder:
         uid_validity: int = 0,
     ) -> None:
         self.contents: MutableMapping[int, bytes] = {} if contents is None else contents
+        """Messages in wire format, by uid. Read them here; put them in with ``add``."""
         self.messages: MutableMapping[int, MessageState] = {} if states is None else states
+        """Flags, size and times of each, by uid."""
         self.name = name
         self.seconds = seconds
+        """Since the epoch."""
         self.uid_validity = uid_validity or max(1, int(seconds()))
         about = f"{name}\0{self.uid_validity}".encode("utf-8", "replace")
         self.mailbox_id = "F" + hashlib.blake2b(about, digest_size=10).hexdigest()
@@ -84,11 +115,12 @@ class MappedFolder:
     # ---- putting in
 
     def add(self, content: bytes, flags: Iterable[str] = (), received: float | None = None) -> int:
-        """One more message, in wire format; all sessions hear of it. Returns its uid."""
+        """One more message, in wire format; all sessions hear of it. ``received``: when it arrived,
+        in seconds since the epoch; now, unless given. Returns its uid."""
         return self.add_all([(content, frozenset(flags), received)])[0]
 
     def add_all(self, several: Iterable[tuple[bytes, Flags, float | None]]) -> Sequence[int]:
-        """The same for several at once."""
+        """The same for several at once: content, flags and when it arrived of each."""
         uids = []
         for content, flags, received in several:
             uid = self.uid_next
@@ -177,18 +209,21 @@ class MappedFolder:
             try:
                 listener(change)
             except Exception:  # noqa: BLE001 - one session's trouble is not another's
-                self.log.failure("a listener of {folder} failed", folder=self.name)
+                self._log.failure("a listener of {folder} failed", folder=self.name)
 
     # ---- for a class that searches
 
     def matches(self, uid: int, key: SearchKey) -> bool:
-        """Whether the message is what is searched for; reads it only if it must."""
+        """Whether the message is what is searched for, by flags, dates, header and text; reads it
+        only if it must. KeyError for a uid that is not there."""
         return looking.matches(self.messages[uid], lambda: self.contents[uid], key)
 
     async def sort(self, key: SearchKey, by: Sequence[SortCriterion]) -> Sequence[int]:
+        """``ISearching.sort``, of what ``search`` of the derived class finds."""
         return looking.in_order(await self._found(key), by)
 
     async def thread(self, key: SearchKey, algorithm: ThreadAlgorithm) -> Sequence[ThreadNode]:
+        """``ISearching.thread``, likewise."""
         return looking.threads(await self._found(key), algorithm)
 
     async def _found(self, key: SearchKey) -> list[tuple[MessageState, bytes]]:

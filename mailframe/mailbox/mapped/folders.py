@@ -28,10 +28,12 @@ _STRANGE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff*%]")
 
 @implementer(IFolders)
 class MappedFolders:
-    """One for an account, shared by all its sessions. ``kind`` makes a folder of a name and a
-    UIDVALIDITY; ``seconds`` is the clock."""
+    """One for an account, shared by all its sessions. ``kind`` makes a folder, a class derived from
+    ``MappedFolder`` or a function: it is called with ``name``, ``seconds`` and ``uid_validity``,
+    and may open there what is kept elsewhere. ``seconds`` is the clock, since the epoch.
+    ``folders``: those there are, by name; the INBOX is made where it is missing."""
 
-    log = Logger()
+    _log = Logger()
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class MappedFolders:
 
     @property
     def inbox(self) -> MappedFolder:
+        """Where mail is put: ``folders.inbox.add(content)``."""
         return self._folders[INBOX]
 
     # ---- IFolders
@@ -176,7 +179,7 @@ class MappedFolders:
                 try:
                     watcher(name)
                 except Exception:  # noqa: BLE001 - one session's trouble is not another's
-                    self.log.failure("a watcher of folders failed")
+                    self._log.failure("a watcher of folders failed")
 
 
 @implementer(IFolderAccount)
@@ -190,9 +193,11 @@ class MappedAccount:
         self._addresses = frozenset([name, *addresses])
 
     def owns(self, address: Address) -> bool:
+        """Asked at submission: of ``name`` and ``addresses`` only."""
         return address.key in self._addresses
 
     def inbox(self) -> IMailbox:
+        """Another one for each session, of the same messages."""
         inbox: IMailbox = MappedInbox(self._folders.inbox)
         return inbox
 
@@ -201,7 +206,7 @@ class MappedAccount:
         return folders
 
     def logout(self) -> None:
-        pass
+        """Nothing is to be done."""
 
 
 def _above(name: str) -> list[str]:

@@ -14,7 +14,7 @@ from mailframe.mailbox.mapped.folder import MappedFolder
 
 @implementer(IMailbox)
 class MappedInbox:
-    """One for each session."""
+    """One for each session: what ``inbox`` of an account returns for POP3."""
 
     def __init__(self, folder: MappedFolder) -> None:
         self._folder = folder

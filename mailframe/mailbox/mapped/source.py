@@ -9,6 +9,8 @@ from mailframe.interfaces import IMessageSource
 
 @implementer(IMessageSource)
 class OctetSource:
+    """``content``: the message in wire format, as ``open`` of a mailbox or folder answers it."""
+
     def __init__(self, content: bytes) -> None:
         self.size = len(content)
         self._content = content

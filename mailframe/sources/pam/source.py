@@ -2,7 +2,7 @@
 
 A user ``ann`` has the account ``ann@`` the first of the domains, and its address in each of them.
 Names are looked up in lower case. Users with small ids are the system's own and nobody here, so
-root's password is not to be guessed by mail.
+root's password is not to be guessed by mail; nor is there mail for ``nobody``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from mailframe.sources.timed_calls import Run, TimedCalls
 
 T = TypeVar("T")
 
+_OVERFLOW_UID = 65534  # of "nobody", who is no person however large his number is
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,31}")
 
 
@@ -97,17 +98,20 @@ class PamSource:
 
     def _user(self, name: str) -> SystemUser | None:
         user = self._users(name)
-        return user if user is not None and user.uid >= self._min_uid else None
+        return user if user is not None and self._is_person(user) else None
 
     def _checked(self, name: str, password: bytes, ip: str) -> SystemUser:
         # PAM is asked about users that nobody has, too: it takes the time that it takes.
         wanted = self._users(name)
-        if wanted is not None and wanted.uid < self._min_uid:
+        if wanted is not None and not self._is_person(wanted):
             raise LoginFailed("a user of the system's own")
         called = self._library.check(name, password, ip)
         if called != name or wanted is None:
             raise LoginFailed("PAM knows a user that the system does not")
         return wanted
+
+    def _is_person(self, user: SystemUser) -> bool:
+        return user.uid >= self._min_uid and user.uid != _OVERFLOW_UID
 
     # ---- names
 

@@ -16,8 +16,8 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import conninfo, pq
@@ -31,7 +31,10 @@ from mailframe.sources.sql.questions import MOST_ROWS, QueryFailed, Row, bounded
 from mailframe.sources.sql.template import for_postgres
 from mailframe.sources.timed_calls import TimedCalls
 
+T = TypeVar("T")
+
 _Connection = psycopg.Connection[dict[str, Any]]
+_Cursor = psycopg.Cursor[dict[str, Any]]
 _SYSTEM_ROOTS = 160000  # the libpq that knows sslrootcert=system
 
 
@@ -65,7 +68,13 @@ class Postgres:
     async def ask(self, query: str, parameters: Mapping[str, str]) -> Sequence[Row]:
         line = _Line()
         return await self._calls.call(
-            self._ask, for_postgres(query), parameters, line, give_up=line.cut
+            self._rows, for_postgres(query), parameters, line, give_up=line.cut
+        )
+
+    async def columns(self, query: str, parameters: Mapping[str, str]) -> Sequence[str]:
+        line = _Line()
+        return await self._calls.call(
+            self._ask, for_postgres(query), parameters, line, _columns, give_up=line.cut
         )
 
     def close(self) -> None:
@@ -73,28 +82,37 @@ class Postgres:
 
     # ---- on a thread
 
-    def _ask(self, query: str, parameters: Mapping[str, str], line: _Line) -> list[Row]:
+    def _rows(self, query: str, parameters: Mapping[str, str], line: _Line) -> list[Row]:
+        def read(cursor: _Cursor) -> list[dict[str, Any]]:
+            return cursor.fetchmany(MOST_ROWS + 1)
+
+        return bounded(self._ask(query, parameters, line, read))
+
+    def _ask(
+        self, query: str, parameters: Mapping[str, str], line: _Line, read: Callable[[_Cursor], T]
+    ) -> T:
         """Once more, on a new connection, where one that was kept is dead."""
         while True:
             connection, is_new = self._connection(line)
-            rows = self._rows(connection, query, parameters, line, is_new=is_new)
-            if rows is not None:
-                return bounded(rows)
+            answer = self._answer(connection, query, parameters, line, read, is_new=is_new)
+            if answer is not None:
+                return answer
             self._idle.drop()  # the server went away: they are all dead
 
-    def _rows(
+    def _answer(
         self,
         connection: _Connection,
         query: str,
         parameters: Mapping[str, str],
         line: _Line,
+        read: Callable[[_Cursor], T],
         *,
         is_new: bool,
-    ) -> list[dict[str, Any]] | None:
+    ) -> T | None:
         """None where the connection was dead before the question."""
         try:
             with line.through(connection):
-                rows = connection.execute(query.encode(), parameters).fetchmany(MOST_ROWS + 1)
+                answer = read(connection.execute(query.encode(), parameters))
         except psycopg.errors.QueryCanceled:
             self._idle.keep(connection)
             raise QueryFailed(
@@ -111,7 +129,7 @@ class Postgres:
             connection.close()
             raise
         self._idle.keep(connection)
-        return rows
+        return answer
 
     def _connection(self, line: _Line) -> tuple[_Connection, bool]:
         kept = self._idle.take()
@@ -134,6 +152,10 @@ class Postgres:
             connection.close()
             raise ServerDown(_words(error)) from None
         return connection, True
+
+
+def _columns(cursor: _Cursor) -> list[str]:
+    return [column.name.lower() for column in cursor.description or ()]
 
 
 class _Line:

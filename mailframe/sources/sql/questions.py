@@ -31,6 +31,9 @@ class SqlServer(Protocol):
 
         Raises ServerDown where another server may know more, and QueryFailed."""
 
+    async def columns(self, query: str, parameters: Mapping[str, str]) -> Sequence[str]:
+        """Those that the rows have, or would have, in lower case. Raises as ``ask``."""
+
     def close(self) -> None:
         """Connections are not kept any longer."""
 

@@ -15,13 +15,14 @@ from zope.interface import alsoProvides, implementer
 
 from mailframe.core.address import Address
 from mailframe.errors import LoginFailed, TransientFailure
-from mailframe.interfaces.account_domains import IDomainSource
-from mailframe.interfaces.accounts import Entry, IPasswordSource
-from mailframe.sources.fields import Unusable, completed, entry_of, together
+from mailframe.interfaces.accounts import Entry, IDomainSource, IPasswordSource, ITryableSource
+from mailframe.sources.fields import KNOWN, Unusable, completed, entry_of, together
 from mailframe.sources.rotation import CANNOT_ASK, Rotation
 from mailframe.sources.sql.questions import QueryFailed, Row, SqlServer
 
 _MOST_PASSWORDS = 10  # of one login; each costs a hash
+_NOBODYS_PASSWORD = b"the password of nobody"
+NOBODY = "mailframe-check@mailframe-check.invalid"
 _COLUMNS = frozenset({"password", "account", "enabled"})
 
 CheckHash = Callable[[str, str | None, bytes], Awaitable[bool]]
@@ -39,7 +40,7 @@ class Queries:
     domain: str = ""
 
 
-@implementer(IPasswordSource)
+@implementer(IPasswordSource, ITryableSource)
 class SqlSource:
     """
     name_of
@@ -64,6 +65,8 @@ class SqlSource:
         self._servers = servers
         self._check_hash = check_hash
         self._name_of = name_of
+        self._hash_seen: str | None = None
+        """Of whoever wanted to log in last."""
         if queries.domain:
             alsoProvides(self, IDomainSource)
 
@@ -87,14 +90,54 @@ class SqlSource:
             asked = {"login": login, **_of_address(account)}
             rows = await self._ask(self._queries.password, asked)
         candidates = self._candidates(rows, account)
-        for name, stored in candidates or [("", None)]:
+        for name, stored in candidates:
+            self._hash_seen = stored
             if await self._check_hash(name, stored, password):
                 return name
-        raise LoginFailed("wrong password" if candidates else "no such user in the database")
+        if candidates:
+            raise LoginFailed("wrong password")
+        # Hashes of one kind take a hundred times as long as those of another, and the time must
+        # not tell who is here. Never the client's password: it may be right, for somebody else.
+        await self._check_hash("", self._hash_seen, _NOBODYS_PASSWORD)
+        raise LoginFailed("no such user in the database")
 
     async def holds(self, domain: str) -> bool:
         """As of ``IDomainSource``, where there is a query for it."""
         return bool(await self._ask(self._queries.domain, {"domain": domain}))
+
+    async def try_questions(self) -> Sequence[str]:
+        queries, nobody = self._queries, _of_address(NOBODY)
+        login, domain = {"login": NOBODY, **nobody}, {"domain": nobody["domain"]}
+        return [
+            *await self._try("find", queries.find, nobody, KNOWN),
+            *await self._try("password_query", queries.password, login, _COLUMNS, "password"),
+            *await self._try("domain_query", queries.domain, domain, None),
+        ]
+
+    async def _try(
+        self,
+        name: str,
+        query: str,
+        parameters: Mapping[str, str],
+        known: Collection[str] | None,
+        needed: str = "",
+    ) -> list[str]:
+        """``known``: columns that it may yield, None for any; ``needed``: one that it must."""
+        if not query:
+            return []
+        try:
+            columns = await self._servers.ask(lambda server: server.columns(query, parameters))
+        except QueryFailed as error:
+            return [f"{name} fails: {error.detail}"]
+        if not columns:
+            return [f"{name} yields no rows at all"]
+        unknown = [] if known is None else [one for one in columns if one not in known]
+        wrong = [f"{name} yields a column {one[:40]!r}" for one in unknown]
+        if needed and needed not in columns:
+            wrong.append(f"{name} yields no column {needed!r}")
+        if wrong and known is not None:
+            wrong[-1] += f" (there may be: {', '.join(sorted(known))})"
+        return wrong
 
     def close(self) -> None:
         for server in self._servers.servers:
@@ -107,9 +150,9 @@ class SqlSource:
             self.log.error("{name}: {why}", name=self.name, why=error.detail)
             raise
 
-    def _candidates(self, rows: Sequence[Row], account: str) -> list[tuple[str, str | None]]:
+    def _candidates(self, rows: Sequence[Row], account: str) -> list[tuple[str, str]]:
         """Account and hash of each password that the login has."""
-        found: list[tuple[str, str | None]] = []
+        found: list[tuple[str, str]] = []
         for row in rows:
             unknown = sorted(row.keys() - _COLUMNS)
             if unknown or "password" not in row:

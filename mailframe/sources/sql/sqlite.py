@@ -10,8 +10,9 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote
 
 from twisted.internet.interfaces import IReactorTime
@@ -21,6 +22,8 @@ from mailframe.sources.rotation import ServerDown
 from mailframe.sources.sql.idle import Idle
 from mailframe.sources.sql.questions import MOST_ROWS, QueryFailed, Row, bounded
 from mailframe.sources.timed_calls import TimedCalls
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,13 @@ class SqliteFile:
     async def ask(self, query: str, parameters: Mapping[str, str]) -> Sequence[Row]:
         question = _Question()
         return await self._calls.call(
-            self._ask, query, parameters, question, give_up=question.interrupt
+            self._rows, query, parameters, question, give_up=question.interrupt
+        )
+
+    async def columns(self, query: str, parameters: Mapping[str, str]) -> Sequence[str]:
+        question = _Question()
+        return await self._calls.call(
+            self._ask, query, parameters, question, _columns, give_up=question.interrupt
         )
 
     def close(self) -> None:
@@ -60,7 +69,20 @@ class SqliteFile:
 
     # ---- on a thread
 
-    def _ask(self, query: str, parameters: Mapping[str, str], question: _Question) -> list[Row]:
+    def _rows(self, query: str, parameters: Mapping[str, str], question: _Question) -> list[Row]:
+        def read(cursor: sqlite3.Cursor) -> list[Row]:
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MOST_ROWS + 1)]
+
+        return bounded(self._ask(query, parameters, question, read))
+
+    def _ask(
+        self,
+        query: str,
+        parameters: Mapping[str, str],
+        question: _Question,
+        read: Callable[[sqlite3.Cursor], T],
+    ) -> T:
         try:
             opened = self._opened()
         except (OSError, sqlite3.Error) as error:
@@ -68,10 +90,8 @@ class SqliteFile:
         try:
             with question.asked_of(opened.connection):
                 cursor = opened.connection.execute(query, parameters)
-                names = [column[0] for column in cursor.description or ()]
-                rows = [
-                    dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MOST_ROWS + 1)
-                ]
+                answer = read(cursor)
+                cursor.close()
         except sqlite3.OperationalError as error:  # locked, interrupted, no such table
             self._idle.keep(opened)
             raise QueryFailed(f"{self.label}: {error}") from None
@@ -82,7 +102,7 @@ class SqliteFile:
             opened.close()
             raise
         self._idle.keep(opened)
-        return bounded(rows)
+        return answer
 
     def _opened(self) -> _Opened:
         facts = os.stat(self._path)
@@ -100,6 +120,10 @@ class SqliteFile:
         )
         connection.execute("PRAGMA query_only = ON")
         return _Opened(connection, file)
+
+
+def _columns(cursor: sqlite3.Cursor) -> list[str]:
+    return [str(column[0]).lower() for column in cursor.description or ()]
 
 
 class _Question:

@@ -16,8 +16,7 @@ from mailframe.core.reply import Reply
 from mailframe.core.resolution import Elsewhere, Expanded, Local, Refused
 from mailframe.errors import LoginFailed, PermanentFailure, TransientFailure
 from mailframe.interfaces import IMailAccount
-from mailframe.interfaces.account_domains import IDomainSource
-from mailframe.interfaces.accounts import Entry, IAccountSource, IAnyDomain
+from mailframe.interfaces.accounts import Entry, IAccountSource, IAnyDomain, IDomainSource
 from tests.unit.accounts.house import House, now
 
 pytestmark = pytest.mark.usefixtures("hashes")
@@ -331,3 +330,16 @@ def test_a_source_gives_nobody_an_address_at_the_domain_of_another(house: House)
     assert not town.owns("eve@a.test", "ceo@b.test")
     other.add("ceo@b.test")
     assert not town.owns("eve@a.test", "ceo@b.test")
+
+
+@pytest.mark.parametrize("folder", ["a//b", "/a", "a/", "a\0b", "a\nb", "\ud800", "x" * 255])
+def test_a_folder_that_cannot_be_is_trouble_and_no_bounce(house: House, folder: str) -> None:
+    table = Table().add("ann@src.test", folder=folder)
+    with pytest.raises(TransientFailure):
+        Town(house, table).resolve("ann@src.test")
+
+
+@pytest.mark.parametrize("folder", ["INBOX", "../../etc", "Νέα/2026", "."])
+def test_a_folder_is_a_name_and_no_path(house: House, folder: str) -> None:
+    table = Table().add("ann@src.test", folder=folder)
+    assert Town(house, table).resolve("ann@src.test") == Local("ann@src.test", folder)

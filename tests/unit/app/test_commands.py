@@ -179,6 +179,15 @@ def test_domains_users_and_aliases(run: Any) -> None:
     assert run("user", "list", "--json").out == ""
 
 
+def test_whose_users_a_realm_has_is_said(run: Any, config_path: Path) -> None:
+    assert run("user", "list").err == ""
+    text = config_path.read_text()
+    config_path.write_text(f'{text}[realm]\nclass = "zoo:Realm"\n')
+    listed = run("user", "list", "--json")
+    assert (listed.status, listed.out) == (0, "")
+    assert listed.err == "users are those of realm zoo:Realm\n"
+
+
 def test_passwords_are_taken_from_stdin_only(run: Any, tmp_path: Path) -> None:
     run("domain", "add", "here.test")
     assert run("user", "add", "ann@here.test").status == 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
@@ -436,3 +437,24 @@ def test_a_server_finds_its_file_wherever_it_goes(
     source = ConfigSource("mailframe.toml", {})
     monkeypatch.chdir("/")
     assert source.load().base == str(tmp_path / "state")
+
+
+def test_code_beside_the_file_is_found_and_imported_only_where_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "config_zoo.py").write_text("def Realm(): ...\ndef rule(view): ...\n")
+    path = tmp_path / "mailframe.toml"
+    path.write_text(
+        'hostname = "mail.example.test"\nbase = "state"\n'
+        '[listen.mx]\nendpoint = "tcp:2525:interface=127.0.0.1"\nrole = "mx"\n'
+        '[realm]\nclass = "config_zoo:Realm"\n'
+        '[policy.content]\nrules = ["config_zoo:rule"]\n'
+    )
+    source = ConfigSource(str(path), {})
+    assert source.load_without_code().realm.class_ == "config_zoo:Realm"
+    load_config(str(path), {})
+    assert "config_zoo" not in sys.modules
+    assert str(tmp_path) in sys.path
+    source.load()
+    assert "config_zoo" in sys.modules

@@ -22,7 +22,7 @@ def problems(tmp_path: Path, addition: str) -> list[str]:
     path = tmp_path / "mailframe.toml"
     path.write_text(MINIMAL + addition, encoding="utf-8")
     try:
-        load_config(str(path), {})
+        load_config(str(path), {}, to_start=True)
     except ConfigError as error:
         return [f"{each.line} {each.key} {each.message}" for each in error.problems]
     return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mailframe.app import control
 from mailframe.app.plugin_reports import together
 from mailframe.app.scaffold.package import KINDS
 from tests.unit.app.packages import Packages, packages
@@ -78,6 +80,70 @@ def test_an_application_by_its_file(run: Any, config_path: Path, packages: Packa
     assert found[0]["origin"] == "cmd_plain"
 
 
+def test_an_application_without_any_configuration(
+    run: Any, packages: Packages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages.write("cmd_alone.py", APP)
+    monkeypatch.delenv("MAILFRAME_CONFIG")
+    ran = run("plugins", "--json", "--app", "cmd_alone:app")
+    assert (ran.status, ran.err) == (0, "no configuration is named: no server is asked\n")
+    assert json.loads(ran.out.splitlines()[0])["hook"] == "cmd_alone.first"
+    ran = run("plugins")
+    assert (ran.status, "no configuration" in ran.err) == (78, True)
+
+
+def test_what_the_server_runs_is_what_counts(
+    run: Any, packages: Packages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages.write("cmd_mine.py", APP)
+    answer = {
+        "hooks": [
+            {"hook": "served.order", "phase": "deliver", "order": 3, "for": "a@b.test",
+             "place": "/srv/served.py:7", "calls": 4, "failures": 1, "seconds": 0.5,
+             "longest": 0.25, "hung": 0},
+        ],
+        "parts": [{"hook": "served.courier", "phase": "ICourier", "place": "/srv/served.py:9"}],
+    }  # fmt: skip
+    monkeypatch.setattr(control, "ask", lambda socket, what: answer)
+    ran = run("plugins", "--json", "--app", "cmd_mine:app")
+    assert (ran.status, ran.err) == (0, "")
+    found = {row["hook"]: row for row in map(json.loads, ran.out.splitlines())}
+    order = found["served.order"]
+    assert (order["app"], order["order"], order["for"]) == ("served", 3, "a@b.test")
+    assert (order["calls"], order["failures"], order["state"]) == (4, 1, "on")
+    assert found["served.courier"]["place"] == "/srv/served.py:9"
+    assert found["cmd_mine.first"]["state"] == "not running"
+    table = run("plugins", "--app", "cmd_mine:app").out
+    assert "mail, not running" in table
+
+
+def test_what_dev_runs_by_its_command_line(tmp_path: Path) -> None:
+    (tmp_path / "cmd_dev.py").write_text(APP.split("@app.provides")[0])
+    program = [sys.executable, "-c", "from mailframe.app.cli import main; main()"]
+    ports = [f"--{name}=0" for name in ("smtp", "pop3", "imap", "web")]
+    command = [*program, "dev", "--app", "cmd_dev:app", *ports]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            ready = next((line for line in server.stdout if "mailframe ready" in line), "")
+            config = str(tmp_path / "mailframe-dev" / "dev.toml")
+            asked = subprocess.run(
+                [*program, "plugins", "--config", config, "--json"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            )
+        finally:
+            server.terminate()
+            server.stdout.read()
+    assert ready
+    found = {row["hook"]: row for row in map(json.loads, asked.stdout.splitlines())}
+    assert found["cmd_dev.order"]["for"] == "orders+{n:int}@shop.test"
+    assert found["cmd_dev.order"]["calls"] == 0
+    assert found["cmd_dev.clean"]["place"] == f"{tmp_path}/cmd_dev.py:14"
+
+
 def test_one_that_cannot_be_loaded(run: Any, packages: Packages) -> None:
     packages.write("cmd_broken.py", "\n1 / 0\n")
     ran = run("plugins", "--app", "cmd_broken:app")
@@ -98,11 +164,14 @@ def test_figures_of_several_workers_are_one() -> None:
         "seconds": 0.5,
         "longest": 0.4,
     }
-    one = {"version": 3, "versions": 1, "hooks": [hook]}
-    other = {"version": 2, "versions": 2, "hooks": [hook | {"calls": 5, "longest": 0.1}]}
+    part = {"hook": "a.courier", "phase": "ICourier", "place": ""}
+    one = {"version": 3, "versions": 1, "hooks": [hook], "parts": [part]}
+    before = [hook | {"calls": 5, "longest": 0.1}]
+    other = {"version": 2, "versions": 2, "hooks": before, "parts": []}
     assert together([one]) == one
     both = together([one, other])
     assert (both["version"], both["versions"]) == (3, 2)
+    assert both["parts"] == [part]
     assert both["hooks"] == [hook | {"calls": 7, "seconds": 1.0, "longest": 0.4}]
 
 

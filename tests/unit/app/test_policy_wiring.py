@@ -9,11 +9,11 @@ import pytest
 from twisted.internet import reactor
 from zope.interface import implementer
 
-from mailframe.app.applications import Version
 from mailframe.app.config import Config, load_config
 from mailframe.app.config_policy import DEFAULT_ORDER
 from mailframe.app.doors import Doors
 from mailframe.app.policies import policies_of
+from mailframe.app.versions import Version
 from mailframe.app.wiring import House
 from mailframe.core.envelope import Envelope
 from mailframe.core.session import Session

@@ -19,7 +19,7 @@ called = []
 @app.deliver("orders+{number:int}@shop.test")
 async def order(msg, number):
     called.append(number)
-    await msg.reply("Thank you")
+    await msg.reply("Thank you\\nvery much", attachments=[("invoice.txt", b"7 EUR")])
 
 @app.recipient("{user}@people.test")
 def lookup(user):
@@ -78,15 +78,26 @@ def test_each_verdict_is_shown(shop: str) -> None:
 
 
 def test_without_deliver_nothing_is_delivered(shop: str) -> None:
-    result = tried(shop, "orders+7@shop.test")
-    assert "order " not in result.output
+    result = tried(shop, "orders+7@shop.test", "--to", "orders+8@shop.test")
+    lines = [line.split("  (")[0] for line in result.output.splitlines() if "order" in line]
+    app = shop.partition(":")[0]
+    assert [" ".join(line.split()) for line in lines] == [
+        f"deliver {app}.order not asked (--deliver asks it)"
+    ]
+    assert "deferred" not in result.output
     assert __import__(shop.partition(":")[0]).called == []
 
 
 def test_with_deliver_what_would_happen_is_told(shop: str) -> None:
     result = tried(shop, "orders+7@shop.test", "--deliver")
-    assert "would go to bob@example.com from <>: Re: hello" in result.output
+    assert (
+        "would go to bob@example.com from <>: Re: hello\n"
+        "  | Thank you\n  | very much\n  attached: invoice.txt\n"
+    ) in result.output
     assert __import__(shop.partition(":")[0]).called == [7]
+    *_, last = objects(tried(shop, "orders+7@shop.test", "--deliver", "--json"))
+    (sent,) = last["sent"]  # type: ignore[misc]
+    assert (sent["text"], sent["attachments"]) == ("Thank you\nvery much\n", ["invoice.txt"])
     filed = tried(shop, "ann@people.test", "--deliver", subject="junk")
     assert "would lie in Junk of ann@people.test: junk" in filed.output
 

@@ -14,7 +14,7 @@ from mailframe.hooks.app import App
 from mailframe.hooks.hook import AppError
 from mailframe.hooks.verdicts import Accept, Defer, Discard, Quarantine, Redirect, Reject
 from mailframe.interfaces import Entry, IAccountSource, IAnyDomain
-from mailframe.interfaces.account_domains import IDomainSource
+from mailframe.interfaces.accounts import IDomainSource
 from mailframe.mailbox.paths import account_directory
 from tests.unit.hooks.house import House, logged, result_now, texts
 

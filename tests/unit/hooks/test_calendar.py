@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailframe.core import status
+from mailframe.core.reply import Reply
+from mailframe.errors import PermanentFailure
 from mailframe.hooks.app import App
 from mailframe.hooks.hook import AppError
 from mailframe.hooks.schedules import Cron, Every, parse_schedule
@@ -201,6 +204,21 @@ def test_every_does_not_care_how_the_clock_is_set() -> None:
     begun = plan.clock.seconds()
     plan.until(begun + 600.0)
     assert len(plan.runs) == 2
+
+
+def test_mail_that_is_refused_is_told_with_reply_and_detail() -> None:
+    async def hook() -> None:
+        reply = Reply(550, status.BAD_DESTINATION_MAILBOX, "No such user here")
+        raise PermanentFailure(reply, "zoe@shop.test")
+
+    plan = Plan("every 1m", hook=hook)
+    with logged() as events:
+        plan.until(plan.clock.seconds() + 60.0)
+    (report,) = plan.house.running.report()
+    assert (report["calls"], report["failures"]) == (1, 1)
+    last = texts(events).splitlines()[-1]
+    assert last.startswith("the run of shop.job failed: ")
+    assert last.endswith("550 5.1.1 No such user here (zoe@shop.test)")
 
 
 def test_retired_and_stopped_ones_begin_nothing() -> None:

@@ -16,7 +16,8 @@ from mailframe.core import status
 from mailframe.core.reply import Reply
 from mailframe.errors import PermanentFailure, TransientFailure
 from mailframe.hooks.app import App
-from mailframe.hooks.calling import Caller, LiveHook
+from mailframe.hooks.calling import Caller
+from mailframe.hooks.live import LiveHook
 from mailframe.hooks.verdicts import Defer, Reject, decided
 from mailframe.runtime.aio import as_deferred
 from mailframe.runtime.workers import InlineWorkers
@@ -158,6 +159,30 @@ def test_failures_of_ours_are_its_answer() -> None:
         assert bench.call() == [failure]
     assert events == []
     assert bench.meter.calls == [("shop.hook", "mail", "ok")]
+
+
+REFUSED = PermanentFailure(Reply(550, status.BAD_DESTINATION_MAILBOX, "No such user here"), "zoe")
+
+
+@pytest.mark.parametrize("phase", ["schedule", "event", "startup", "shutdown"])
+def test_where_nobody_waits_for_an_answer_a_failure_of_ours_is_a_mistake(phase: str) -> None:
+    app, function = App("shop"), raising(REFUSED)
+    {
+        "schedule": app.schedule("every 1m"),
+        "event": app.on("fail"),
+        "startup": app.startup,
+        "shutdown": app.shutdown,
+    }[phase](function)
+    bench = Bench(lambda: None)
+    bench.hook = LiveHook(app.hooks[0], "shop.hook", app, bench.clock, bench.meter)
+    with logged() as events:
+        (found,) = bench.call()
+    assert isinstance(found, TransientFailure)
+    assert "550 5.1.1 No such user here (zoe)" in found.detail
+    assert "shop.hook failed: PermanentFailure: 550 5.1.1 No such user here (zoe)" in texts(events)
+    assert [event["log_failure"].value for event in events] == [REFUSED]
+    assert bench.meter.calls == [("shop.hook", phase, "failed")]
+    assert bench.hook.figures.failures == 1
 
 
 def test_a_failure_with_a_positive_reply_is_a_mistake() -> None:

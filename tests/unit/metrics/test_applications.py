@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailframe.hooks.calling import Meter
+from mailframe.hooks.live import Meter
 from mailframe.metrics.applications import ApplicationHooks
 
 

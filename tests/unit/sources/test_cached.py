@@ -14,7 +14,7 @@ from mailframe.core import status
 from mailframe.core.address import Address
 from mailframe.core.reply import Reply
 from mailframe.errors import LoginFailed, TransientFailure
-from mailframe.interfaces.accounts import Entry, IPasswordSource
+from mailframe.interfaces.accounts import Entry, IPasswordSource, ITryableSource
 from mailframe.sources.cached import DENIAL_SECONDS, CachedSource, Remembering
 from tests.unit.accounts.house import now
 
@@ -232,3 +232,21 @@ def test_there_are_bounds_and_long_lists_count_for_more() -> None:
     stage.people.entries[ANN] = Entry(account="ann@example.test", forward=(ANN,) * 800)
     stage.find()
     assert len(stage.source._found._kept._kept) == 0
+
+
+def test_trying_questions_is_a_power_of_the_source_itself() -> None:
+    stage = Stage()
+    assert not ITryableSource.providedBy(stage.source)
+
+    @implementer(ITryableSource)
+    class Tryable(People):
+        async def try_questions(self) -> list[str]:
+            self.asked.append("tried")
+            return ["find fails"]
+
+    people = Tryable()
+    times = Remembering(seconds=60, entries=10)
+    source = CachedSource(people, stage.clock, Random(7), times)
+    assert ITryableSource.providedBy(source)
+    assert [now(source.try_questions()), now(source.try_questions())] == [["find fails"]] * 2
+    assert people.asked == ["tried", "tried"]

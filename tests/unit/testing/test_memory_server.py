@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from mailframe.errors import ConfigError
+from mailframe import App, Defer
+from mailframe.errors import ConfigError, PermanentFailure
+from mailframe.hooks.mail import Message
+from mailframe.interfaces import Step
 from mailframe.testing.memory_server import MemoryServer
 
 ANN = "ann@mail.example"
@@ -36,12 +40,55 @@ def test_attachments_and_headers_arrive(mail: MemoryServer) -> None:
         "zoe@far.test",
         ANN,
         headers={"X-Order": "42", "From": "Zoe <zoe@far.test>"},
-        attachments=[("list.csv", b"a,b\r\n", "text/csv")],
+        attachments=[("list.csv", b"a,b\r\n", "text/x"), ("my.pdf", b"%PDF"), ("n.txt", "\xe9")],
     )
     mail.run_deliveries()
     (found,) = mail.inbox(ANN)
     assert found.headers["x-order"] == "42"
-    assert found.attachments == {"list.csv": b"a,b\r\n"}
+    assert [(each.name, each.type, each.content) for each in found.attachments] == [
+        ("list.csv", "text/x", b"a,b\r\n"),
+        ("my.pdf", "application/pdf", b"%PDF"),
+        ("n.txt", "text/plain", b"\xc3\xa9"),
+    ]
+    assert found.attachments[2].text == "\xe9"
+
+
+def test_what_is_no_attachment(mail: MemoryServer) -> None:
+    wrong: list[Any] = ["list.csv"]
+    with pytest.raises(TypeError, match="no attachment"):
+        mail.send("zoe@far.test", ANN, attachments=wrong)
+    assert mail.inbox(ANN) == []
+
+
+def test_dead_letters_are_tried_again() -> None:
+    app = App()
+    mended: list[bool] = []
+    taken: list[str] = []
+
+    @app.deliver("orders@shop.test")
+    def order(msg: Message) -> None:
+        if not mended:
+            raise Defer(text="the shop is shut")
+        taken.append(msg.subject)
+
+    with MemoryServer(app, config={"queue": {"retry": ["1s"], "expire": "5s"}}) as mail:
+        ids = [mail.send("zoe@far.test", "orders@shop.test", subject=s).id for s in ("one", "two")]
+        assert mail.replay() == []
+        mail.advance(10)
+        assert [each.queue_name for each in mail.queue()] == ["dead", "dead"]
+        assert mail.outbox == []  # it does not bounce
+        mended.append(True)
+        mail.run_deliveries()
+        assert taken == []
+        began = mail.world.seconds()
+        assert mail.replay(ids[1]) == [ids[1]]
+        mail.run_deliveries()
+        assert taken == ["two"]
+        assert mail.world.seconds() - began < 5  # the queue is told of it
+        assert mail.replay() == [ids[0]]
+        mail.run_deliveries()
+        assert taken == ["two", "one"]
+        assert mail.queue() == []
 
 
 def test_who_is_refused(mail: MemoryServer) -> None:
@@ -178,3 +225,30 @@ def test_an_error_in_the_log_fails_the_test() -> None:
         mail.server.house.desk.directory.user = broken  # type: ignore[method-assign,assignment]
         mail.send(ANN, "x@far.test", "x", login=ANN)
         assert len(mail.flush_errors(ValueError)) == 1
+
+
+def test_mail_of_a_schedule_that_is_refused_fails_the_test() -> None:
+    app = App("shop")
+
+    @app.schedule("every 1h")
+    async def report() -> None:
+        await app.send(to="nobody@mail.example", subject="Report", text="All is well")
+
+    server = MemoryServer(app, users=USERS)
+    server.advance(3700)
+    with pytest.raises(AssertionError, match=r"PermanentFailure: 550 5\.1\.1"):
+        server.close()
+
+
+def test_and_may_be_expected() -> None:
+    app = App("shop")
+
+    @app.on("deliver")
+    async def report(event: Step) -> None:
+        await app.send(to="nobody@mail.example", subject="Report", text="All is well")
+
+    with MemoryServer(app, users=USERS) as server:
+        server.send("zoe@far.test", ANN, "hello")
+        server.run_deliveries()
+        (error,) = server.flush_errors(PermanentFailure)
+        assert str(error).startswith("550 5.1.1 ")

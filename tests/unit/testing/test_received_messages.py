@@ -85,6 +85,19 @@ def test_html_alone_has_a_text() -> None:
     assert found.text == "1 < 2"
 
 
+def test_html_that_closes_nothing_has_a_text_at_once() -> None:
+    kind = b"Content-Type: text/html\r\n\r\n"
+    assert message(HEAD + kind + b"a<style " * 300_000).text == "a"
+    assert message(HEAD + kind + b"<b>1</b><STYLE>x</style>2<script>y").text.split() == ["1", "2"]
+    assert message(HEAD + kind + b"<" * 300_000).text == "<" * 300_000
+
+
+@pytest.mark.parametrize("charset", ["nonsense", "rot13"])
+def test_a_charset_that_nobody_knows(charset: str) -> None:
+    kind = f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode()
+    assert message(HEAD + kind + b"https://x.test/1 \xff").links() == ["https://x.test/1"]
+
+
 def test_what_is_not_started_says_so() -> None:
     inbox = MailframeInbox()
     with pytest.raises(InboxError, match="not started"):

@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from mailframe.errors import MailframeError
-from mailframe.web.exchange import MAX_BODY
+from mailframe.web.exchange import MAX_BODY, BoundedRequest
 from mailframe.web.powers import Powers
 from mailframe.web.words import to_text
 from tests.unit.web.browser import ANN, EVE, TOKEN, Answer, Browser
@@ -163,13 +163,15 @@ def test_every_answer_has_the_protections(browser: Browser) -> None:
         headers = browser.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"], path
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-dns-prefetch-control"] == "off"
         from_mail = path.endswith(("source", ".txt"))
         assert headers["referrer-policy"] == ("no-referrer" if from_mail else "same-origin")
         assert "access-control-allow-origin" not in headers
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.test", "evil.test:8025", "localhost.evil.test", "", "[::2]"]
+    "host",
+    ["evil.test", "evil.test:8025", "localhost.evil.test", "", "[::2]", "[::1].evil.test"],
 )
 def test_other_names_are_refused(browser: Browser, host: str) -> None:
     browser.send(SIMPLE)
@@ -431,6 +433,24 @@ def test_a_request_that_is_too_long_is_cut_off(browser: Browser) -> None:
                 break
             protocol.dataReceived(piece)
         assert transport.disconnecting
+
+
+@pytest.mark.parametrize(("origin", "fields"), [("http://localhost", 1), ("http://evil.test", 0)])
+def test_a_form_of_another_site_is_not_taken_apart(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, origin: str, fields: int
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(
+        BoundedRequest, "process", lambda request: given.append(len(request.args or {}))
+    )
+    protocol = browser.site.buildProtocol(None)
+    protocol.makeConnection(StringTransport())
+    head = (
+        f"POST /messages HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nContent-Length: 3\r\n"
+    )
+    kind = "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    protocol.dataReceived(f"{head}{kind}a=1".encode())
+    assert given == [fields]
 
 
 def test_an_unlucky_uid_survives_the_url(browser: Browser) -> None:

@@ -16,6 +16,7 @@ from mailframe.sources.pam.users import SystemUser, UsersUnknown, system_user
 from tests.unit.accounts.house import now
 
 USERS = {"ann": SystemUser("ann", 1000), "root": SystemUser("root", 0)}
+USERS["nobody"] = SystemUser("nobody", 65534)
 
 
 class Library:
@@ -53,7 +54,19 @@ def test_a_user_has_an_address_in_each_domain_and_one_account() -> None:
 
 
 def test_nobody_and_the_systems_own_have_no_mailbox() -> None:
-    for name in ("nobody-here", "root", "..", "a/b", "ann\0", "-f", "a" * 33, "", "ann:x", "άννα"):
+    for name in (
+        "nobody-here",
+        "root",
+        "nobody",
+        "..",
+        "a/b",
+        "ann\0",
+        "-f",
+        "a" * 33,
+        "",
+        "ann:x",
+        "άννα",
+    ):
         assert now(source_of().find(Address(name, "one.test"))) is None, name
     assert now(source_of(finds=False).find(Address("ann", "one.test"))) is None
 
@@ -104,3 +117,11 @@ def test_whom_pam_calls_otherwise_or_only_pam_knows_is_nobody() -> None:
 def test_the_real_user_database() -> None:
     assert system_user("root") == SystemUser("root", 0)
     assert system_user("no-such-user-here") is None
+
+
+def test_nobody_cannot_log_in_whatever_pam_says() -> None:
+    library = Library()
+    for login in ("nobody@one.test", "nobody", "root"):
+        with pytest.raises(LoginFailed):
+            now(source_of(library).check(login, b"x"))
+    assert library.asked == []

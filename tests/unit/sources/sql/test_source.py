@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from mailframe.accounts.names import login_key
 from mailframe.core.address import Address
 from mailframe.errors import LoginFailed, TransientFailure
-from mailframe.interfaces.account_domains import IDomainSource
+from mailframe.interfaces.accounts import IDomainSource
 from mailframe.runtime.workers import InlineWorkers
 from mailframe.sources.rotation import Rotation, ServerDown
 from mailframe.sources.sql.questions import MOST_ROWS, Row
@@ -38,6 +38,9 @@ class Answers:
     async def ask(self, query: str, parameters: Mapping[str, str]) -> Sequence[Row]:
         self.asked.append((query, parameters))
         return self.rows
+
+    async def columns(self, query: str, parameters: Mapping[str, str]) -> Sequence[str]:
+        return [name for row in await self.ask(query, parameters) for name in row]
 
     def close(self) -> None:
         self.closed = True
@@ -170,6 +173,16 @@ def test_who_does_not_exist_costs_a_hash_too() -> None:
     assert CHECKED == [("", None)]
 
 
+def test_who_does_not_exist_costs_a_hash_as_the_others_have_it() -> None:
+    server = Answers([{"password": "right"}])
+    source = source_of(server)
+    assert now(source.check("ann", b"right")) == "ann@db.test"
+    server.rows = ()
+    with pytest.raises(LoginFailed):  # what is right for ann is right for nobody else
+        now(source.check("bob", b"right"))
+    assert CHECKED == [("ann@db.test", "right"), ("", "right")]
+
+
 @pytest.mark.parametrize(
     "rows",
     [
@@ -191,6 +204,51 @@ def test_domains_are_asked_for_where_there_is_a_query() -> None:
     assert IDomainSource.providedBy(source)
     assert now(source.holds("db.test")) is True
     assert now(source_of(Answers(), domain="domain").holds("db.test")) is False
+
+
+def tried(path: Path, **queries: str) -> list[str]:
+    return list(now(source_of(file_of(path), **queries).try_questions()))
+
+
+def test_questions_that_make_sense_are_tried_though_nobody_is_there(path: Path) -> None:
+    find = "SELECT name AS Account, quota FROM users WHERE name = :address"
+    check = "SELECT name AS account, 'x' AS password FROM users WHERE name = :login"
+    domain = "SELECT 1 FROM users WHERE name LIKE '%@' || :domain"
+    assert tried(path, find=find, password=check, domain=domain) == []
+    assert tried(path, find=find) == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "wrong"),
+    [
+        (
+            {"password": "SELECT name AS password, quota FROM users"},
+            ["password_query yields a column 'quota' (there may be: account, enabled, password)"],
+        ),
+        (
+            {"password": "SELECT name AS pasword FROM users"},
+            [
+                "password_query yields a column 'pasword'",
+                "password_query yields no column 'password'"
+                " (there may be: account, enabled, password)",
+            ],
+        ),
+        ({"find": "SELECT name AS enable FROM users"}, ["find yields a column 'enable' ("]),
+        ({"password": "SELECT secret AS password FROM users"}, ["password_query fails: "]),
+        ({"domain": "SELECT 1 FROM domain WHERE name = :domain"}, ["domain_query fails: "]),
+        ({"find": "BEGIN"}, ["find yields no rows at all"]),
+    ],
+)
+def test_what_is_wrong_with_questions_is_told(
+    path: Path, queries: dict[str, str], wrong: list[str]
+) -> None:
+    found = tried(path, **queries)
+    assert [each[: len(start)] for each, start in zip(found, wrong, strict=True)] == wrong
+
+
+def test_a_database_that_is_not_there_cannot_be_tried(tmp_path: Path) -> None:
+    with pytest.raises(TransientFailure):
+        tried(tmp_path / "none.db", find="SELECT 1")
 
 
 def test_closing_it_closes_the_servers() -> None:
