@@ -221,7 +221,8 @@ class App:
 
     def startup(self, function: F) -> F:
         """Called once, before anything else is asked of this application. What it raises keeps a
-        server from starting, and a reload from happening."""
+        server from starting, and a reload from happening. While a server starts nothing can be
+        sent from here: nobody is at home yet."""
         return self._register(Phase.STARTUP, function, "", DEFAULT_SECONDS)
 
     def shutdown(self, function: F) -> F:
