@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,35 +12,6 @@ from tests.interop.peers.dns import Dns
 from tests.interop.peers.imap import fill, logged_in
 from tests.interop.peers.mailframe import Mailframe
 from tests.interop.peers.process import loopback_address, workdir
-
-_ONE_OF = {
-    "test_hostile_names_are_only_names": 4,
-    "test_hostile_names": 3,
-    "test_a_token_logs_in": 3,
-    "test_what_is_no_name": 3,
-    "test_somebody_elses_name": 3,
-    "test_a_bad_token": 2,
-    "test_curl_sends": 3,
-    "test_curl_fetches": 3,
-}
-"""Tests of many cases, each of which takes a login or three: one of so many is played by default,
-all of them with ``MAILFRAME_TESTS=all``."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("MAILFRAME_TESTS") == "all":
-        return
-    seen: Counter[tuple[Path, str]] = Counter()
-    left_out = []
-    for item in items:
-        name = getattr(item, "originalname", item.name)
-        key = (item.path, name)
-        if "interop" in item.path.parts and seen[key] % _ONE_OF.get(name, 1):
-            left_out.append(item)
-        seen[key] += 1
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""Which cases of the longest tests are played by default. No test is here whose promise has no
+other case; what a number leaves out differs from what it plays in a name, a protocol or a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+ONE_OF = {
+    # logins of names that nobody has, in every protocol
+    "test_accounts_sql.py::test_hostile_names_are_only_names": 8,
+    "test_accounts_pam.py::test_hostile_names": 5,
+    "test_accounts_http.py::test_hostile_names_arrive_as_they_are_or_not_at_all": 3,
+    "test_accounts_http.py::test_bad_answers_put_off": 3,
+    "test_accounts_sql.py::test_a_lost_database_puts_off_its_domain_only": 3,
+    "test_oauth.py::test_a_token_logs_in": 5,
+    "test_oauth.py::test_what_is_no_name": 5,
+    "test_oauth.py::test_somebody_elses_name": 4,
+    "test_oauth.py::test_a_bad_token": 3,
+    "test_oauth.py::test_curl_sends": 4,
+    "test_oauth.py::test_curl_fetches": 4,
+    "test_ldap.py::test_recipients": 3,
+    "test_ldap.py::test_a_table_of_aliases_means_the_same_to_postfix": 3,
+    "test_active_directory.py::test_recipients": 4,
+    # pip and a fresh environment for each kind of package
+    "test_new_packages.py::test_a_new_package_passes_its_test": 3,
+}
+"""``file::test`` -> every which case is played, the first one first."""
+
+PAGES = {
+    *("backup.md", "metrics.md", "policies.md", "queue.md", "real-domain.md", "spam.md"),
+    *("sender-authentication.md", "shared-hosting.md", "workers.md"),
+}
+"""Of operation, a minute each; those for programmers are followed in every run."""
+
+TRIALS = {"test_kill_9[mailframe]", "test_its_own_tests_pass[mailframe]"}
+"""Of the comparison; it takes minutes in all."""
+
+
+def is_played(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+    seen: Counter[str] = Counter()
+    played = set()
+    for item in items:
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        if not seen[name] % ONE_OF.get(name, 1) and not _is_left_to_all(item, name):
+            played.add(item)
+        seen[name] += 1
+    return played
+
+
+def _is_left_to_all(item: pytest.Item, name: str) -> bool:
+    if name == "test_code_blocks.py::test_a_page_can_be_followed":
+        return any(f"[{page}" in item.name for page in PAGES)
+    is_trial = item.path.parent.name == "comparison" and item.get_closest_marker("slow")
+    return bool(is_trial) and item.name not in TRIALS
