@@ -18,7 +18,7 @@ from mailframe.message.structure import Entity, Kind, RegionStart, Walker
 from tests.conformance.test_mime_messages import PATHS, SUITE, wire
 from tests.properties.test_message_parts import check_sizes, leaves, walked
 
-LIMIT = 0.05  # seconds of CPU
+LIMIT = 0.2  # seconds of CPU
 
 
 @pytest.fixture(scope="module", params=["as it is", "on the wire"])

@@ -98,4 +98,4 @@ def test_a_name_is_shown_as_it_was_written(name: str) -> None:
 def test_many(value: bytes, fewest: int, most: int) -> None:
     began = time.process_time()
     assert fewest <= len(list(address_texts(value))) <= most
-    assert time.process_time() - began < 3  # takes 0.2; would be minutes
+    assert time.process_time() - began < 10  # takes 0.2; would be minutes

@@ -106,7 +106,7 @@ def test_hostile_lists_take_no_time(piece: bytes) -> None:
     begin = time.process_time()
     for head in (b"", b"<@a,", b"g:"):
         addresses(head + piece * 200_000)
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < 10
 
 
 def test_not_more_than_so_many() -> None:

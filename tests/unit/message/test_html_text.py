@@ -108,4 +108,4 @@ def test_plain_text_stays(text: str) -> None:
 def test_the_time_is_linear(markup: str) -> None:
     began = time.process_time()
     html_text(markup)
-    assert time.process_time() - began < 3  # takes 0.2; would be minutes
+    assert time.process_time() - began < 10  # takes 0.2; would be minutes

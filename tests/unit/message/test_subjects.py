@@ -134,4 +134,4 @@ def test_answering_changes_nothing(pieces: list[str]) -> None:
 def test_the_time_is_linear(subject: str, length: int) -> None:
     began = time.process_time()
     assert len(base_subject(subject).text) == length
-    assert time.process_time() - began < 3  # takes 0.2; would be minutes
+    assert time.process_time() - began < 10  # takes 0.2; would be minutes
