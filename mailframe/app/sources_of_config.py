@@ -179,7 +179,7 @@ def _http(name: str, http: Http, services: SourceServices) -> IPasswordSource:
 
 
 def _pam(name: str, pam: Pam, services: SourceServices) -> IPasswordSource:
-    from mailframe.sources.pam.library import PamLibrary, PamMissing
+    from mailframe.sources.pam.libpam import PamLibrary, PamMissing
     from mailframe.sources.pam.source import PamSource
 
     # Of a service without a file libpam makes its "other", which says no to everybody.

@@ -19,6 +19,7 @@ from tests.interop.peers.logins import (
     deliver,
     login,
     rcpt,
+    serving,
     subjects,
 )
 from tests.interop.peers.mailframe import Mailframe
@@ -97,30 +98,13 @@ def domain() -> Iterator[Domain]:
         yield Domain(path, stack)
 
 
-@contextlib.contextmanager
-def serving(domain: Domain, **settings: Any) -> Iterator[Mailframe]:
-    with workdir("samba-mail") as path:
-        server = Mailframe(path, loopback_address())
-        server.configure(
-            auth={
-                "checkers": ["ldap:corp"],
-                "failures_per_account": 0,
-                "failures_per_ip": 0,
-            },
-            ldap={"corp": domain.settings(**settings)},
-            limits={"errors_per_session": 0, "tarpit": "0s"},
-        )
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-        assert server.tracebacks == []
+def served(domain: Domain, **settings: Any) -> contextlib.AbstractContextManager[Mailframe]:
+    return serving("corp", domain.settings(**settings))
 
 
 @pytest.fixture(scope="module")
 def mail(domain: Domain) -> Iterator[Mailframe]:
-    with serving(domain) as server:
+    with served(domain) as server:
         yield server
 
 
@@ -192,7 +176,7 @@ def test_mail_to_a_group_reaches_groups_within_it(mail: Mailframe) -> None:
 def test_ways_of_asking(domain: Domain, way: str) -> None:
     controller = domain.controller
     url = controller.tls_url if way == "tls" else controller.catalogue_url
-    with serving(domain, servers=[url]) as mail:
+    with served(domain, servers=[url]) as mail:
         assert login(mail, "imap", "ann", PASSWORD).startswith(ACCEPTED["imap"])
         assert rcpt(mail, "ann.smith@mf.test").startswith("250")
         assert rcpt(mail, "staff@mf.test").startswith("250")
@@ -201,14 +185,14 @@ def test_ways_of_asking(domain: Domain, way: str) -> None:
 def test_passwords_do_not_go_in_the_clear(domain: Domain) -> None:
     """The controller insists on TLS (``strong auth required``); so a bind without it is refused,
     and that is trouble of ours and not of who logs in."""
-    with serving(domain, starttls=False) as mail:
+    with served(domain, starttls=False) as mail:
         assert login(mail, "imap", "ann", PASSWORD).startswith(UNAVAILABLE["imap"])
         assert "strong auth required" in mail.log
 
 
 def test_names_made_of_logins(domain: Domain) -> None:
     for template in ("CORP\\%u", "%u@corp.mf.test"):
-        with serving(domain, check="template", bind_template=template) as mail:
+        with served(domain, check="template", bind_template=template) as mail:
             assert login(mail, "imap", "ann", PASSWORD).startswith(ACCEPTED["imap"])
             for name in ("ann", "nobody", "off"):
                 password = PASSWORD if name == "off" else "wrong"
@@ -216,7 +200,7 @@ def test_names_made_of_logins(domain: Domain) -> None:
 
 
 def test_a_group_is_required(domain: Domain) -> None:
-    with serving(domain, require_group=f"CN=staff,{USERS}", windows_domain="CORP") as mail:
+    with served(domain, require_group=f"CN=staff,{USERS}", windows_domain="CORP") as mail:
         for name in ("ann", "bob", "CORP\\bob"):  # bob: by the group within
             assert login(mail, "imap", name, PASSWORD).startswith(ACCEPTED["imap"])
         for name in ("upn", "upn@mf.test", "OTHER\\ann"):
@@ -230,7 +214,7 @@ def test_locked_after_failures(domain: Domain) -> None:
     controller.add_user("locked", mail="locked@mf.test")
     controller.tool("domain", "passwordsettings", "set", "--account-lockout-threshold=3")
     try:
-        with serving(domain) as mail:
+        with served(domain) as mail:
             for _ in range(4):
                 login(mail, "imap", "locked", "wrong")
             assert login(mail, "imap", "locked", PASSWORD).startswith(REFUSED["imap"])
@@ -240,7 +224,7 @@ def test_locked_after_failures(domain: Domain) -> None:
 
 
 def test_the_controller_is_lost(domain: Domain) -> None:
-    with serving(domain, stale_seconds=3600, cache_seconds=1) as stale, serving(domain) as mail:
+    with served(domain, stale_seconds=3600, cache_seconds=1) as stale, served(domain) as mail:
         assert login(stale, "imap", "ann", PASSWORD).startswith(ACCEPTED["imap"])
         assert rcpt(stale, "ann@mf.test").startswith("250")
         domain.controller.kill()
@@ -260,13 +244,13 @@ def test_the_controller_is_lost(domain: Domain) -> None:
 
 def test_another_server_takes_over(domain: Domain) -> None:
     dead = f"ldaps://{loopback_address()}:636"
-    with serving(domain, servers=[dead, domain.controller.tls_url]) as mail:
+    with served(domain, servers=[dead, domain.controller.tls_url]) as mail:
         for protocol in PROTOCOLS:
             assert login(mail, protocol, "ann", PASSWORD).startswith(ACCEPTED[protocol])
 
 
 def test_the_controller_hangs(domain: Domain) -> None:
-    with serving(domain, search_timeout="1s", bind_timeout="1s", connect_timeout="1s") as mail:
+    with served(domain, search_timeout="1s", bind_timeout="1s", connect_timeout="1s") as mail:
         login(mail, "imap", "ann", PASSWORD)
         domain.controller.signal(signal.SIGSTOP)
         try:

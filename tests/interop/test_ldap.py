@@ -27,6 +27,7 @@ from tests.interop.peers.logins import (
     deliver,
     login,
     rcpt,
+    serving,
     subjects,
 )
 from tests.interop.peers.mailframe import Mailframe
@@ -131,30 +132,13 @@ def office() -> Iterator[Office]:
         yield Office(path, stack)
 
 
-@contextlib.contextmanager
-def serving(office: Office, **settings: Any) -> Iterator[Mailframe]:
-    with workdir("ldap-mail") as path:
-        server = Mailframe(path, loopback_address())
-        server.configure(
-            auth={
-                "checkers": ["directory", "ldap:office"],
-                "failures_per_account": 0,
-                "failures_per_ip": 0,
-            },
-            ldap={"office": office.settings(**settings)},
-            limits={"errors_per_session": 0, "tarpit": "0s"},
-        )
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-        assert server.tracebacks == []
+def served(office: Office, **settings: Any) -> contextlib.AbstractContextManager[Mailframe]:
+    return serving("office", office.settings(**settings), before=["directory"])
 
 
 @pytest.fixture(scope="module")
 def mail(office: Office) -> Iterator[Mailframe]:
-    with serving(office) as server:
+    with served(office) as server:
         yield server
 
 
@@ -333,7 +317,7 @@ def test_other_domains_go_on(both: Office, mail: Mailframe) -> None:
 
 
 def test_old_answers_count_while_nobody_can_be_asked(both: Office) -> None:
-    with serving(both, cache_seconds=1, stale_seconds=3600) as mail:
+    with served(both, cache_seconds=1, stale_seconds=3600) as mail:
         assert login(mail, "imap", "ann", PASSWORD).startswith(ACCEPTED["imap"])
         assert login(mail, "imap", "ann", "wrong").startswith(REFUSED["imap"])
         assert rcpt(mail, "ann@mf.test").startswith("250")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 
 from mailframe.core.scram import ScramVerifier
 from mailframe.errors import LocalProtocolError, RemoteProtocolError
@@ -26,7 +27,7 @@ _KEY = re.compile(r"[A-Za-z]{1,32}")
 _CREDENTIALS = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
 
 
-class _TokenServer:
+class _TokenServer(ABC):
     """One message: pairs, and before them what ``_begins`` leaves out."""
 
     def __init__(self) -> None:
@@ -45,8 +46,9 @@ class _TokenServer:
     def verifier(self, verifier: ScramVerifier) -> Step:
         raise LocalProtocolError("tokens need no verifier")
 
+    @abstractmethod
     def _read(self, message: str) -> CheckToken:
-        raise NotImplementedError
+        """What the client said. Raises RemoteProtocolError for what is no such message."""
 
 
 class OAuthBearerServer(_TokenServer):

@@ -19,7 +19,7 @@ from mailframe.core.address import Address
 from mailframe.errors import LoginFailed, TransientFailure
 from mailframe.interfaces.accounts import Entry, IPasswordSource
 from mailframe.runtime.login_client import login_client
-from mailframe.sources.pam.library import PamLibrary, PamRefused, PamTrouble
+from mailframe.sources.pam.libpam import PamLibrary, PamRefused, PamTrouble
 from mailframe.sources.pam.users import SystemUser, UsersUnknown, system_user
 from mailframe.sources.rotation import CANNOT_ASK, ServerDown
 from mailframe.sources.timed_calls import Run, TimedCalls

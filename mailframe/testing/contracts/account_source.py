@@ -26,7 +26,7 @@ class AccountSourceContract(Contract):
 
     def make(self) -> Any:
         """A source that can be asked now."""
-        raise NotImplementedError
+        self.not_given("make")
 
     def make_down(self) -> Any:
         """The same while it cannot be asked; None: that does not happen."""

@@ -30,7 +30,7 @@ class CheckerContract(Contract):
 
     def make(self) -> Any:
         """A checker that knows ``login``."""
-        raise NotImplementedError
+        self.not_given("make")
 
     def make_down(self) -> Any:
         """The same while its source of accounts cannot be asked; None: it has none."""

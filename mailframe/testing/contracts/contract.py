@@ -9,7 +9,7 @@ in mailframe; where it waits for something, ``turn`` is what lets that happen. N
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from unittest import SkipTest
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -44,6 +44,10 @@ class Contract:
         self._endings.append(ending)
 
     # ---- for the suites
+
+    def not_given(self, method: str) -> NoReturn:
+        """What whoever inherits has to say, and has not."""
+        raise TypeError(f"{type(self).__name__} has no {method}(): the contract cannot know that")
 
     def wait(self, value: Any) -> Any:
         """What comes of a value, a Deferred or a coroutine; raises what it fails with.

@@ -25,7 +25,7 @@ class FoldersContract(Contract):
 
     def make(self) -> IFolders:
         """Those of an account that is new: INBOX is there, and empty."""
-        raise NotImplementedError
+        self.not_given("make")
 
     def put(self, folder: Any, content: bytes) -> None:
         """Put a message in wire format into a folder that ``make`` yielded."""

@@ -25,11 +25,11 @@ class MailStoreContract(Contract):
 
     def make(self) -> Any:
         """A store in which nothing is kept yet."""
-        raise NotImplementedError
+        self.not_given("make")
 
     def kept(self, store: Any, folder: str = "") -> list[bytes]:
         """The messages of ``account`` in wire format, in the INBOX or that folder."""
-        raise NotImplementedError
+        self.not_given("kept")
 
     def test_it_provides_what_it_says(self) -> None:
         self.provides(IMailStore, self.make())

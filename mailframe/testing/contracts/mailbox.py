@@ -20,7 +20,7 @@ class MailboxContract(Contract):
 
     def make(self, contents: Sequence[bytes]) -> IMailbox:
         """A mailbox with these messages, in wire format, the oldest first."""
-        raise NotImplementedError
+        self.not_given("make")
 
     def another(self, mailbox: IMailbox) -> IMailbox | None:
         """The same one, opened by another session; None: that cannot be."""

@@ -1,18 +1,47 @@
-"""Logging in by AUTH PLAIN, which can carry any name and password; what the server answers."""
+"""Logging in by AUTH PLAIN, which can carry any name and password; what the server answers. And a
+server to log in to, whose users are in a directory."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.interop.peers.mailframe import Mailframe, any_certificate
+from tests.interop.peers.process import loopback_address, workdir
 
 PROTOCOLS = ("smtp", "pop3", "imap")
 ACCEPTED = {"smtp": "235 ", "pop3": "+OK", "imap": "a OK"}
 REFUSED = {"smtp": "535 5.7.8", "pop3": "-ERR [AUTH]", "imap": "a NO [AUTHENTICATIONFAILED]"}
 UNAVAILABLE = {"smtp": "45", "pop3": "-ERR [SYS/TEMP]", "imap": "a NO [UNAVAILABLE]"}
 """How an answer begins."""
+
+
+@contextlib.contextmanager
+def serving(
+    source: str, section: Mapping[str, Any], *, before: Sequence[str] = ()
+) -> Iterator[Mailframe]:
+    """A server that asks ``ldap:SOURCE``, after the checkers in ``before``. Nobody is shut out."""
+    with workdir(f"mail-{source}") as path:
+        server = Mailframe(path, loopback_address())
+        server.configure(
+            auth={
+                "checkers": [*before, f"ldap:{source}"],
+                "failures_per_account": 0,
+                "failures_per_ip": 0,
+            },
+            ldap={source: section},
+            limits={"errors_per_session": 0, "tarpit": "0s"},
+        )
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+        assert server.tracebacks == []
 
 
 def login(

@@ -160,6 +160,27 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
 
 
+class Daemon:
+    """What a server of somebody else's is to a test: one process, or none at the moment."""
+
+    _process: Process | None = None
+
+    def stop(self) -> None:
+        """Harmless where it does not run."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process = None
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.signal(number)
+
+
 def run(command: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
     """Run to the end with text output; never raises for an exit status."""
     settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.peers.authority import Authority
-from tests.interop.peers.process import Process, listens, need, need_root, run
+from tests.interop.peers.process import Daemon, Process, listens, need, need_root, run
 
 REALM = "CORP.MF.TEST"
 BASE = "DC=corp,DC=mf,DC=test"
@@ -22,7 +22,7 @@ SECRET = "Adm1n-Secret!"
 PASSWORD = "Correct-Horse-7"  # Active Directory insists on such
 
 
-class Samba:
+class Samba(Daemon):
     def __init__(self, directory: Path, address: str, authority: Authority) -> None:
         need("samba", "samba-tool", "ldapmodify")
         need_root("a domain controller")
@@ -44,7 +44,6 @@ class Samba:
                 key=key,
             )
         )
-        self._process: Process | None = None
 
     def _provision(self, made: Path) -> None:
         (made / "etc").mkdir(parents=True)
@@ -110,20 +109,6 @@ class Samba:
             self._process.wait_for(
                 lambda port=port: listens(self.address, port), f"Samba listens at {port}"
             )
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process = None
-
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.signal(number)
 
 
 _CONFIG = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.peers.authority import Authority
-from tests.interop.peers.process import Process, free_ports, listens, need, run
+from tests.interop.peers.process import Daemon, Process, free_ports, listens, need, run
 
 BASE = "dc=mf,dc=test"
 PEOPLE = f"ou=people,{BASE}"
@@ -19,7 +19,7 @@ SECRET = "the reader's own secret"
 Values = str | bytes | Sequence[str | bytes]
 
 
-class Slapd:
+class Slapd(Daemon):
     """Listens at ``port`` and, with TLS, ``tls_port``. READER may read everything but passwords,
     which it may compare; nobody else may do anything but log in."""
 
@@ -47,7 +47,6 @@ class Slapd:
                 reader=READER,
             )
         )
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
@@ -89,20 +88,6 @@ class Slapd:
     @property
     def log(self) -> str:
         return (self.directory / "slapd.log").read_text(errors="replace")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process = None
-
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.signal(number)
 
 
 def entry(dn: str, attributes: Mapping[str, Values]) -> str:

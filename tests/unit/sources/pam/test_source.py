@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from mailframe.core.address import Address
 from mailframe.errors import LoginFailed, TransientFailure
 from mailframe.runtime.workers import InlineWorkers
-from mailframe.sources.pam.library import PamRefused, PamTrouble, Phase
+from mailframe.sources.pam.libpam import PamRefused, PamTrouble, Phase
 from mailframe.sources.pam.source import PamSource
 from mailframe.sources.pam.users import SystemUser, UsersUnknown, system_user
 from tests.unit.accounts.house import now
