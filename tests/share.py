@@ -1,5 +1,9 @@
-"""Which cases of the longest tests are played by default. No test is here whose promise has no
-other case; what a number leaves out differs from what it plays in a name, a protocol or a page."""
+"""What of the longest tests is played by default; the rest with ``MAILFRAME_TESTS=all``.
+
+``ONE_OF`` leaves out cases that differ from those it plays in a name or a protocol. ``OF_FILES``,
+``PAGES`` and ``TRIALS`` leave out whole tests: whoever changes what these are about plays all of
+them, and so does whoever makes a release.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,8 @@ OF_FILES = {
     "test_ldap.py": 2,
     "test_oauth.py": 2,
 }
-"""Of what is left, every which test: each file has its logins, losses and hostile names."""
+"""Of what is left, every which test. Logins, losses and hostile names are among them in each file;
+how many there are was chosen by their minutes."""
 
 PAGES = {
     *("backup.md", "metrics.md", "policies.md", "queue.md", "real-domain.md", "spam.md"),
