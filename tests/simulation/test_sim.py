@@ -26,7 +26,7 @@ RARELY_SEEN = {
     "body-unsynced": ("--seeds", "92"),
     "body-name-unsynced": ("--seeds", "92"),
 }
-SEEDS = os.environ.get("MAILFRAME_SIM_SEEDS", "1:80")
+SEEDS = os.environ.get("MAILFRAME_SIM_SEEDS", "1:60")
 
 
 def sim(
