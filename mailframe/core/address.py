@@ -15,6 +15,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from mailframe.core.characters import ATEXT, LETTERS_DIGITS, utf8_and
+
 # RFC 5321 sections 4.5.3.1.1 to 4.5.3.1.3, in octets.
 MAX_LOCAL_PART = 64
 """Octets of a local-part, unquoted."""
@@ -23,13 +25,14 @@ MAX_DOMAIN = 255
 MAX_PATH = 256
 """Octets of a path with its angle brackets: of an address two less."""
 
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
-_UTF8 = r"\u0080-\U0010ffff"  # RFC 6532 section 3.1: UTF8-non-ascii
-_DOT_STRING = re.compile(rf"[{_ATEXT}{_UTF8}]+(?:\.[{_ATEXT}{_UTF8}]+)*")
+_ATOM = rf"{utf8_and(ATEXT)}+"
+_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 # RFC 5321 section 4.1.2: qtextSMTP = %d32-33 / %d35-91 / %d93-126; quoted-pairSMTP = "\" 32-126
-_QUOTED = re.compile(rf'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e{_UTF8}]|\\[\x20-\x7e])*)"')
+_QUOTED = re.compile(r'"((?:[^\x00-\x1f"\\\x7f]|\\[\x20-\x7e])*)"')
 # Underscores are outside the grammar but common in real host names; DNS carries them.
-_LABEL = re.compile(rf"[A-Za-z0-9_{_UTF8}](?:[A-Za-z0-9_\-{_UTF8}]*[A-Za-z0-9_{_UTF8}])?")
+_OF_LABELS = LETTERS_DIGITS + "_"
+_EDGE = utf8_and(_OF_LABELS)
+_LABEL = re.compile(rf"{_EDGE}(?:{utf8_and(_OF_LABELS + '-')}*{_EDGE})?")
 _GENERAL_LITERAL = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]:[\x21-\x5a\x5e-\x7e]+")
 
 

@@ -7,9 +7,7 @@ import re
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
 _HEX = re.compile(r"\+([0-9A-F]{2})")
 # RFC 6533 section 3: QCHAR, EmbeddedUnicodeChar; UTF-8 itself in utf-8-addr-unitext
-_UTF8_XTEXT = re.compile(
-    r"(?:[!-*,-<>-\[\]-~]|\\x\{[0-9A-F]{2,6}\}|\+[0-9A-F]{2}|[\u0080-\U0010ffff])*"
-)
+_UTF8_XTEXT = re.compile(r"(?:[^\x00-\x20+=\\\x7f]|\\x\{[0-9A-F]{2,6}\}|\+[0-9A-F]{2})*")
 _EMBEDDED = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from mailframe.core.address import Address, AddressError, split_local_part
+from mailframe.core.characters import ATEXT, LETTERS_DIGITS, utf8_and
 from mailframe.message.headers import unfolded
 
 # RFC 5322 section 2.2.3 counts lines; these only bound our work: it is done between two reads
@@ -22,9 +23,9 @@ _MAX_COMMENT_DEPTH = 20
 
 _BLANK = re.compile(r"[ \t]*")
 # RFC 5322 section 3.2.3 atext with RFC 6532; dots as in real display names ("John Q. Public")
-_WORD = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.\u0080-\U0010ffff]+")
+_WORD = re.compile(rf"{utf8_and(ATEXT + '.')}+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_DOMAIN = re.compile(r"\[[^\[\]\\]*\]|[A-Za-z0-9_.\-\u0080-\U0010ffff]+")
+_DOMAIN = re.compile(rf"\[[^\[\]\\]*\]|{utf8_and(LETTERS_DIGITS + '_.-')}+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 

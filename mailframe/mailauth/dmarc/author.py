@@ -11,13 +11,14 @@ import re
 from dataclasses import dataclass
 
 from mailframe.core.address import AddressError
+from mailframe.core.characters import LETTERS_DIGITS, utf8_and
 from mailframe.mailauth.dmarc.names import a_label
 from mailframe.message import headers
 from mailframe.message.mailboxes import MAX_VALUE, parse_mailboxes
 
 MOST_DOMAINS = 4
 """Domains that are looked up for one message; more is no author's doing."""
-_LOOKS_LIKE_DOMAIN = re.compile(r'@[ "]*([A-Za-z0-9_.\-\u0080-\U0010ffff]+)')
+_LOOKS_LIKE_DOMAIN = re.compile(rf'@[ "]*({utf8_and(LETTERS_DIGITS + "_.-")}+)')
 _COMMENT = re.compile(r"\([^()]{0,200}\)")
 _MOST_LABELS = 10
 

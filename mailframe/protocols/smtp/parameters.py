@@ -22,7 +22,7 @@ from mailframe.protocols.smtp import grammar
 from mailframe.protocols.smtp.grammar import refuse
 
 # esmtp-value allows all but "=", blanks and control characters; UTF-8 by RFC 6531 section 3.4
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u0080-\U0010ffff]+))?")
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}", re.ASCII)
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]{1,40}")
 _MAX_ENVID = 100  # RFC 3461 section 4.4, in octets of the encoded form
