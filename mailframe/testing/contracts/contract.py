@@ -8,7 +8,7 @@ in mailframe; where it waits for something, ``turn`` is what lets that happen. N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NoReturn, TypeVar
 from unittest import SkipTest
 
@@ -22,6 +22,7 @@ from mailframe.errors import Failure as MailFailure
 E = TypeVar("E", bound=BaseException)
 
 _MOST_TURNS = 10_000
+_SHOWN = 30  # octets on both sides of where messages begin to differ
 
 
 class Contract:
@@ -85,6 +86,18 @@ class Contract:
             raise AssertionError(
                 f"it ended with {error!r}, which counts as a bug: 451, and a traceback"
             ) from error
+
+    def same(
+        self, found: Sequence[bytes], expected: Sequence[bytes], why: str = "it was changed"
+    ) -> None:
+        """These contents are those, one by one. What differs is shown where it begins to: a test
+        runner that looks for all differences of two long messages takes minutes or hours."""
+        assert len(found) == len(expected), (
+            f"{why}: {len(found)} messages were found, {len(expected)} expected"
+        )
+        for is_there, wanted in zip(found, expected, strict=True):
+            if is_there != wanted:
+                raise AssertionError(f"{why}: {_difference(bytes(is_there), wanted)}")
 
     def provides(self, interface: Any, thing: object) -> None:
         """It says that it provides the interface, and has all of it."""
@@ -173,6 +186,17 @@ def _deferred(value: Any) -> Deferred[Any]:
         return await value
 
     return Deferred.fromCoroutine(awaiting())
+
+
+def _difference(found: bytes, expected: bytes) -> str:
+    pairs = enumerate(zip(found, expected, strict=False))
+    shorter = min(len(found), len(expected))
+    at = next((at for at, (one, other) in pairs if one != other), shorter)
+    begin, end = max(0, at - _SHOWN), at + _SHOWN
+    return (
+        f"{found[begin:end]!r} was found, {expected[begin:end]!r} expected from octet {begin} on "
+        f"(of {len(found)} and {len(expected)})"
+    )
 
 
 def _named(kinds: type[BaseException] | tuple[type[BaseException], ...]) -> str:

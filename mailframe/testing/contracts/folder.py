@@ -107,7 +107,7 @@ class FolderContract(Contract):
     def test_a_message_is_read_as_it_is(self) -> None:
         folder = self.make(self.messages)
         for uid, content in zip(folder.messages, self.messages, strict=True):
-            assert self._content(folder, uid) == content
+            self.same([self._content(folder, uid)], [content])
 
     def test_a_source_may_be_closed_twice(self) -> None:
         folder = self.make([LONG])
@@ -277,7 +277,7 @@ class FolderContract(Contract):
         assert uid >= before
         assert folder.uid_next > uid
         assert (state.flags, state.received, state.size) == (flags, 1_700_000_000, len(LONG))
-        assert self._content(folder, uid) == LONG
+        self.same([self._content(folder, uid)], [LONG])
         self.wait(self.another(folder).refresh())
         assert uid in self.another(folder).messages
 
@@ -287,7 +287,7 @@ class FolderContract(Contract):
         self._must_append(folder)
         uids = self._append(folder, *self.messages)
         assert list(folder.messages) == list(uids)
-        assert [self._content(folder, uid) for uid in uids] == list(self.messages)
+        self.same([self._content(folder, uid) for uid in uids], self.messages)
 
     def test_what_was_begun_can_be_forgotten(self) -> None:
         """The client has gone in the middle of its APPEND."""
@@ -325,7 +325,7 @@ class FolderContract(Contract):
             assert found[uid].parts is not None
             assert found[uid].parts.end == len(content), "its offsets are of another text"
         contents = self.wait(folder.contents([*uids, UNKNOWN]))  # type: ignore[attr-defined]
-        assert [bytes(contents[uid]) for uid in uids] == list(self.messages)
+        self.same([contents[uid] for uid in uids], self.messages)
         assert UNKNOWN not in contents
 
     def test_headers(self) -> None:

@@ -42,7 +42,7 @@ class MailStoreContract(Contract):
             assert info.uid
             assert info.size == len(PREFIX + content), "POP3 and quotas count it"
         expected = [PREFIX + content for content in MESSAGES]
-        assert sorted(self.kept(store)) == sorted(expected), "it is not kept as it came"
+        self.same(sorted(self.kept(store)), sorted(expected), "it is not kept as it came")
 
     def test_the_same_message_twice_is_two(self) -> None:
         """Two messages may be alike."""
@@ -139,7 +139,7 @@ class MailStoreContract(Contract):
         ]
         found = self.wait(store.deliver_together(deliveries))
         assert [each.size for each in found] == [len(PREFIX + content) for content in MESSAGES]
-        assert sorted(self.kept(store)) == sorted(PREFIX + content for content in MESSAGES)
+        self.same(sorted(self.kept(store)), sorted(PREFIX + content for content in MESSAGES))
 
     def test_one_of_several_that_fails_is_the_one_that_is_told(self) -> None:
         store = self.make()

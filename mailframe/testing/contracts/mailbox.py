@@ -67,7 +67,7 @@ class MailboxContract(Contract):
             source = self.wait(mailbox.open(info.uid))
             self.provides(IMessageSource, source)
             assert source.size == len(content), "the source's size is not the list's"
-            assert self._read(source, 1_000) == content, "it was read otherwise than it is"
+            self.same([self._read(source, 1_000)], [content], "it was read otherwise than it is")
             source.close()
 
     def test_at_the_end_there_is_nothing_more(self) -> None:

@@ -40,7 +40,7 @@ class SpoolContract(Contract):
         kept = self.kept(spool)
         for number, content in enumerate(MESSAGES):
             found, envelope_kept = kept[f"Q{number}"]
-            assert found == PREFIX + content, "it is kept otherwise than it was received"
+            self.same([found], [PREFIX + content], "it is kept otherwise than it was received")
             assert [str(r.address) for r in envelope_kept.recipients] == [
                 "ann@example.test",
                 "cy@elsewhere.example",
@@ -79,10 +79,10 @@ class SpoolContract(Contract):
             for _ in range(2):
                 source = self.wait(incoming.open())
                 self.provides(IMessageSource, source)
-                assert self._read(source) == content
+                self.same([self._read(source)], [content])
                 source.close()
             self.wait(incoming.commit(envelope("ann@example.test"), ARRIVAL, b""))
-            assert self.kept(spool)[f"Q{number}"][0] == content
+            self.same([self.kept(spool)[f"Q{number}"][0]], [content])
 
     def test_several_at_once(self) -> None:
         """Sessions do not wait for each other, and do not mix."""
@@ -97,8 +97,8 @@ class SpoolContract(Contract):
         for commit in commits:
             self.wait(commit)
         kept = self.kept(spool)
-        assert kept["Q1"][0] == PREFIX + MESSAGES[1][:100_000]
-        assert kept["Q2"][0] == PREFIX + (b"x" * 100 + b"\r\n") * 10
+        expected = [PREFIX + MESSAGES[1][:100_000], PREFIX + (b"x" * 100 + b"\r\n") * 10]
+        self.same([kept["Q1"][0], kept["Q2"][0]], expected, "they were mixed")
 
     def test_one_that_is_forgotten_takes_no_other_along(self) -> None:
         spool = self.make()
