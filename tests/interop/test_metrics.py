@@ -46,6 +46,20 @@ ANN = "ann@mf.test"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
+APPLICATION = """\
+import time
+
+from mailframe import App
+
+app = App("shop")
+
+
+@app.on("deliver")
+async def delivered(event):
+    time.sleep(0.2)
+"""
+
+
 class Watched:
     """A mailframe that is scraped."""
 
@@ -112,7 +126,8 @@ def samples_of(text: str, parse: Any) -> Samples:
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
     with workdir("metrics") as path:
-        made = Watched(path)
+        (path / "metered_shop.py").write_text(APPLICATION)
+        made = Watched(path, apps=["metered_shop:app"])
         yield made
         made.server.stop()
         assert made.server.tracebacks == []
@@ -159,6 +174,7 @@ def test_mail_in_every_direction_is_counted(watched: Watched) -> None:
     grows(1, "tls_handshakes_total", listener="submission", version="TLSv1.3")
     grows(1, "logins_total", listener="submission", result="ok")
     assert grown("recipients_total", result="delivered") >= 1
+    assert grown("app_hook_blocked_total", hook="shop.delivered") >= 1
     assert grown("delivery_delay_seconds_count") >= 1
     assert grown("database_commit_jobs_count", database="spool") >= 1
     assert grown("reactor_lag_seconds_count") >= 1
