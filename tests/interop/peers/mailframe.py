@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.interop.peers import preloaded
 from tests.interop.peers.certificates import self_signed
 from tests.interop.peers.maildir import messages
 from tests.interop.peers.process import Process, free_ports, run
@@ -103,7 +104,13 @@ class Mailframe:
         self, *words: str | Path, text: str | None = None, **options: Any
     ) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"MAILFRAME_CONFIG": str(self.config)}
-        return run([self._command, *words], input=text, env=environment, **options)
+        command = [self._command, *map(str, words)]
+        if not options and self._can_be_forked(environment):
+            return preloaded.run(command, text=text, environment=environment, seconds=120)
+        return run(command, input=text, env=environment, **options)
+
+    def _can_be_forked(self, environment: Mapping[str, str]) -> bool:
+        return preloaded.can_be_used(environment) and self._command == mailframe_command()
 
     def add_users(self, *addresses: str) -> None:
         """With PASSWORD, and their domains where those are new."""
@@ -129,7 +136,12 @@ class Mailframe:
     def launch(self) -> Process:
         """Start it, and wait for nothing."""
         command = [*self.before, self._command, "run", "--config", str(self.config)]
-        self._process = Process(command, self._log, env=os.environ | self.environment)
+        environment = os.environ | self.environment
+        as_it_is = not self.before and not self.environment
+        if as_it_is and self._can_be_forked(environment):
+            self._process = Process.forked(command, self._log, environment)
+        else:
+            self._process = Process(command, self._log, env=environment)
         return self._process
 
     def stop(self) -> None:

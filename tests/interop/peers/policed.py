@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tests.interop.peers.process import (
     workdir,
 )
 
+_JOURNAL_LAGS = 3.0  # seconds, on a machine that is busy
 ANN, BOB = "ann@mf.test", "bob@mf.test"
 Settings = Mapping[str, Any]
 # what needs neither lists nor time
@@ -120,8 +122,15 @@ class Policed:
         return said(done.stdout)
 
     def steps(self, id: str, step: str = "") -> list[dict[str, Any]]:
-        """What ``mailframe trace`` tells of it."""
-        lines = self.mailframe.cli("trace", id, "--json").splitlines()
+        """What ``mailframe trace`` tells of it, as soon as it tells anything: the journal is
+        written a moment after what it tells of."""
+        end = time.monotonic() + _JOURNAL_LAGS
+        while not (found := self._steps(id, step)) and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
+
+    def _steps(self, id: str, step: str) -> list[dict[str, Any]]:
+        lines = self.mailframe.cli_result("trace", id, "--json").stdout.splitlines()
         entries = [json.loads(line) for line in lines]
         return [entry for entry in entries if entry["step"] == step or not step]
 

@@ -13,8 +13,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import pytest
+
+from tests.interop.peers import preloaded
 
 _loopback = itertools.count(1)
 _given: set[int] = set()
@@ -107,7 +110,7 @@ class Process:
     def __init__(self, command: Sequence[str], log: Path, **options: object) -> None:
         self.log = log
         with log.open("ab") as output:
-            self._child = subprocess.Popen(
+            self._child: subprocess.Popen[bytes] | preloaded.Child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -115,6 +118,17 @@ class Process:
                 start_new_session=True,
                 **options,  # type: ignore[call-overload]
             )
+
+    @classmethod
+    def forked(cls, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> Self:
+        """A command of mailframe, as of ``preloaded``."""
+        process = cls.__new__(cls)
+        process.log = log
+        with open(os.devnull, "rb") as nothing, log.open("ab") as output:
+            process._child = preloaded.Child(
+                words, (nothing, output, output), environment=environment, start_new_session=True
+            )
+        return process
 
     @property
     def pid(self) -> int:
