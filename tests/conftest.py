@@ -13,14 +13,20 @@ import os
 import pytest
 from hypothesis import settings
 
-from tests.share import is_played
+from tests.share import is_played, plays_all
 
 settings.register_profile(
     "mailframe", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
 )
 settings.load_profile("mailframe")
 
-LONGEST = ("tests/simulation/", "tests/crash/", "tests/interop/")
+LONGEST = (
+    "tests/crash/",
+    "tests/simulation/",
+    "tests/interop/test_workers.py",
+    "tests/interop/test_fire",
+    "tests/interop/",
+)
 
 
 def pytest_collection_finish() -> None:
@@ -31,7 +37,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("MAILFRAME_TESTS") != "all":
+    if not plays_all():
         played = is_played(items)
         left_out = [item for item in items if item not in played]
         if left_out:

@@ -1,12 +1,13 @@
 """What of the longest tests is played by default; the rest with ``MAILFRAME_TESTS=all``.
 
-``ONE_OF`` leaves out cases that differ from those it plays in a name or a protocol. ``OF_FILES``,
-``PAGES`` and ``TRIALS`` leave out whole tests: whoever changes what these are about plays all of
-them, and so does whoever makes a release.
+``ONE_OF`` leaves out cases that differ from those it plays in a name, a protocol or a number.
+``OF_FILES``, ``LONG``, ``PAGES`` and ``TRIALS`` leave out whole tests: whoever changes what these
+are about plays all of them, and so does whoever makes a release.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 
@@ -35,6 +36,26 @@ ONE_OF = {
     "test_dev_fixture.py::test_no_server_outlives_the_test": 3,
     # pip and a fresh environment for each kind of package
     "test_new_packages.py::test_a_new_package_passes_its_test": 3,
+    # a campaign for each bug
+    "test_sim.py::test_a_planted_bug_is_seen": 4,
+    # every way to spoil an index, while the server runs and while it does not
+    "test_imap_hostile.py::test_an_index_that_is_ruined_is_made_anew": 3,
+    "test_imap_uids.py::test_whatever_becomes_of_the_index": 3,
+    # a load of half a minute with another seed, or another clock
+    "test_imap_crashes.py::test_kill_9_under_load": 2,
+    "test_fire_faults.py::test_the_clock_is_set": 2,
+    "test_fire_faults.py::test_the_zone_of_the_server_changes_its_offset": 2,
+    "test_fire_faults.py::test_an_error_of_the_disk_once_a_thread": 2,
+    # name servers that fail in different ways
+    "test_policies_dns_trouble.py::test_costs_only_its_own_session": 3,
+    # canonicalizations; the conformance suites have them all
+    "test_dkim_signers.py::test_we_believe_what_mail_dkim_signs": 3,
+    # DATA and BDAT, and umasks
+    "test_path_mime.py::test_all_of_the_suite_comes_back_unchanged": 2,
+    "test_file_modes.py::test_all_is_private": 2,
+    "test_injections.py::test_every_payload_at_every_door": 2,
+    # what must not hold the reactor; ``python -m tests.stall`` shows all of it
+    "test_server_stalls.py::test_the_reactor_turns": 3,
 }
 """``file::test`` -> every which case is played, the first one first."""
 
@@ -47,6 +68,17 @@ OF_FILES = {
     "test_oauth.py": 4,
 }
 """Of what is left, every which test; four, since what goes over three protocols comes by threes."""
+
+LONG = {
+    "test_fire_damage.py::test_one_of_a_hundred_is_damaged",
+    "test_imap_mirrors.py::test_mbsync_of_a_thousand_messages",
+    "test_imap_stress.py::test_a_search_that_takes_long_lets_others_go_first",
+    "test_imap_thunderbird.py::test_a_thousand_messages_are_there_without_the_server",
+    "test_server_fetch.py::test_getmail",
+    "test_server_fetch.py::test_the_archive_through_smtp_is_the_same",
+    "test_server_submission.py::test_smtp_source_10000_messages_over_100_sessions",
+}
+"""The same as others, with a thousand times as much."""
 
 ALWAYS = {
     "test_another_server_takes_over",
@@ -70,6 +102,10 @@ TRIALS = {"test_kill_9[mailframe]"}
 """Of the comparison; it takes minutes in all."""
 
 
+def plays_all() -> bool:
+    return os.environ.get("MAILFRAME_TESTS") == "all"
+
+
 def is_played(items: Sequence[pytest.Item]) -> set[pytest.Item]:
     seen: Counter[str] = Counter()
 
@@ -88,6 +124,8 @@ def is_played(items: Sequence[pytest.Item]) -> set[pytest.Item]:
 
 
 def _is_left_to_all(item: pytest.Item, name: str) -> bool:
+    if name in LONG:
+        return True
     if name == "test_code_blocks.py::test_a_page_can_be_followed":
         return any(f"[{page}" in item.name for page in PAGES)
     is_trial = item.path.parent.name == "comparison" and item.get_closest_marker("slow")

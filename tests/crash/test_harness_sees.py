@@ -33,6 +33,7 @@ from mailframe.testing.crash.mutations import (
 )
 from mailframe.testing.disk import Op
 from tests.crash.subjects import SERVER_SUBJECTS, SUBJECTS
+from tests.share import plays_all
 
 _PER_OPERATION = 8
 
@@ -254,12 +255,14 @@ def test_what_commutes_by_the_rule_commutes_in_the_model() -> None:
 
 
 def test_every_exchange_is_seen() -> None:
-    """Of each two operations that are adjacent somewhere, where it matters."""
+    """Of each two operations that are adjacent somewhere, where it matters; by default of a
+    fourth of them."""
+    every = 1 if plays_all() else 4
     asked = [
         uses
         for uses in pairs().values()
         if not all(commute(one, other) or needs(one, other) for _, one, other in uses)
-    ]
+    ][::every]
 
     def unseen(part: Sequence[Any]) -> list[tuple[Op, Op]]:
         return [pair for uses in part if (pair := _not_seen(uses)) is not None]
@@ -272,7 +275,8 @@ def test_every_exchange_is_seen() -> None:
         if not reasons:
             without_reason.append(f"{one} [{one.site}] and {other} [{other.site}]")
     assert not without_reason, "not seen:\n" + "\n".join(without_reason)
-    assert used == set(range(len(FREE))), "some reason is not needed any more"
+    if every == 1:
+        assert used == set(range(len(FREE))), "some reason is not needed any more"
 
 
 def _not_seen(uses: list[tuple[Recorded[Any], Op, Op]]) -> tuple[Op, Op] | None:

@@ -3,7 +3,7 @@
 A process that has imported them forks for each. The fork has the arguments, environment, folder,
 input and output of a command from a shell, and ends with its status; what it does not show is
 that the script starts, so whoever plays all tests (``MAILFRAME_TESTS=all``) or names a command
-of his own (``MAILFRAME_BIN``) has each run as from a shell.
+of their own (``MAILFRAME_BIN``) has each run as from a shell.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ _DIGITS = 12  # of a process's number, or of its status
 
 
 def can_be_used(environment: Mapping[str, str]) -> bool:
-    """Not where a script of its own is named, nor where Python itself is to run otherwise."""
-    if os.environ.get("MAILFRAME_TESTS") == "all" or os.environ.get("MAILFRAME_BIN"):
-        return False
+    """Not where Python itself is to run otherwise than it did for those before."""
     return _for_python(environment) == _FOR_PYTHON
 
 
@@ -88,6 +86,7 @@ class Child:
             "words": self.args,
             "environment": dict(environment),
             "folder": os.getcwd(),
+            "umask": _umask(),
             "session": start_new_session,
         }
         self._told, end = os.pipe()
@@ -126,6 +125,13 @@ class Child:
         number = os.read(self._told, _DIGITS)
         assert number, "the process that forks has ended"
         return int(number)
+
+
+def _umask() -> int:
+    """It cannot be asked for, only exchanged."""
+    now = os.umask(0o077)
+    os.umask(now)
+    return now
 
 
 @functools.cache
@@ -186,6 +192,7 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
     os.environ.update(request["environment"])
     time.tzset()
     os.chdir(request["folder"])
+    os.umask(request["umask"])
     sys.argv = request["words"]
 
 
