@@ -16,6 +16,7 @@ from mailframe.app.config_section import Checked, Place, Section
 from mailframe.app.config_types import (
     NOT_EMPTY,
     Count,
+    Duration,
     FilePath,
     Many,
     OptionalFilePath,
@@ -51,20 +52,20 @@ MailDomain = Annotated[str, Checked(_mail_domain)]
 class Remembered(Section):
     """What is kept of the answers of a source."""
 
-    cache_seconds: Count = 60
-    """For how many seconds an answer counts, and a password that was right; 0 = each time anew.
-    So long may a change at the source take until it is seen here."""
+    cache: Duration = 60
+    """For how long an answer counts, and a password that was right; `0s` = each time anew. So long
+    may a change at the source take until it is seen here."""
     cache_entries: Annotated[int, between(1)] = 10_000
     """How many answers of each kind are kept."""
-    stale_seconds: Count = 0
-    """For how many seconds more an answer counts while the source cannot be asked: known users
-    then log in and get mail as before. 0: they are put off until it can be."""
+    stale: Duration = 0
+    """For how much longer an answer counts while the source cannot be asked: known users then log
+    in and get mail as before. `0s`: they are put off until it can be."""
 
     @property
     def remembering(self) -> Remembering:
         from mailframe.sources.cached import Remembering
 
-        return Remembering(self.cache_seconds, self.cache_entries, self.stale_seconds)
+        return Remembering(self.cache, self.cache_entries, self.stale)
 
 
 _URL = ("postgresql://", "postgres://", "sqlite:")

@@ -49,7 +49,7 @@ class Town:
             "domains": [DOMAIN],
             "secret": SECRET,
             "ca_file": str(self.authority.certificate),
-            "cache_seconds": 0,
+            "cache": "0s",
             "timeout": "2s",
         }
         self.server.configure(

@@ -66,7 +66,7 @@ class Machine:
                     "service": "mail",
                     "service_directory": str(self.services),
                     "domains": [DOMAIN, OTHER],
-                    "cache_seconds": 0,
+                    "cache": "0s",
                     "timeout": "2s",
                     "threads": 2,
                 }

@@ -67,7 +67,7 @@ def settings(*urls: str, **more: object) -> dict[str, object]:
         "domains": [DOMAIN],
         "find": FIND,
         "password_query": CHECK,
-        "cache_seconds": 0,
+        "cache": "0s",
         "timeout": "3s",
     }
     return {"users": table | more}
@@ -325,7 +325,7 @@ def test_a_frozen_database_holds_nobody_up_for_long(directory: Path, authority: 
 def test_old_answers_count_where_that_is_configured(directory: Path, authority: Authority) -> None:
     database = Postgres(directory / "pg", authority)
     database.start()
-    table = settings(database.url, password=SECRET, cache_seconds=1, stale_seconds=600)
+    table = settings(database.url, password=SECRET, cache="1s", stale="10m")
     server = configured(directory, table)
     try:
         database.create(*TABLES, *PEOPLE)

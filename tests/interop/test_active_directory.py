@@ -88,7 +88,7 @@ class Domain:
             "ca_file": str(self.authority.certificate),
             "bind_dn": ADMIN,
             "bind_password": SECRET,
-            "cache_seconds": 0,
+            "cache": "0s",
         } | changes
 
 
@@ -224,7 +224,7 @@ def test_locked_after_failures(domain: Domain) -> None:
 
 
 def test_the_controller_is_lost(domain: Domain) -> None:
-    with served(domain, stale_seconds=3600, cache_seconds=1) as stale, served(domain) as mail:
+    with served(domain, stale="1h", cache="1s") as stale, served(domain) as mail:
         assert login(stale, "imap", "ann", PASSWORD).startswith(ACCEPTED["imap"])
         assert rcpt(stale, "ann@mf.test").startswith("250")
         domain.controller.kill()

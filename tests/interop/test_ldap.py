@@ -117,7 +117,7 @@ class Office:
             "enabled": "employeeType",
             "forward": ["mailRoutingAddress"],
             "quota": "roomNumber",
-            "cache_seconds": 0,
+            "cache": "0s",
         }
         return {key: value for key, value in (known | changes).items() if value is not None}
 
@@ -317,7 +317,7 @@ def test_other_domains_go_on(both: Office, mail: Mailframe) -> None:
 
 
 def test_old_answers_count_while_nobody_can_be_asked(both: Office) -> None:
-    with served(both, cache_seconds=1, stale_seconds=3600) as mail:
+    with served(both, cache="1s", stale="1h") as mail:
         assert login(mail, "imap", "ann", PASSWORD).startswith(ACCEPTED["imap"])
         assert login(mail, "imap", "ann", "wrong").startswith(REFUSED["imap"])
         assert rcpt(mail, "ann@mf.test").startswith("250")

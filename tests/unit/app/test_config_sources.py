@@ -36,7 +36,7 @@ def test_a_table_for_each_checker(tmp_path: Path) -> None:
     made = config(tmp_path, ["sql:x"], sql={"x": SQL | {"domains": ["Bücher.test"]}})
     assert made.sql["x"].domains == ("xn--bcher-kva.test",)
     assert made.sql["x"].servers == (f"sqlite:{tmp_path / 'a.db'}",)
-    assert made.sql["x"].cache_seconds == 60
+    assert made.sql["x"].cache == 60
 
 
 @pytest.mark.parametrize(
