@@ -1,8 +1,9 @@
 """What of the longest tests is played by default; the rest with ``MAILFRAME_TESTS=all``.
 
-``ONE_OF`` leaves out cases that differ from those it plays in a name, a protocol or a number.
-``OF_FILES``, ``LONG``, ``PAGES`` and ``TRIALS`` leave out whole tests: whoever changes what these
-are about plays all of them, and so does whoever makes a release.
+``ONE_OF`` leaves out cases that differ from those it plays in a name, a protocol or a number. Of
+what is left of the tests with other people's software, every second is played (``OF_FILES``), and
+``LONG``, ``PAGES`` and ``TRIALS`` are left out: whoever changes what these are about plays all of
+them, and so does whoever makes a release.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ ONE_OF = {
     # pip and a fresh environment for each kind of package
     "test_new_packages.py::test_a_new_package_passes_its_test": 3,
     # a campaign for each bug
-    "test_sim.py::test_a_planted_bug_is_seen": 4,
+    "test_sim.py::test_a_planted_bug_is_seen": 6,
     # every way to spoil an index, while the server runs and while it does not
     "test_imap_hostile.py::test_an_index_that_is_ruined_is_made_anew": 3,
     "test_imap_uids.py::test_whatever_becomes_of_the_index": 3,
@@ -60,14 +61,17 @@ ONE_OF = {
 """``file::test`` -> every which case is played, the first one first."""
 
 OF_FILES = {
+    # over three protocols, hence by threes
     "test_accounts_http.py": 4,
     "test_accounts_pam.py": 4,
     "test_accounts_sql.py": 4,
     "test_active_directory.py": 4,
     "test_ldap.py": 4,
     "test_oauth.py": 4,
+    # one looks at what the others before it have left
+    "test_metrics.py": 1,
 }
-"""Of what is left, every which test; four, since what goes over three protocols comes by threes."""
+"""Of the files of ``tests/interop``: every which test, where it is not every second."""
 
 LONG = {
     "test_fire_damage.py::test_one_of_a_hundred_is_damaged",
@@ -81,14 +85,20 @@ LONG = {
 """The same as others, with a thousand times as much."""
 
 ALWAYS = {
+    # every source lets people in by every protocol, and is missed when it is lost
     "test_another_server_takes_over",
     "test_logins",
     "test_one_server_is_lost",
     "test_users_of_the_machine_log_in",
     "test_who_is_in_the_database_logs_in",
     "test_whom_the_service_knows_logs_in",
+    # nothing that was accepted is lost
+    "test_killed_workers_lose_nothing_and_are_replaced",
+    "test_kill_9_in_the_midst_of_deliveries_loses_nothing",
+    "test_mail_waits_survives_a_crash_and_arrives",
+    "test_every_trick_is_refused_at_rcpt",
 }
-"""In these files: every source lets people in by every protocol, and is missed when it is lost."""
+"""Whatever else is left out of their files."""
 
 PAGES = {
     *("backup.md", "metrics.md", "policies.md", "queue.md", "real-domain.md", "spam.md"),
@@ -118,7 +128,8 @@ def is_played(items: Sequence[pytest.Item]) -> set[pytest.Item]:
         file, function = item.path.name, getattr(item, "originalname", item.name)
         name = f"{file}::{function}"
         is_case = has_its_turn(name, ONE_OF.get(name, 1)) and not _is_left_to_all(item, name)
-        if is_case and (function in ALWAYS or has_its_turn(file, OF_FILES.get(file, 1))):
+        every = OF_FILES.get(file, 2) if item.path.parent.name == "interop" else 1
+        if is_case and (function in ALWAYS or has_its_turn(file, every)):
             played.add(item)
     return played
 

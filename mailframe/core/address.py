@@ -25,14 +25,14 @@ MAX_DOMAIN = 255
 MAX_PATH = 256
 """Octets of a path with its angle brackets: of an address two less."""
 
-_ATOM = rf"{utf8_and(ATEXT)}+"
-_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_ATEXT = utf8_and(ATEXT)
+_DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 # RFC 5321 section 4.1.2: qtextSMTP = %d32-33 / %d35-91 / %d93-126; quoted-pairSMTP = "\" 32-126
 _QUOTED = re.compile(r'"((?:[^\x00-\x1f"\\\x7f]|\\[\x20-\x7e])*)"')
 # Underscores are outside the grammar but common in real host names; DNS carries them.
-_OF_LABELS = LETTERS_DIGITS + "_"
-_EDGE = utf8_and(_OF_LABELS)
-_LABEL = re.compile(rf"{_EDGE}(?:{utf8_and(_OF_LABELS + '-')}*{_EDGE})?")
+_EDGE = utf8_and(LETTERS_DIGITS + "_")
+_WITHIN = utf8_and(LETTERS_DIGITS + "_-")
+_LABEL = re.compile(rf"{_EDGE}(?:{_WITHIN}*{_EDGE})?")
 _GENERAL_LITERAL = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]:[\x21-\x5a\x5e-\x7e]+")
 
 

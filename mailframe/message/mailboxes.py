@@ -23,9 +23,11 @@ _MAX_COMMENT_DEPTH = 20
 
 _BLANK = re.compile(r"[ \t]*")
 # RFC 5322 section 3.2.3 atext with RFC 6532; dots as in real display names ("John Q. Public")
-_WORD = re.compile(rf"{utf8_and(ATEXT + '.')}+")
+_OF_WORDS = utf8_and(ATEXT + ".")
+_WORD = re.compile(rf"{_OF_WORDS}+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_DOMAIN = re.compile(rf"\[[^\[\]\\]*\]|{utf8_and(LETTERS_DIGITS + '_.-')}+")
+_OF_DOMAINS = utf8_and(LETTERS_DIGITS + "_.-")
+_DOMAIN = re.compile(rf"\[[^\[\]\\]*\]|{_OF_DOMAINS}+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 

@@ -39,7 +39,7 @@ SEEN = (
     *("resolution", "routing", "scram", "search", "session", "status", "verdict"),
 )
 """Of ``mailframe.core``, what whoever extends the server has in hand."""
-UNSEEN = ("ids", "ip", "observation", "units", "utf7", "xtext")
+UNSEEN = ("characters", "ids", "ip", "observation", "units", "utf7", "xtext")
 
 
 @pytest.fixture(scope="module")

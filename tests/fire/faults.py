@@ -81,11 +81,13 @@ def its_base(ground: Ground) -> Path:
 
 
 def fill(ground: Ground, leave: int = 0) -> Path:
-    """Leave so many octets of its disk; the file to remove again."""
+    """Leave so many octets of its disk; the file to remove again. What the server gives up while
+    this goes on is left to it."""
     ballast = its_base(ground) / "ballast"
+    room = free(ground) - leave
     with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
-        while (room := free(ground) - leave) > 0:
-            file.write(b"x" * min(room, 1 << 20))
+        while room > 0:
+            room -= file.write(b"x" * min(room, 1 << 20)) or 0
     return ballast
 
 

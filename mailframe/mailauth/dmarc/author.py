@@ -18,7 +18,8 @@ from mailframe.message.mailboxes import MAX_VALUE, parse_mailboxes
 
 MOST_DOMAINS = 4
 """Domains that are looked up for one message; more is no author's doing."""
-_LOOKS_LIKE_DOMAIN = re.compile(rf'@[ "]*({utf8_and(LETTERS_DIGITS + "_.-")}+)')
+_OF_DOMAINS = utf8_and(LETTERS_DIGITS + "_.-")
+_LOOKS_LIKE_DOMAIN = re.compile(rf'@[ "]*({_OF_DOMAINS}+)')
 _COMMENT = re.compile(r"\([^()]{0,200}\)")
 _MOST_LABELS = 10
 

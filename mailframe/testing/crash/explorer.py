@@ -117,13 +117,17 @@ def in_processes(work: Callable[[Any], V], parts: Sequence[Any]) -> list[V]:
         child.start()
         theirs.close()
         children.append((child, ours))
-    results = [work(parts[0])]
-    for child, pipe in children:
-        outcome = pipe.recv()
-        child.join()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        results.append(outcome)
+    try:
+        results = [work(parts[0])]
+        for child, pipe in children:
+            outcome = pipe.recv()
+            child.join()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            results.append(outcome)
+    finally:
+        for child, _ in children:
+            child.kill()
     return results
 
 
