@@ -1,10 +1,14 @@
-"""Every state that a power cut may leave of every workload keeps every promise."""
+"""Every state that a power cut may leave of every workload keeps every promise.
+
+By default some of the states; ``python -m tests.crash`` has as many as one likes."""
 
 from __future__ import annotations
 
 from tests.crash.campaign import campaign, table
+from tests.share import plays_all
 
-STATES = 13_000
+STATES = 13_000 if plays_all() else 4_500
+AT_LEAST = 10_000 if plays_all() else 3_000
 SEED = 1
 
 
@@ -14,4 +18,4 @@ def test_every_promise_holds_in_every_state() -> None:
         print(line)
     for exploration in found:
         exploration.require()
-    assert sum(exploration.states for exploration in found) >= 10_000
+    assert sum(exploration.states for exploration in found) >= AT_LEAST
