@@ -105,7 +105,7 @@ ALWAYS = {
 PAGES = {
     *("backup.md", "metrics.md", "policies.md", "queue.md", "real-domain.md", "spam.md"),
     *("sender-authentication.md", "shared-hosting.md", "workers.md", "accounts-ldap.md"),
-    *("accounts-oauth.md", "accounts.md", "coming-from.md", "comparison.md", "testing.md"),
+    *("accounts-oauth.md", "accounts.md0", "coming-from.md", "comparison.md", "testing.md"),
 }
 """Half a minute each. README, the tutorial and the pages of every interface are followed in every
 run."""
