@@ -8,7 +8,7 @@ from tests.crash.campaign import campaign, table
 from tests.share import plays_all
 
 STATES = 13_000 if plays_all() else 4_500
-AT_LEAST = 10_000 if plays_all() else 3_000
+AT_LEAST = 10_000 if plays_all() else 2_500
 SEED = 1
 
 
