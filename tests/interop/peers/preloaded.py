@@ -96,19 +96,14 @@ class Child:
         self.pid = self._next_number()
 
     def poll(self) -> int | None:
-        if self.returncode is None and select.select([self._told], [], [], 0)[0]:
-            self.returncode = self._next_number()
-            os.close(self._told)
-        return self.returncode
+        return self._look(0.0)
 
     def wait(self, timeout: float | None = None) -> int:
-        if self.returncode is None:
-            select.select([self._told], [], [], timeout)
-            if self.poll() is None:
-                assert timeout is not None
-                raise subprocess.TimeoutExpired(self.args, timeout)
-        assert self.returncode is not None
-        return self.returncode
+        status = self._look(timeout)
+        if status is None:
+            assert timeout is not None
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return status
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -120,6 +115,15 @@ class Child:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+    def _look(self, seconds: float | None) -> int | None:
+        if self.returncode is None:
+            told = select.poll()
+            told.register(self._told, select.POLLIN)
+            if told.poll(None if seconds is None else seconds * 1000):
+                self.returncode = self._next_number()
+                os.close(self._told)
+        return self.returncode
 
     def _next_number(self) -> int:
         number = os.read(self._told, _DIGITS)
