@@ -8,6 +8,8 @@ import string
 LETTERS_DIGITS = string.ascii_letters + string.digits
 ATEXT = LETTERS_DIGITS + "!#$%&'*+-/=?^_`{|}~"
 """RFC 5322 section 3.2.3."""
+OF_DOMAINS = LETTERS_DIGITS + "_.-"
+"""What a domain in a header field may have, underscores of real host names among it."""
 
 
 def utf8_and(ascii_characters: str) -> str:

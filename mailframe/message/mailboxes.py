@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from mailframe.core.address import Address, AddressError, split_local_part
-from mailframe.core.characters import ATEXT, LETTERS_DIGITS, utf8_and
+from mailframe.core.characters import ATEXT, OF_DOMAINS, utf8_and
 from mailframe.message.headers import unfolded
 
 # RFC 5322 section 2.2.3 counts lines; these only bound our work: it is done between two reads
@@ -26,8 +26,8 @@ _BLANK = re.compile(r"[ \t]*")
 _OF_WORDS = utf8_and(ATEXT + ".")
 _WORD = re.compile(rf"{_OF_WORDS}+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_OF_DOMAINS = utf8_and(LETTERS_DIGITS + "_.-")
-_DOMAIN = re.compile(rf"\[[^\[\]\\]*\]|{_OF_DOMAINS}+")
+_OF_DOMAIN = utf8_and(OF_DOMAINS)
+_DOMAIN = re.compile(rf"\[[^\[\]\\]*\]|{_OF_DOMAIN}+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 

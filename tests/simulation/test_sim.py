@@ -60,7 +60,10 @@ def test_a_planted_bug_is_seen(name: str) -> None:
     """In the first seeds, but for a few whose seed is known: to hunt them through the seeds before
     takes minutes (``mailframe sim --seeds 1:200 --mutate all`` does it)."""
     seeds = RARELY_SEEN.get(name, ("--seeds", "1:12"))
-    assert sim(*seeds, "--mutate", name, "--json").returncode == 1
+    played = sim(*seeds, "--mutate", name, "--json")
+    assert played.returncode == 1, played.stderr
+    *told, _ = map(json.loads, played.stdout.splitlines())
+    assert told[-1]["violations"]
 
 
 def test_a_failing_seed_is_told_as_short_as_can_be() -> None:

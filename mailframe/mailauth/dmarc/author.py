@@ -11,15 +11,15 @@ import re
 from dataclasses import dataclass
 
 from mailframe.core.address import AddressError
-from mailframe.core.characters import LETTERS_DIGITS, utf8_and
+from mailframe.core.characters import OF_DOMAINS, utf8_and
 from mailframe.mailauth.dmarc.names import a_label
 from mailframe.message import headers
 from mailframe.message.mailboxes import MAX_VALUE, parse_mailboxes
 
 MOST_DOMAINS = 4
 """Domains that are looked up for one message; more is no author's doing."""
-_OF_DOMAINS = utf8_and(LETTERS_DIGITS + "_.-")
-_LOOKS_LIKE_DOMAIN = re.compile(rf'@[ "]*({_OF_DOMAINS}+)')
+_OF_DOMAIN = utf8_and(OF_DOMAINS)
+_LOOKS_LIKE_DOMAIN = re.compile(rf'@[ "]*({_OF_DOMAIN}+)')
 _COMMENT = re.compile(r"\([^()]{0,200}\)")
 _MOST_LABELS = 10
 

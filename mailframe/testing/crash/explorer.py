@@ -128,6 +128,7 @@ def in_processes(work: Callable[[Any], V], parts: Sequence[Any]) -> list[V]:
     finally:
         for child, _ in children:
             child.kill()
+            child.join()
     return results
 
 

@@ -176,6 +176,7 @@ def _watch(end: int) -> None:
     if child == 0:
         os.close(end)
         return
+    os.closerange(0, 3)  # who reads what tests print does not wait for a server that was left
     os.write(end, b"%*d" % (_DIGITS, child))
     _, status = os.waitpid(child, 0)
     os.write(end, b"%*d" % (_DIGITS, os.waitstatus_to_exitcode(status)))
